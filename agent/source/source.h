@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// EventSource: where raw records come from. The kernel (bpf_source), or a file recorded with `run --record`
+// (replay_source). A recording is just another source, so that the whole agent runs without root.
+// Stage: source (edge). Thread: Poll() and the sink run on the caller's thread.
+#ifndef CULPRIT_AGENT_SOURCE_SOURCE_H_
+#define CULPRIT_AGENT_SOURCE_SOURCE_H_
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/result.h"
+#include "common/time.h"
+
+namespace culprit {
+
+// A record of bpf/abi.h (starts with culprit_header). Valid only during the call.
+using RecordSink = std::function<void(std::string_view record)>;
+
+struct HookStatus {
+  std::string name;
+  bool active = false;
+  bool required = false;
+  std::string note;  // why not, and what stands in
+};
+
+struct ProgramCost {
+  std::string name;
+  std::uint64_t run_count = 0;
+  std::uint64_t run_time_ns = 0;
+};
+
+struct SourceFidelity {
+  std::vector<HookStatus> hooks;
+  std::string owner_mode;     // "last_sender" or "creator"
+  std::string source;         // "bpf" or "replay"
+};
+
+class EventSource {
+ public:
+  virtual ~EventSource() = default;
+  // Begins delivery; state that existed before (processes, sockets) is delivered first.
+  virtual Status Start(const RecordSink& sink) = 0;
+  // Delivers what is there, waiting up to `timeout` for the first record. False = the source has ended (replay).
+  virtual Result<bool> Poll(std::chrono::milliseconds timeout, const RecordSink& sink) = 0;
+  // One sweep: a flow record (reason SNAPSHOT) for every live socket that changed since the last sweep, a counters
+  // record for every process with counters that changed, and a lost record. Called about once a second.
+  virtual Status Sweep(const RecordSink& sink) = 0;
+  // The boot and time base of the records.
+  virtual Uuid boot_id() const = 0;
+  virtual ClockPair ReadClock() = 0;  // replay: the recording's clock
+  virtual SourceFidelity fidelity() const = 0;
+  virtual std::vector<ProgramCost> program_costs() const = 0;
+};
+
+}  // namespace culprit
+
+#endif  // CULPRIT_AGENT_SOURCE_SOURCE_H_

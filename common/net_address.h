@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// IP addresses, endpoints and CIDR blocks: parse and format, no sockets.
+// Stage: common. Thread: values. IPv4 is kept in its IPv4-mapped IPv6 form (RFC 4291 2.5.5.2), so that one type
+// serves both and an IPv4-mapped socket compares equal to a plain IPv4 one.
+#ifndef CULPRIT_COMMON_NET_ADDRESS_H_
+#define CULPRIT_COMMON_NET_ADDRESS_H_
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+
+namespace culprit {
+
+class IpAddress {
+ public:
+  constexpr IpAddress() = default;  // "::", the unspecified address
+  static IpAddress FromV4Bytes(const std::uint8_t (&bytes)[4]);
+  static Result<IpAddress> FromBytes(std::string_view bytes);  // 4 or 16 bytes, network order
+  static Result<IpAddress> Parse(std::string_view text);       // dotted quad or RFC 4291 text
+
+  bool IsV4() const;           // also for ::ffff:a.b.c.d
+  bool IsUnspecified() const;  // 0.0.0.0 or ::
+  bool IsLoopback() const;     // 127.0.0.0/8 or ::1
+  // Whether the address is outside the private, loopback, link-local, multicast and unique-local ranges.
+  // Documentation ranges count as public (tests stand on them).
+  bool IsPublic() const;
+  // The 16 bytes of the (mapped) IPv6 form.
+  const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
+  std::string_view AsBytes() const {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
+  std::string ToString() const;  // "192.0.2.1", "2001:db8::1" (RFC 5952)
+
+  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+
+ private:
+  std::array<std::uint8_t, 16> bytes_{};
+};
+
+struct Endpoint {
+  IpAddress address;
+  std::uint16_t port = 0;  // host byte order; 0 = none
+
+  static Result<Endpoint> Parse(std::string_view text);  // "ADDR", "ADDR:PORT" or "[V6]:PORT"
+  std::string ToString() const;                          // "192.0.2.1:443", "[2001:db8::1]:443"
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+};
+
+struct Cidr {
+  IpAddress base;
+  std::uint8_t prefix_length = 128;  // of the 128-bit form: an IPv4 /24 is 120
+
+  static Result<Cidr> Parse(std::string_view text);  // "192.0.2.0/24", "2001:db8::/32", or one address
+  bool Contains(const IpAddress& address) const;
+  // The lowest and highest address of the block, for range scans.
+  IpAddress First() const;
+  IpAddress Last() const;
+  std::string ToString() const;
+};
+
+}  // namespace culprit
+
+template <>
+struct std::hash<culprit::IpAddress> {
+  std::size_t operator()(const culprit::IpAddress& a) const noexcept {
+    return std::hash<std::string_view>{}(a.AsBytes());
+  }
+};
+
+#endif  // CULPRIT_COMMON_NET_ADDRESS_H_
