@@ -49,6 +49,8 @@ class EventSource {
   // One sweep: a flow record (reason SNAPSHOT) for every live socket that changed since the last sweep, a counters
   // record for every process with counters that changed, and a lost record. Called about once a second.
   virtual Status Sweep(const RecordSink& sink) = 0;
+  // Readable (epoll) when Poll() has records, so that one loop can wait for all its descriptors; -1 = call Poll() at once.
+  virtual int poll_fd() const { return -1; }
   // The boot and time base of the records.
   virtual Uuid boot_id() const = 0;
   virtual ClockPair ReadClock() = 0;  // replay: the recording's clock
