@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names the processes behind events: keeps the process table, joins executables with their hashes, users with their
+// names, cgroups with containers, and hands flows and counters on with the process ids that they are charged to.
+//
+// Stage: enrich. Pure but for the UserNames port; time arrives in events and Tick().
+// Thread: one caller. Failure: none; tables are bounded by Limits, evictions are counted and reported as loss.
+#ifndef CULPRIT_AGENT_ENRICH_ENRICHER_H_
+#define CULPRIT_AGENT_ENRICH_ENRICHER_H_
+
+#include <chrono>
+#include <cstdint>
+#include <unordered_set>
+#include <vector>
+
+#include "agent/enrich/exe_cache.h"
+#include "agent/enrich/ports.h"
+#include "agent/enrich/process_table.h"
+#include "agent/model/event.h"
+#include "agent/model/record.h"
+#include "common/ids.h"
+#include "common/time.h"
+
+namespace culprit {
+
+struct EnrichLimits {
+  std::size_t max_processes = 32'768;  // live and ended together
+  std::size_t max_executables = 4'096;
+  std::chrono::nanoseconds grace = std::chrono::seconds(30);  // an ended process is remembered so long
+};
+
+struct EnrichCounters {
+  std::uint64_t placeholders = 0;     // owners that no exec or fork told about
+  std::uint64_t unknown_owners = 0;   // flow events that name no process at all
+  std::uint64_t unknown_exits = 0;
+  std::uint64_t processes_evicted = 0;
+  std::uint64_t executables_evicted = 0;
+  std::uint64_t procfs_mismatches = 0;  // procfs text that belongs to another image
+  std::uint64_t definitions_sent = 0, amendments_sent = 0;
+};
+
+class Enricher {
+ public:
+  // `users` and `sink` outlive the enricher.
+  Enricher(const Uuid& boot_id, const EnrichLimits& limits, UserNames& users, EnrichSink& sink);
+
+  void Apply(const Event& event);
+  // Forgets processes that ended longer than the grace ago; reports evictions. About once a second.
+  void Tick(BootTime now);
+
+  // Processes of these tgids are the agent's own: labelled, never hidden. Replaces the set before; a tgid leaves the
+  // set with the exit of its process.
+  void SetAgentTgids(const std::vector<Tgid>& tgids);
+  // After a new stream or lost evidence frames: every definition is sent again at its next referral.
+  void ForgetSent();
+
+  const EnrichCounters& counters() const { return counters_; }
+  std::size_t live_processes() const { return table_.live(); }
+
+ private:
+  void On(const ExecEvent& event);
+  void On(const ForkEvent& event);
+  void On(const ExitEvent& event);
+  void On(const FlowEvent& event);
+  void On(const CountersEvent& event);
+  void On(const LostEvent& event);
+  void On(const ExeHashEvent& event);
+  void On(const ProcfsEvent& event);
+
+  struct Owner {
+    ProcessId id;
+    bool is_agent = false;
+  };
+  // The process to charge, defined at the collector before this returns.
+  Owner Resolve(const ProcessKey& key, BootTime at, const std::string& comm, Uid uid,
+                std::uint32_t netns);
+  Owner ResolveKernel(BootTime at);
+  void Define(Process& process);
+  void AmendIfSent(Process& process);
+  void Send(Process& process);
+  ProcessFacts Facts(const Process& process);
+  bool Sent(const Process& process) const { return process.sent_epoch == epoch_; }
+  Process& Insert(const ProcessKey& key);
+
+  Uuid boot_id_;
+  EnrichLimits limits_;
+  UserNames& users_;
+  EnrichSink& sink_;
+  ProcessTable table_;
+  ExeCache executables_;
+  std::unordered_set<Tgid> agent_tgids_;
+  std::uint32_t epoch_ = 1;  // definitions of an older epoch count as not sent
+  std::uint32_t kernel_epoch_ = 0;
+  std::uint64_t reported_evictions_ = 0;
+  EnrichCounters counters_;
+};
+
+}  // namespace culprit
+
+#endif  // CULPRIT_AGENT_ENRICH_ENRICHER_H_

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Records: what agent/enrich and agent/aggregate make of events, and what agent/model/wire puts into frames.
+// Stage: model. Thread: values. A record is an immutable fact with cumulative counters: repeating one is harmless.
+#ifndef CULPRIT_AGENT_MODEL_RECORD_H_
+#define CULPRIT_AGENT_MODEL_RECORD_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/model/event.h"
+#include "common/ids.h"
+#include "common/net_address.h"
+#include "common/sha256.h"
+#include "common/time.h"
+
+namespace culprit {
+
+// Values as in culprit.v1.ExePathSource; a higher one is not always better: fanotify > procfs > dentry.
+enum class ExePathSource : std::uint8_t { kNone = 0, kFanotify = 1, kDentry = 2, kProcfs = 3 };
+
+// Definition of one program image of one process, or an amendment (same id, fields that became known since).
+struct ProcessFacts {
+  ProcessId id, parent;  // parent 0 = unknown
+  ProcessKey key;
+  BootTime exec_at;  // zero: not observed
+  std::string exe;
+  ExePathSource exe_source = ExePathSource::kNone;
+  std::string comm;
+  std::vector<std::string> argv;
+  bool argv_truncated = false;
+  Uid uid, euid;
+  std::uint32_t gid = 0;
+  std::string user;
+  Uid login_uid = kNoUid;
+  std::string login_user;
+  std::uint32_t session_id = kNoSession;
+  std::string container_id;
+  std::string cgroup;
+  std::optional<ExeIdentity> exe_file;
+  std::optional<Sha256Digest> exe_sha256;
+  bool exe_deleted = false, exe_memfd = false;
+  bool preexisting = false, is_agent = false;
+  bool forked = false;              // no exec since the fork: exe and argv are its parent's
+  bool execed_over_parent = false;  // parent = the image that this one replaced, of the same tgid
+  std::uint32_t netns = 0;
+  std::string cwd;
+  friend bool operator==(const ProcessFacts&, const ProcessFacts&) = default;
+};
+
+struct ExitFacts {
+  ProcessId id;
+  BootTime at;
+  std::int32_t wait_status = 0;
+  friend bool operator==(const ExitFacts&, const ExitFacts&) = default;
+};
+
+// Values as in culprit.v1.FlowState.
+enum class FlowState : std::uint8_t {
+  kNone = 0,
+  kAttempt = 1,
+  kOpen = 2,
+  kClosed = 3,
+  kFailed = 4,
+  kAborted = 5,
+  kNotSent = 6,
+  kHandedOver = 7,
+  kListening = 8,
+};
+
+// Bits as in culprit.v1.FlowFlag.
+inline constexpr std::uint32_t kFlowFlagPreexisting = 1;
+inline constexpr std::uint32_t kFlowFlagKernel = 2;
+inline constexpr std::uint32_t kFlowFlagPeer = 4;
+inline constexpr std::uint32_t kFlowFlagShared = 8;
+inline constexpr std::uint32_t kFlowFlagRaw = 16;
+inline constexpr std::uint32_t kFlowFlagOverflow = 32;
+inline constexpr std::uint32_t kFlowFlagOwnerByCreator = 64;
+inline constexpr std::uint32_t kFlowFlagAgent = 128;
+
+// One flow charged to one process. `totals` are cumulative over (flow, process): the row replaces older ones.
+// The rows of one flow over all its processes add up to the socket's own totals.
+struct FlowRow {
+  FlowId flow;
+  SocketCookie cookie;
+  std::uint32_t generation = 0;
+  ProcessId process, creator;  // 0 = unknown
+  Endpoint local, remote;
+  std::uint8_t protocol = 0;
+  Direction direction = Direction::kUnknown;
+  FlowState state = FlowState::kNone;
+  std::int32_t error = 0;    // errno
+  std::uint32_t flags = 0;   // kFlowFlag*
+  BootTime start, last;      // last packet; never before start
+  BootTime emitted;
+  FlowTotals totals;
+  std::uint32_t netns = 0;
+  std::uint32_t n_senders = 1;
+  friend bool operator==(const FlowRow&, const FlowRow&) = default;
+};
+
+// Connect attempts and outcomes of one process image; cumulative.
+struct CounterFacts {
+  ProcessId process;
+  BootTime at;
+  std::uint64_t tcp_attempts = 0;
+  std::array<std::uint64_t, CULPRIT_OUTCOME_COUNT> outcome{};
+  std::uint64_t accepts = 0;
+  std::uint64_t tx_wire_bytes = 0, rx_wire_bytes = 0, tx_packets = 0, rx_packets = 0;
+  std::uint64_t suppressed_flows = 0;
+  friend bool operator==(const CounterFacts&, const CounterFacts&) = default;
+};
+
+// Values as in culprit.v1.LossCause.
+enum class LossCause : std::uint8_t {
+  kNone = 0,
+  kRingFull = 1,
+  kSocketStorage = 2,
+  kPeerTableFull = 3,
+  kProcessTableFull = 4,
+  kSpoolCap = 5,
+  kSpoolCorrupt = 6,
+  kSpoolWrite = 7,
+  kQuarantined = 8,
+  kAgentTableFull = 9,
+  kQueueFull = 10,
+  kHashQueue = 11,
+};
+
+struct LossFacts {
+  LossCause cause = LossCause::kNone;
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;
+  std::uint32_t lane_plus_one = 0;  // spool causes only, with the range of sequence numbers, both inclusive
+  std::uint64_t first_seq = 0, last_seq = 0;
+  std::optional<Sha256Digest> end_hash;
+  std::string detail;
+  BootTime at;
+  friend bool operator==(const LossFacts&, const LossFacts&) = default;
+};
+
+// Claims about the host, filled by the edge. Names as in culprit.v1.HostInfo.
+struct HostFacts {
+  std::string hostname, identity_source, instance_id, account_id, region, availability_zone;
+  std::string image_id, instance_type, machine_id_hash, kernel, os, architecture, agent_version;
+  std::vector<IpAddress> addresses;
+  friend bool operator==(const HostFacts&, const HostFacts&) = default;
+};
+
+struct HookFacts {
+  std::string name;
+  bool active = false;
+  std::string note;
+  bool required = false;
+  friend bool operator==(const HookFacts&, const HookFacts&) = default;
+};
+
+struct FidelityFacts {
+  std::vector<HookFacts> hooks;
+  std::string owner_mode, exe_hash_mode, source;
+  friend bool operator==(const FidelityFacts&, const FidelityFacts&) = default;
+};
+
+struct ProgramCostFacts {
+  std::string name;
+  std::uint64_t run_count = 0, run_time_ns = 0;
+  friend bool operator==(const ProgramCostFacts&, const ProgramCostFacts&) = default;
+};
+
+struct HeartbeatFacts {
+  BootTime at;
+  std::uint64_t flows_live = 0, processes_live = 0;
+  std::uint64_t spool_bytes = 0, spool_cap_bytes = 0;
+  std::uint64_t agent_cpu_us = 0, agent_rss_bytes = 0, agent_pss_bytes = 0;
+  std::uint64_t events_received = 0, events_lost = 0;
+  std::vector<ProgramCostFacts> program_costs;
+  std::vector<std::string> degraded;
+  friend bool operator==(const HeartbeatFacts&, const HeartbeatFacts&) = default;
+};
+
+// What one frame holds. The aggregator fills ids, processes, exits, flows, counters and losses; the edge adds the rest.
+struct RecordBatch {
+  Uuid boot_id, run_id;
+  std::optional<HostFacts> host;
+  std::vector<ProcessFacts> processes;
+  std::vector<ExitFacts> exits;
+  std::vector<FlowRow> flows;
+  std::vector<CounterFacts> counters;
+  std::vector<LossFacts> losses;
+  std::optional<FidelityFacts> fidelity;
+  std::optional<HeartbeatFacts> heartbeat;
+
+  std::uint32_t RecordCount() const {
+    const std::size_t n = processes.size() + exits.size() + flows.size() + counters.size() +
+                          losses.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
+                          (heartbeat ? 1U : 0U);
+    return static_cast<std::uint32_t>(n);
+  }
+  bool empty() const { return RecordCount() == 0; }
+  friend bool operator==(const RecordBatch&, const RecordBatch&) = default;
+};
+
+// A flow event whose processes have been named. `event` is valid only during the call that hands it over.
+struct AttributedFlow {
+  const FlowEvent& event;
+  ProcessId process, creator;  // 0 = unknown
+  bool is_agent = false;       // charged to the agent itself
+};
+
+// Where enrich puts its results: the aggregator, or a test. Definitions come before the first referral to them.
+class EnrichSink {
+ public:
+  virtual ~EnrichSink() = default;
+  virtual void OnProcess(ProcessFacts facts) = 0;
+  virtual void OnExit(const ExitFacts& exit) = 0;
+  virtual void OnFlow(const AttributedFlow& flow) = 0;
+  virtual void OnCounters(const CounterFacts& counters) = 0;
+  // `count` is cumulative since the run began for (cause, source); the sink adds the sources of a cause up.
+  virtual void OnLoss(LossCause cause, std::string_view source, std::uint64_t count, BootTime at) = 0;
+};
+
+// 64-bit hash (SipHash-2-4 keyed with the boot id) of cookie and generation, and of the peer where the flow is one
+// peer of an unconnected socket (CULPRIT_FLOW_PEER). Never 0.
+FlowId MakeFlowId(const Uuid& boot_id, const FlowEvent& event);
+
+}  // namespace culprit
+
+#endif  // CULPRIT_AGENT_MODEL_RECORD_H_
