@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// EvidenceStore: the index over the journal that queries are answered from. It holds nothing that the journal does not;
+// it can be thrown away and rebuilt (collector/store/reindex.h).
+//
+// Stage: store (edge). Thread: Append(), Flush() and Retain() from one thread (the indexer); everything else from any.
+// Failure: Append() errors leave the store as it was before; damaged files are set aside and reported by stats().
+// The interface speaks of rows, conditions and plans only, so that another engine fits behind it.
+#ifndef CULPRIT_COLLECTOR_STORE_EVIDENCE_STORE_H_
+#define CULPRIT_COLLECTOR_STORE_EVIDENCE_STORE_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "collector/store/flow_record.h"
+#include "common/result.h"
+
+namespace culprit {
+
+// All given conditions must hold. A row belongs to a time range if any part of (t0, t1] lies in it.
+struct FlowPredicate {
+  std::optional<WallTime> from;  // inclusive
+  std::optional<WallTime> to;    // exclusive
+  std::optional<std::uint32_t> host;
+  // Charged process; unset = any, empty = none.
+  std::optional<std::unordered_set<std::uint64_t>> processes;
+  std::optional<Cidr> remote;
+  std::optional<std::uint16_t> remote_port, local_port;
+  std::optional<std::uint8_t> protocol;
+  std::optional<v1::FlowDirection> direction;
+  // Of the flow's newest row within the range.
+  std::optional<v1::FlowState> state;
+  std::uint32_t exclude_flags = 0;  // bits of FlowFlag
+  bool exclude_listeners = false;
+  // Smallest sum of wire bytes of a flow, both ways, within the range.
+  std::uint64_t min_bytes = 0;
+  // Only what was in the index when it had applied this LSN (0 = all): makes pages of one answer agree.
+  Lsn as_of = 0;
+};
+
+enum class GroupBy : std::uint8_t { kFlow, kProcess, kDestination, kUser, kExe, kHost };
+enum class OrderBy : std::uint8_t { kTime, kBytes, kTx, kRx, kFlows };
+
+// Where the next page starts: behind this element of the (descending) order.
+struct PageCursor {
+  std::uint64_t value = 0;
+  std::string key;
+};
+
+struct AggregatePlan {
+  FlowPredicate where;
+  GroupBy by = GroupBy::kFlow;
+  OrderBy order = OrderBy::kTime;
+  std::uint32_t limit = 100;
+  std::optional<PageCursor> after;
+};
+
+// A flow within the asked range: facts of its newest row, prorated sum of what was added.
+struct FlowTotal {
+  std::uint32_t host = 0;
+  FlowFacts facts;
+  FlowCounters sum;
+};
+
+struct GroupTotal {
+  std::string key;     // see GroupBy: process id (16 hex digits), address, user, path, agent id
+  std::uint32_t host = 0;  // kProcess: where it runs; kHost: the host; else 0
+  ProcessId process;       // kProcess
+  FlowCounters sum;
+  std::uint64_t flows = 0, failed = 0, destinations = 0;
+  WallTime first, last;
+};
+
+struct AggregateResult {
+  std::vector<FlowTotal> flows;    // GroupBy::kFlow
+  std::vector<GroupTotal> groups;  // all others
+  std::optional<PageCursor> next;  // unset = no more
+  std::uint32_t parts_scanned = 0;
+  Lsn as_of = 0;
+};
+
+// Activity by process in a window, for the live view.
+struct ProcessActivity {
+  std::uint32_t host = 0;
+  ProcessId process;
+  std::uint64_t flows = 0, destinations = 0, tx_wire_bytes = 0, rx_wire_bytes = 0;
+  std::uint64_t attempts = 0, failed = 0;
+  IpAddress busiest_remote;
+  std::uint64_t busiest_bytes = 0;
+  bool is_agent = false;
+};
+
+struct ProcessPredicate {
+  std::optional<std::uint32_t> host;
+  std::optional<std::uint32_t> tgid;
+  std::optional<std::uint64_t> parent;
+  std::optional<std::uint64_t> id;
+  std::string exe_substring;
+  std::string exe_sha256;  // 32 bytes
+  std::string user;        // name, or uid in digits
+  std::optional<WallTime> from, to;  // alive at some time in [from, to)
+};
+
+struct RetentionPolicy {
+  std::uint64_t max_bytes = 0;         // 0 = no limit
+  std::optional<WallTime> older_than;  // whole parts whose newest row is older go
+};
+
+struct StoreStats {
+  Lsn applied_lsn = 0;
+  std::uint64_t bytes = 0, rows = 0;
+  std::uint32_t parts = 0;
+  std::uint64_t rejected_records = 0, rebased_flows = 0;
+  // One line a problem, with its remedy.
+  std::vector<std::string> degraded;
+};
+
+// Given to long reads: return true to stop early (client gone, deadline over).
+using Cancelled = std::function<bool()>;
+
+// Position behind the rows that a follower has seen.
+struct FollowPosition {
+  std::uint64_t part = 0;
+  std::int64_t row = 0;
+};
+
+class EvidenceStore {
+ public:
+  virtual ~EvidenceStore() = default;
+
+  // Takes frames in LSN order; those at or below what was taken already are passed over. Becomes visible, together with
+  // its applied_lsn, in one step at the next Flush(), or earlier by the store's own choice.
+  virtual Status Append(std::span<const DecodedFrame> frames) = 0;
+  virtual Status Flush() = 0;
+  // Everything up to here is visible.
+  virtual Lsn applied_lsn() const = 0;
+
+  // Calls `visit` for every row that matches, newest chunks first, until it returns false. `state` and `min_bytes`
+  // do not apply to single rows.
+  virtual Status Scan(const FlowPredicate& where, const Cancelled& cancelled,
+                      const std::function<bool(const FlowDelta&)>& visit) const = 0;
+  // Errors: kResourceExhausted if the answer needs more memory than allowed (narrow the range), kCancelled.
+  virtual Result<AggregateResult> Aggregate(const AggregatePlan& plan,
+                                            const Cancelled& cancelled) const = 0;
+  // Processes with traffic or connect attempts in [from, to), unordered. Long windows are rounded out to whole minutes.
+  virtual Result<std::vector<ProcessActivity>> Activity(std::optional<std::uint32_t> host,
+                                                        WallTime from, WallTime to,
+                                                        const Cancelled& cancelled) const = 0;
+
+  // Rows that became visible behind `position`, at most `limit`; moves `position`. An empty position starts at the end.
+  virtual Result<std::vector<FlowDelta>> Follow(std::optional<FollowPosition>& position,
+                                                std::uint32_t limit) const = 0;
+  // Blocks until applied_lsn() > `seen` or `timeout`.
+  virtual bool WaitApplied(Lsn seen, std::chrono::milliseconds timeout) const = 0;
+
+  virtual std::vector<HostRecord> Hosts() const = 0;
+  virtual Result<std::optional<ProcessRecord>> FindProcess(std::uint32_t host, ProcessId id) const = 0;
+  // Newest definition of each match, at most `limit` (kResourceExhausted beyond it).
+  virtual Result<std::vector<ProcessRecord>> FindProcesses(const ProcessPredicate& where,
+                                                           std::size_t limit) const = 0;
+
+  // Removes whole part files, oldest first. Never the one being written.
+  virtual Status Retain(const RetentionPolicy& policy) = 0;
+  virtual StoreStats stats() const = 0;
+};
+
+struct SqliteStoreOptions {
+  std::string directory;
+  std::uint64_t part_rows = 4'000'000;
+  std::chrono::seconds part_age{3600};
+  std::size_t transaction_rows = 20'000;  // flushed by itself at this many
+  std::size_t max_flow_bases = 1'000'000;  // last cumulative values kept in memory
+  std::size_t max_result_groups = 2'000'000;
+};
+
+// Opens or creates the index. Errors: kFailedPrecondition when the files are of another schema version or the
+// directory is in use: the message names the remedy (reindex).
+Result<std::unique_ptr<EvidenceStore>> OpenSqliteStore(const SqliteStoreOptions& options);
+
+}  // namespace culprit
+
+#endif  // CULPRIT_COLLECTOR_STORE_EVIDENCE_STORE_H_
