@@ -14,7 +14,7 @@
 //    32  u64  boot_ns     CLOCK_BOOTTIME at which the frame was made
 //    40  i64  wall_ns     CLOCK_REALTIME read together with it
 //    48  u32  record_count
-//    52  u32  payload_len  bytes of payload as stored (<= kMaxPayloadBytes)
+//    52  u32  payload_len  bytes of payload as stored (<= kMaxPayloadBytes; journal entries: kMaxJournalPayloadBytes)
 //    56  u32  inflated_len bytes after decompression (<= kMaxInflatedBytes)
 //    60  u8   codec       Codec
 //    61  u8   sync        ClockSync
@@ -40,6 +40,8 @@ inline constexpr std::uint16_t kFrameVersion = 1;
 inline constexpr std::size_t kFrameHeaderBytes = 96;
 inline constexpr std::uint32_t kMaxPayloadBytes = 1U << 20;
 inline constexpr std::uint32_t kMaxInflatedBytes = 8U << 20;
+// A journal entry wraps an agent's frame with its header, hash and the collector's stamp.
+inline constexpr std::uint32_t kMaxJournalPayloadBytes = kMaxPayloadBytes + (64U << 10);
 
 enum class Lane : std::uint8_t { kEvidence = 0, kBulk = 1 };
 inline constexpr std::size_t kLaneCount = 2;
@@ -49,6 +51,10 @@ enum class FrameKind : std::uint8_t {
   kLoss = 2,          // payload: culprit.v1.EvidenceBatch that holds only losses; always in the evidence lane
   kJournalEntry = 16,  // collector's journal only; payload: JournalEntry (see collector/journal)
 };
+
+constexpr std::uint32_t MaxPayloadBytes(FrameKind kind) {
+  return kind == FrameKind::kJournalEntry ? kMaxJournalPayloadBytes : kMaxPayloadBytes;
+}
 
 enum class Codec : std::uint8_t { kNone = 0, kZstd = 1 };
 
@@ -79,11 +85,14 @@ std::string EncodeFrameHeader(const FrameHeader& header);
 Result<FrameHeader> DecodeFrameHeader(std::string_view bytes);
 Sha256Digest FrameHash(std::string_view header_bytes, std::string_view payload);
 
-// Completes `header` (lengths, codec) and returns the frame. `inflated` is compressed with zstd.
+// Completes `header` (lengths, codec) and returns the frame. `inflated` is compressed with zstd, with its content size
+// in the zstd frame; stored as it is where that would not make it shorter.
 // Errors: `inflated` over kMaxInflatedBytes, or its compressed form over kMaxPayloadBytes.
 Result<Frame> MakeFrame(FrameHeader header, std::string_view inflated);
 // The decompressed payload. Errors: not what the header announces. Never allocates more than kMaxInflatedBytes.
 Result<std::string> InflatePayload(const FrameHeader& header, std::string_view payload);
+// The same into a buffer that the caller reuses.
+Status InflatePayloadInto(const FrameHeader& header, std::string_view payload, std::string* out);
 
 }  // namespace culprit
 

@@ -18,6 +18,7 @@ Code CodeOf(int err) {
       return Code::kPermissionDenied;
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
     case ENOMEM:
     case EMFILE:
     case ENFILE:

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Little-endian integers at any alignment, for the fixed layouts of frames and segments.
+// Stage: common. Thread: pure. The caller checks the length.
+#ifndef CULPRIT_COMMON_BYTES_H_
+#define CULPRIT_COMMON_BYTES_H_
+
+#include <bit>
+#include <cstring>
+#include <type_traits>
+
+namespace culprit {
+
+static_assert(std::endian::native == std::endian::little, "the formats are stored as the host holds them");
+
+template <class T>
+void StoreLe(char* to, T value) {
+  static_assert(std::is_integral_v<T>);
+  std::memcpy(to, &value, sizeof(value));
+}
+
+template <class T>
+T LoadLe(const char* from) {
+  static_assert(std::is_integral_v<T>);
+  T value{};
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+}  // namespace culprit
+
+#endif  // CULPRIT_COMMON_BYTES_H_
