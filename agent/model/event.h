@@ -124,6 +124,7 @@ struct ExeHashEvent {
   std::string path;      // readlink of the descriptor
   Sha256Digest sha256{};
   bool hashed = false;   // false: too big or unreadable; path and identity still hold
+  Tgid opened_by;        // whose exec opened it under this path (hard links share an identity); 0 = not known
 };
 
 // Made in user space: what procfs adds about a process (text that the kernel record cannot give).
