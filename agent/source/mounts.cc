@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/source/mounts.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+namespace culprit {
+namespace {
+
+// The next word of `rest`, which is cut behind it.
+std::string_view NextWord(std::string_view* rest) {
+  const std::size_t end = std::min(rest->find(' '), rest->size());
+  const std::string_view word = rest->substr(0, end);
+  rest->remove_prefix(std::min(end + 1, rest->size()));
+  return word;
+}
+
+bool ParseNumber(std::string_view text, std::uint32_t* out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// \040 and the like, as the kernel writes blanks, tabs, line ends and backslashes.
+std::string Unescape(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto octal = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '7'; };
+    if (text[i] == '\\' && octal(i + 1) && octal(i + 2) && octal(i + 3)) {
+      out.push_back(static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0')));
+      i += 3;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+std::optional<Mount> ParseLine(std::string_view line) {
+  Mount mount;
+  NextWord(&line);  // mount id
+  NextWord(&line);  // parent id
+  const std::string_view device = NextWord(&line);
+  const std::size_t colon = device.find(':');
+  if (colon == std::string_view::npos || !ParseNumber(device.substr(0, colon), &mount.dev_major) ||
+      !ParseNumber(device.substr(colon + 1), &mount.dev_minor)) {
+    return std::nullopt;
+  }
+  NextWord(&line);  // root
+  mount.mount_point = Unescape(NextWord(&line));
+  while (!line.empty() && NextWord(&line) != "-") {
+  }
+  mount.fs_type = std::string(NextWord(&line));
+  if (mount.mount_point.empty() || mount.fs_type.empty()) return std::nullopt;
+  return mount;
+}
+
+}  // namespace
+
+std::vector<Mount> ParseMountinfo(std::string_view text) {
+  std::vector<Mount> mounts;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (auto mount = ParseLine(text.substr(0, end))) mounts.push_back(std::move(*mount));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return mounts;
+}
+
+bool HoldsPrograms(std::string_view fs_type) {
+  static constexpr std::array<std::string_view, 18> kNone = {
+      "proc",    "sysfs",      "cgroup",  "cgroup2", "devpts",     "mqueue",   "bpf",      "tracefs", "debugfs",
+      "pstore",  "securityfs", "configfs", "fusectl", "efivarfs", "nsfs", "selinuxfs", "autofs",  "binfmt_misc"};
+  return std::find(kNone.begin(), kNone.end(), fs_type) == kNone.end();
+}
+
+}  // namespace culprit
