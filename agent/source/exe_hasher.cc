@@ -52,7 +52,8 @@ ExeIdentity IdentityOf(const struct stat& st) {
   return exe;
 }
 
-// The same file seen through stat(2) and through the kernel's inode: overlayfs and btrfs give two device numbers.
+// The same file seen through stat(2) and through the kernel's inode: overlayfs and btrfs give two
+// device numbers.
 bool SameButForDevice(const ExeIdentity& a, const ExeIdentity& b) {
   return a.inode == b.inode && a.size_bytes == b.size_bytes && a.ctime_ns == b.ctime_ns;
 }
@@ -64,7 +65,8 @@ std::string PathOf(int fd) {
   if (n <= 0) return {};
   std::string path(buffer.data(), static_cast<std::size_t>(n));
   constexpr std::string_view kDeleted = " (deleted)";
-  if (path.size() > kDeleted.size() && path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  if (path.size() > kDeleted.size() && path.ends_with(kDeleted))
+    path.resize(path.size() - kDeleted.size());
   return path;
 }
 
@@ -108,7 +110,8 @@ class FanotifyHasher : public ExeHasher {
   void Serve(const Request& request, const std::stop_token& stop);
   void ServeGone(const Request& request);
   std::optional<Request> NextRequest();
-  // Hashes the file, or takes it from the cache; reports it if that is new. nullopt: not readable as a file.
+  // Hashes the file, or takes it from the cache; reports it if that is new. nullopt: not readable
+  // as a file.
   std::optional<ExeHashEvent> HashFile(int fd, Tgid by, const std::stop_token& stop);
   bool HashBytes(int fd, std::uint64_t size, ExeHashEvent* event, const std::stop_token& stop);
   void Pace(std::uint64_t bytes, const std::stop_token& stop);
@@ -153,10 +156,12 @@ void FanotifyHasher::OpenFanotify() {
     return;
   }
   // O_NOATIME: looking at evidence must not change it.
-  fanotify_fd_.Reset(static_cast<int>(fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK,
-                                                    O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NOATIME)));
+  fanotify_fd_.Reset(
+      static_cast<int>(fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK,
+                                     O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NOATIME)));
   if (!fanotify_fd_) {
-    mode_ = "none: " + ErrnoError(errno == EPERM ? "fanotify needs CAP_SYS_ADMIN" : "fanotify").message;
+    mode_ =
+        "none: " + ErrnoError(errno == EPERM ? "fanotify needs CAP_SYS_ADMIN" : "fanotify").message;
     return;
   }
   mounts_fd_.Reset(open((options_.proc_root + "/self/mountinfo").c_str(), O_RDONLY | O_CLOEXEC));
@@ -179,9 +184,10 @@ void FanotifyHasher::MarkMounts() {
   }
   for (const Mount& mount : ParseMountinfo(text)) {
     const Device device(mount.dev_major, mount.dev_minor);
-    if (!HoldsPrograms(mount.fs_type) || marked_.contains(device) || unmarkable_.contains(device)) continue;
-    if (fanotify_mark(fanotify_fd_.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC, AT_FDCWD,
-                      mount.mount_point.c_str()) == 0) {
+    if (!HoldsPrograms(mount.fs_type) || marked_.contains(device) || unmarkable_.contains(device))
+      continue;
+    if (fanotify_mark(fanotify_fd_.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC,
+                      AT_FDCWD, mount.mount_point.c_str()) == 0) {
       marked_.insert(device);
     } else if (errno != ENOENT) {  // mounted over: another mount of it may still be reachable
       unmarkable_.insert(device);
@@ -191,11 +197,13 @@ void FanotifyHasher::MarkMounts() {
   stats_.filesystems_marked = marked_.size();
 }
 
-// A program ran from a filesystem that our mount table does not show (another mount namespace): from now on it is seen.
+// A program ran from a filesystem that our mount table does not show (another mount namespace):
+// from now on it is seen.
 void FanotifyHasher::MarkFile(int fd, const ExeIdentity& exe) {
   const Device device(exe.dev_major, exe.dev_minor);
   if (!fanotify_fd_ || marked_.contains(device) || unmarkable_.contains(device)) return;
-  const bool ok = fanotify_mark(fanotify_fd_.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC, fd, nullptr) == 0;
+  const bool ok = fanotify_mark(fanotify_fd_.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+                                FAN_OPEN_EXEC, fd, nullptr) == 0;
   (ok ? marked_ : unmarkable_).insert(device);
   const std::lock_guard lock(mutex_);
   stats_.filesystems_marked = marked_.size();
@@ -286,7 +294,8 @@ void FanotifyHasher::ReadFanotify(const std::stop_token& stop) {
 void FanotifyHasher::Serve(const Request& request, const std::stop_token& stop) {
   {
     const std::lock_guard lock(mutex_);
-    if (request.exe.inode != 0 && cache_.Find(request.exe) != nullptr && request.exe.ctime_ns != 0) return;
+    if (request.exe.inode != 0 && cache_.Find(request.exe) != nullptr && request.exe.ctime_ns != 0)
+      return;
   }
   const std::string link = options_.proc_root + "/" + std::to_string(request.tgid.value()) + "/exe";
   UniqueFd fd(open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOATIME));
@@ -311,7 +320,8 @@ void FanotifyHasher::Serve(const Request& request, const std::stop_token& stop) 
   Report(*event);
 }
 
-// The process is gone, but its executable may have come by under the device number that stat(2) shows.
+// The process is gone, but its executable may have come by under the device number that stat(2)
+// shows.
 void FanotifyHasher::ServeGone(const Request& request) {
   const auto recent = std::find_if(recent_.begin(), recent_.end(), [&](const auto& opened) {
     return opened.first == request.tgid && SameButForDevice(opened.second, request.exe);
@@ -355,8 +365,9 @@ std::optional<ExeHashEvent> FanotifyHasher::HashFile(int fd, Tgid by, const std:
   struct stat after {};
   const bool changed = event.hashed && (fstat(fd, &after) != 0 || IdentityOf(after) != event.exe);
   // An unlink changes ctime and nothing of the content.
-  const bool only_unlinked = changed && after.st_nlink != st.st_nlink && after.st_size == st.st_size &&
-                             after.st_mtim.tv_sec == st.st_mtim.tv_sec && after.st_mtim.tv_nsec == st.st_mtim.tv_nsec;
+  const bool only_unlinked =
+      changed && after.st_nlink != st.st_nlink && after.st_size == st.st_size &&
+      after.st_mtim.tv_sec == st.st_mtim.tv_sec && after.st_mtim.tv_nsec == st.st_mtim.tv_nsec;
   const std::lock_guard lock(mutex_);
   if (changed && !only_unlinked) {
     ++stats_.changed_while_hashing;
@@ -368,7 +379,8 @@ std::optional<ExeHashEvent> FanotifyHasher::HashFile(int fd, Tgid by, const std:
   return event;
 }
 
-bool FanotifyHasher::HashBytes(int fd, std::uint64_t size, ExeHashEvent* event, const std::stop_token& stop) {
+bool FanotifyHasher::HashBytes(int fd, std::uint64_t size, ExeHashEvent* event,
+                               const std::stop_token& stop) {
   if (size > options_.max_file_bytes) {
     const std::lock_guard lock(mutex_);
     ++stats_.too_big;
@@ -400,9 +412,11 @@ bool FanotifyHasher::HashBytes(int fd, std::uint64_t size, ExeHashEvent* event, 
 void FanotifyHasher::Pace(std::uint64_t bytes, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const BootTime now = ReadBootClock();
-    const auto elapsed_ms = static_cast<std::uint64_t>((now - refilled_) / std::chrono::milliseconds(1));
+    const auto elapsed_ms =
+        static_cast<std::uint64_t>((now - refilled_) / std::chrono::milliseconds(1));
     if (elapsed_ms > 0) {
-      const std::uint64_t refill = std::min<std::uint64_t>(elapsed_ms, 1000) * (options_.bytes_per_second / 1000 + 1);
+      const std::uint64_t refill =
+          std::min<std::uint64_t>(elapsed_ms, 1000) * (options_.bytes_per_second / 1000 + 1);
       tokens_ = std::min(options_.bytes_per_second, tokens_ + refill);
       refilled_ = now;
     }

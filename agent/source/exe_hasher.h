@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // ExeHasher: the SHA-256 of every executable that runs.
 //
-// fanotify FAN_OPEN_EXEC hands over an open descriptor at the moment of exec, so a program that deletes itself or ends at
-// once is still hashed. What fanotify cannot see (memfd, filesystems of other mount namespaces) is opened through
-// /proc/PID/exe when the sensor tells of the exec. Results are cached by (dev, inode, ctime, size).
+// fanotify FAN_OPEN_EXEC hands over an open descriptor at the moment of exec, so a program that
+// deletes itself or ends at once is still hashed. What fanotify cannot see (memfd, filesystems of
+// other mount namespaces) is opened through /proc/PID/exe when the sensor tells of the exec.
+// Results are cached by (dev, inode, ctime, size).
 //
-// Stage: source (edge: fanotify, files). Thread: own thread at low priority; the public functions belong to the sensor's
-// thread and never wait for the disk. Bounded: a queue of requests, bytes a file, bytes a second, entries of the cache;
-// what does not fit is counted. Without the privilege for fanotify the mode says so and /proc/PID/exe does what it can.
+// Stage: source (edge: fanotify, files). Thread: own thread at low priority; the public functions
+// belong to the sensor's thread and never wait for the disk. Bounded: a queue of requests, bytes a
+// file, bytes a second, entries of the cache; what does not fit is counted. Without the privilege
+// for fanotify the mode says so and /proc/PID/exe does what it can.
 #ifndef CULPRIT_AGENT_SOURCE_EXE_HASHER_H_
 #define CULPRIT_AGENT_SOURCE_EXE_HASHER_H_
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HashCache: what is known about an executable file, by identity; the least recently used goes first.
-// Stage: source. Pure. Thread: one caller. Bounded by `capacity`.
+// HashCache: what is known about an executable file, by identity; the least recently used goes
+// first. Stage: source. Pure. Thread: one caller. Bounded by `capacity`.
 #ifndef CULPRIT_AGENT_SOURCE_HASH_CACHE_H_
 #define CULPRIT_AGENT_SOURCE_HASH_CACHE_H_
 

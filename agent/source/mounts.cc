@@ -26,9 +26,12 @@ bool ParseNumber(std::string_view text, std::uint32_t* out) {
 std::string Unescape(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto octal = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '7'; };
+    const auto octal = [&](std::size_t at) {
+      return at < text.size() && text[at] >= '0' && text[at] <= '7';
+    };
     if (text[i] == '\\' && octal(i + 1) && octal(i + 2) && octal(i + 3)) {
-      out.push_back(static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0')));
+      out.push_back(static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                      (text[i + 3] - '0')));
       i += 3;
     } else {
       out.push_back(text[i]);
@@ -70,8 +73,9 @@ std::vector<Mount> ParseMountinfo(std::string_view text) {
 
 bool HoldsPrograms(std::string_view fs_type) {
   static constexpr std::array<std::string_view, 18> kNone = {
-      "proc",    "sysfs",      "cgroup",  "cgroup2", "devpts",     "mqueue",   "bpf",      "tracefs", "debugfs",
-      "pstore",  "securityfs", "configfs", "fusectl", "efivarfs", "nsfs", "selinuxfs", "autofs",  "binfmt_misc"};
+      "proc",    "sysfs",    "cgroup",  "cgroup2",   "devpts",     "mqueue",
+      "bpf",     "tracefs",  "debugfs", "pstore",    "securityfs", "configfs",
+      "fusectl", "efivarfs", "nsfs",    "selinuxfs", "autofs",     "binfmt_misc"};
   return std::find(kNone.begin(), kNone.end(), fs_type) == kNone.end();
 }
 

@@ -18,7 +18,8 @@ struct Mount {
 
 // Lines that do not parse are passed over.
 std::vector<Mount> ParseMountinfo(std::string_view text);
-// Whether a program can be executed from this kind of filesystem at all (proc, sysfs, cgroup and the like: no).
+// Whether a program can be executed from this kind of filesystem at all (proc, sysfs, cgroup and
+// the like: no).
 bool HoldsPrograms(std::string_view fs_type);
 
 }  // namespace culprit

@@ -25,7 +25,8 @@ std::unordered_map<std::uint32_t, std::string> ParsePasswd(std::string_view text
     // name:password:uid:…
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
-    const std::size_t third = second == std::string_view::npos ? second : line.find(':', second + 1);
+    const std::size_t third =
+        second == std::string_view::npos ? second : line.find(':', second + 1);
     if (third == std::string_view::npos || first == 0 || first > kMaxNameBytes) continue;
     const std::string_view number = line.substr(second + 1, third - second - 1);
     std::uint32_t uid = 0;
@@ -49,7 +50,8 @@ void PasswdNames::Refresh(BootTime now) {
   checked_ = now;
   struct stat st {};
   if (stat(path_.c_str(), &st) != 0) return;  // being replaced: the names known stay
-  const std::int64_t mtime_ns = static_cast<std::int64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+  const std::int64_t mtime_ns =
+      static_cast<std::int64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
   const auto size = static_cast<std::uint64_t>(st.st_size);
   if (read_ && st.st_ino == inode_ && size == size_ && mtime_ns == mtime_ns_) return;
   auto text = ReadFileBounded(path_, kMaxFileBytes);

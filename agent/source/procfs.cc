@@ -56,7 +56,8 @@ std::vector<std::string> SplitArgs(std::string_view text) {
   return args;
 }
 
-// Field `index` (1 = pid) of /proc/PID/stat; the name in brackets is passed over as a whole, whatever it holds.
+// Field `index` (1 = pid) of /proc/PID/stat; the name in brackets is passed over as a whole,
+// whatever it holds.
 std::optional<std::uint64_t> StatField(std::string_view stat, int index) {
   const std::size_t name_end = stat.rfind(')');
   if (name_end == std::string_view::npos) return std::nullopt;
@@ -89,13 +90,15 @@ std::uint64_t PssFromRollup(std::string_view text) {
 
 }  // namespace
 
-std::optional<std::uint64_t> StartTicksFromStat(std::string_view stat) { return StatField(stat, 22); }
+std::optional<std::uint64_t> StartTicksFromStat(std::string_view stat) {
+  return StatField(stat, 22);
+}
 
 std::string ContainerIdFromProcCgroup(std::string_view cgroup) {
   std::size_t run = 0;
   for (std::size_t i = 0; i <= cgroup.size(); ++i) {
-    const bool hex = i < cgroup.size() &&
-                     ((cgroup[i] >= '0' && cgroup[i] <= '9') || (cgroup[i] >= 'a' && cgroup[i] <= 'f'));
+    const bool hex = i < cgroup.size() && ((cgroup[i] >= '0' && cgroup[i] <= '9') ||
+                                           (cgroup[i] >= 'a' && cgroup[i] <= 'f'));
     if (hex) {
       ++run;
       continue;
@@ -137,7 +140,8 @@ std::optional<ProcfsEvent> Procfs::Read(Tgid tgid, BootTime now) const {
   event.start = BootTimeFromNs(*ticks * (1'000'000'000ULL / ticks_per_second_));
   event.exe = ReadLink(directory + "/exe");
   const auto args = ReadUpTo(directory + "/cmdline", kMaxArgBytes);
-  if (event.exe.empty() && (!args || args->empty())) return std::nullopt;  // a kernel thread, or gone
+  if (event.exe.empty() && (!args || args->empty()))
+    return std::nullopt;  // a kernel thread, or gone
   event.cwd = ReadLink(directory + "/cwd");
   if (args) event.argv = SplitArgs(*args);
   if (const auto cgroup = ReadUpTo(directory + "/cgroup", kMaxTextBytes)) {
@@ -150,7 +154,8 @@ std::optional<ProcessUsage> Procfs::Usage(Tgid tgid, bool with_pss) const {
   const std::string directory = root_ + "/" + std::to_string(tgid.value());
   const auto stat = ReadUpTo(directory + "/stat", kMaxTextBytes);
   if (!stat) return std::nullopt;
-  const auto user = StatField(*stat, 14), system = StatField(*stat, 15), rss_pages = StatField(*stat, 24);
+  const auto user = StatField(*stat, 14), system = StatField(*stat, 15),
+             rss_pages = StatField(*stat, 24);
   if (!user || !system || !rss_pages) return std::nullopt;
   ProcessUsage usage;
   usage.cpu_us = (*user + *system) * (1'000'000ULL / ticks_per_second_);

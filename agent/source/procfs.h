@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Procfs: text about processes that were there before the agent (path, working directory, arguments, container).
-// Who they are comes from the kernel's iterators; /proc only adds what those cannot give, so losing a race is harmless.
-// Stage: source (edge: /proc). Thread: one caller. Every read is bounded; `root` is a directory tree in tests.
+// Procfs: text about processes that were there before the agent (path, working directory,
+// arguments, container). Who they are comes from the kernel's iterators; /proc only adds what those
+// cannot give, so losing a race is harmless. Stage: source (edge: /proc). Thread: one caller. Every
+// read is bounded; `root` is a directory tree in tests.
 #ifndef CULPRIT_AGENT_SOURCE_PROCFS_H_
 #define CULPRIT_AGENT_SOURCE_PROCFS_H_
 
@@ -39,7 +40,8 @@ class Procfs {
 };
 
 // Pure parts.
-// Field 22 of /proc/PID/stat in clock ticks, past any command name; nullopt if it is not such a line.
+// Field 22 of /proc/PID/stat in clock ticks, past any command name; nullopt if it is not such a
+// line.
 std::optional<std::uint64_t> StartTicksFromStat(std::string_view stat);
 // The container id (64 hexadecimal digits) in the text of /proc/PID/cgroup; empty if there is none.
 std::string ContainerIdFromProcCgroup(std::string_view cgroup);

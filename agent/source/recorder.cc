@@ -12,7 +12,8 @@ namespace {
 constexpr std::size_t kBufferBytes = 64U << 10;
 }  // namespace
 
-Result<std::unique_ptr<Recorder>> Recorder::Create(const std::string& path, const RecordingHeader& header,
+Result<std::unique_ptr<Recorder>> Recorder::Create(const std::string& path,
+                                                   const RecordingHeader& header,
                                                    std::uint64_t max_bytes) {
   UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return ErrnoError("create the recording " + path);
@@ -29,7 +30,8 @@ void Recorder::Add(RecordingKind kind, std::string_view body) {
   if (!stopped_.empty()) return;
   if (bytes() + body.size() + kRecordingEntryHeadBytes > max_bytes_) {
     Flush();
-    if (stopped_.empty()) stopped_ = "the recording reached its cap of " + std::to_string(max_bytes_) + " bytes";
+    if (stopped_.empty())
+      stopped_ = "the recording reached its cap of " + std::to_string(max_bytes_) + " bytes";
     return;
   }
   if (!AppendRecordingEntry(kind, body, &buffer_)) {

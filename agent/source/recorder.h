@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recorder: writes what the sources delivered to a file, so that the agent can be run on it again without root.
-// Stage: source (edge: a file). Thread: one caller. Bounded by max_bytes: at the cap, or on a write error, recording ends
-// and says why; the agent goes on.
+// Recorder: writes what the sources delivered to a file, so that the agent can be run on it again
+// without root. Stage: source (edge: a file). Thread: one caller. Bounded by max_bytes: at the cap,
+// or on a write error, recording ends and says why; the agent goes on.
 #ifndef CULPRIT_AGENT_SOURCE_RECORDER_H_
 #define CULPRIT_AGENT_SOURCE_RECORDER_H_
 
@@ -18,7 +18,8 @@ namespace culprit {
 class Recorder {
  public:
   // Creates `path` (mode 0600: a recording holds command lines); an existing file is replaced.
-  static Result<std::unique_ptr<Recorder>> Create(const std::string& path, const RecordingHeader& header,
+  static Result<std::unique_ptr<Recorder>> Create(const std::string& path,
+                                                  const RecordingHeader& header,
                                                   std::uint64_t max_bytes);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -27,7 +28,9 @@ class Recorder {
   void KernelRecord(std::string_view record) { Add(RecordingKind::kKernelRecord, record); }
   void Clock(const ClockPair& clock) { Add(RecordingKind::kClock, EncodeClock(clock)); }
   void ExeHash(const ExeHashEvent& event) { Add(RecordingKind::kExeHash, EncodeExeHash(event)); }
-  void ProcessText(const ProcfsEvent& event) { Add(RecordingKind::kProcessText, EncodeProcessText(event)); }
+  void ProcessText(const ProcfsEvent& event) {
+    Add(RecordingKind::kProcessText, EncodeProcessText(event));
+  }
   void SweepEnd(BootTime at) { Add(RecordingKind::kSweepEnd, EncodeBootNs(at)); }
   // Writes what is buffered.
   void Flush();

@@ -17,14 +17,16 @@ constexpr std::uint32_t kMaxListEntries = 4096;
 constexpr std::uint64_t kMaxTimeNs = 1ULL << 62;
 
 void Put(std::string* out, std::uint64_t value, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; ++i) out->push_back(static_cast<char>((value >> (8 * i)) & 0xff));
+  for (std::size_t i = 0; i < bytes; ++i)
+    out->push_back(static_cast<char>((value >> (8 * i)) & 0xff));
 }
 void PutText(std::string* out, std::string_view text) {
   Put(out, text.size(), 4);
   out->append(text);
 }
 
-// Reads fields from the front; after the first that does not fit everything is zero or empty and ok() is false.
+// Reads fields from the front; after the first that does not fit everything is zero or empty and
+// ok() is false.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -106,8 +108,8 @@ Result<RecordingHeader> DecodeRecordingHeader(std::string_view bytes) {
   }
   const std::uint64_t version = reader.Number(4);
   if (version != kVersion) {
-    return InvalidArgument("recording of version " + std::to_string(version) + "; this agent reads version " +
-                           std::to_string(kVersion));
+    return InvalidArgument("recording of version " + std::to_string(version) +
+                           "; this agent reads version " + std::to_string(kVersion));
   }
   RecordingHeader header;
   header.abi_version = static_cast<std::uint32_t>(reader.Number(4));
@@ -123,8 +125,9 @@ Result<RecordingHeader> DecodeRecordingHeader(std::string_view bytes) {
     return DataLoss("the recording's header is damaged (checksum)");
   }
   if (header.abi_version != CULPRIT_ABI_VERSION) {
-    return InvalidArgument("recording of kernel record version " + std::to_string(header.abi_version) +
-                           "; this agent reads version " + std::to_string(CULPRIT_ABI_VERSION));
+    return InvalidArgument("recording of kernel record version " +
+                           std::to_string(header.abi_version) + "; this agent reads version " +
+                           std::to_string(CULPRIT_ABI_VERSION));
   }
   return header;
 }
@@ -149,7 +152,8 @@ RecordingEntryHead DecodeRecordingEntryHead(std::string_view bytes) {
   const std::uint64_t kind = reader.Number(2);
   const std::uint64_t zero = reader.Number(2);
   head.crc = static_cast<std::uint32_t>(reader.Number(4));
-  head.plausible = reader.ok() && zero == 0 && head.length <= kMaxRecordingBodyBytes && kind >= 1 && kind <= 5;
+  head.plausible =
+      reader.ok() && zero == 0 && head.length <= kMaxRecordingBodyBytes && kind >= 1 && kind <= 5;
   if (head.plausible) head.kind = static_cast<RecordingKind>(kind);
   return head;
 }
@@ -216,7 +220,8 @@ Result<ExeHashEvent> DecodeExeHash(std::string_view body) {
   event.exe.ctime_ns = static_cast<std::int64_t>(reader.Number(8));
   event.path = reader.Text();
   const std::string_view digest = reader.Bytes(event.sha256.size());
-  if (digest.size() == event.sha256.size()) std::memcpy(event.sha256.data(), digest.data(), digest.size());
+  if (digest.size() == event.sha256.size())
+    std::memcpy(event.sha256.data(), digest.data(), digest.size());
   event.hashed = reader.Number(8) != 0;
   event.opened_by = Tgid(static_cast<std::uint32_t>(reader.Number(8)));
   if (!reader.finished()) return Malformed("executable hash");

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The recording: an event file written by `run --record FILE` and read back by `replay FILE`.
-// Stage: source. Pure: bytes <-> entries, no I/O. Thread: values. Specified in DESIGN.md "Formats"; little-endian.
+// Stage: source. Pure: bytes <-> entries, no I/O. Thread: values. Specified in DESIGN.md "Formats";
+// little-endian.
 //
 //   file   = header (64 bytes) ‖ entry*
-//   header: 0 u64 magic "CULPREC1" | 8 u32 version = 1 | 12 u32 ABI version of the kernel records | 16 u8[16] boot id |
-//           32 u64 boot_ns | 40 i64 wall_ns | 48 u8 sync | 49 u8 owner mode (0 unknown, 1 last_sender, 2 creator) |
-//           50 u8[10] zero | 60 u32 crc32c of bytes 0..59
-//   entry  = u32 body length (<= 64 KiB) ‖ u16 kind ‖ u16 zero ‖ u32 crc32c(first 8 bytes ‖ body) ‖ body
-//   kinds: 1 a record of bpf/abi.h | 2 clock: u64 boot_ns, i64 wall_ns, u64 sync | 3 executable hash | 4 process text |
+//   header: 0 u64 magic "CULPREC1" | 8 u32 version = 1 | 12 u32 ABI version of the kernel records |
+//   16 u8[16] boot id |
+//           32 u64 boot_ns | 40 i64 wall_ns | 48 u8 sync | 49 u8 owner mode (0 unknown, 1
+//           last_sender, 2 creator) | 50 u8[10] zero | 60 u32 crc32c of bytes 0..59
+//   entry  = u32 body length (<= 64 KiB) ‖ u16 kind ‖ u16 zero ‖ u32 crc32c(first 8 bytes ‖ body) ‖
+//   body kinds: 1 a record of bpf/abi.h | 2 clock: u64 boot_ns, i64 wall_ns, u64 sync | 3
+//   executable hash | 4 process text |
 //          5 end of a sweep: u64 boot_ns
-//   Bodies of 3 and 4 are the fields of ExeHashEvent and ProcfsEvent in their order: integers as u64, texts as u32 length
-//   and bytes, lists as u32 count and texts.
+//   Bodies of 3 and 4 are the fields of ExeHashEvent and ProcfsEvent in their order: integers as
+//   u64, texts as u32 length and bytes, lists as u32 count and texts.
 #ifndef CULPRIT_AGENT_SOURCE_RECORDING_H_
 #define CULPRIT_AGENT_SOURCE_RECORDING_H_
 
@@ -63,7 +66,8 @@ Result<ExeHashEvent> DecodeExeHash(std::string_view body);
 Result<ProcfsEvent> DecodeProcessText(std::string_view body);
 Result<BootTime> DecodeBootNs(std::string_view body);
 
-// The head of an entry. `plausible` false: its length or kind cannot be right, so the next entry cannot be found.
+// The head of an entry. `plausible` false: its length or kind cannot be right, so the next entry
+// cannot be found.
 struct RecordingEntryHead {
   std::uint32_t length = 0;
   RecordingKind kind = RecordingKind::kKernelRecord;

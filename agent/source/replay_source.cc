@@ -13,10 +13,12 @@
 namespace culprit {
 namespace {
 constexpr std::size_t kReadBytes = 256U << 10;
-constexpr int kMaxEntriesAPoll = 2048;  // so that the caller's timers and descriptors are never starved
+constexpr int kMaxEntriesAPoll =
+    2048;  // so that the caller's timers and descriptors are never starved
 }  // namespace
 
-Result<std::unique_ptr<ReplaySource>> ReplaySource::Open(const std::string& path, UserEventSink user_events) {
+Result<std::unique_ptr<ReplaySource>> ReplaySource::Open(const std::string& path,
+                                                         UserEventSink user_events) {
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("open the recording " + path);
   struct stat st {};
@@ -107,7 +109,8 @@ void ReplaySource::Deliver(RecordingKind kind, std::string_view body, const Reco
       culprit_header header{};
       if (body.size() >= sizeof(header)) {
         std::memcpy(&header, body.data(), sizeof(header));
-        // A record cannot be far ahead of the recording's own clock: a flipped bit must not run the timers away.
+        // A record cannot be far ahead of the recording's own clock: a flipped bit must not run the
+        // timers away.
         const BootTime latest = clock_.boot + std::chrono::hours(1);
         if (header.boot_ns <= ToNs(latest)) now_ = std::max(now_, BootTimeFromNs(header.boot_ns));
       }

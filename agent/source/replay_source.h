@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ReplaySource: a recording as a source; the clock is the recording's, so a replay runs as fast as the machine can.
-// Stage: source (edge: a file). Thread: one caller. Memory bounded by one buffer. Reads any bytes: damaged entries are
-// skipped and counted; where the next entry cannot be found, the rest of the file is counted as damage.
+// ReplaySource: a recording as a source; the clock is the recording's, so a replay runs as fast as
+// the machine can. Stage: source (edge: a file). Thread: one caller. Memory bounded by one buffer.
+// Reads any bytes: damaged entries are skipped and counted; where the next entry cannot be found,
+// the rest of the file is counted as damage.
 #ifndef CULPRIT_AGENT_SOURCE_REPLAY_SOURCE_H_
 #define CULPRIT_AGENT_SOURCE_REPLAY_SOURCE_H_
 
@@ -28,10 +29,12 @@ struct ReplayStats {
 class ReplaySource : public EventSource {
  public:
   // Errors: no such file, not a recording, made with another ABI version.
-  static Result<std::unique_ptr<ReplaySource>> Open(const std::string& path, UserEventSink user_events);
+  static Result<std::unique_ptr<ReplaySource>> Open(const std::string& path,
+                                                    UserEventSink user_events);
 
   Status Start(const RecordSink& sink) override;
-  // Delivers up to the end of the recording's next sweep, so that the caller's timers run as they did live.
+  // Delivers up to the end of the recording's next sweep, so that the caller's timers run as they
+  // did live.
   Result<bool> Poll(std::chrono::milliseconds timeout, const RecordSink& sink) override;
   Status Sweep(const RecordSink& sink) override;  // nothing: the recording holds the sweeps
   Uuid boot_id() const override { return header_.boot_id; }
