@@ -34,6 +34,9 @@ struct Credentials {
   CertificateInfo certificate;
 };
 
+// The whole file, at most 256 KiB. Errors: name the file.
+Result<std::string> ReadPemFile(const std::string& path);
+
 // Errors: kInvalidArgument if `pem` does not start with a certificate.
 Result<CertificateInfo> ReadCertificate(std::string_view pem);
 

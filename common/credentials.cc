@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/credentials.h"
+
+#include <fcntl.h>
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <memory>
+
+#include "common/net_address.h"
+#include "common/unique_fd.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::size_t kMaxPemBytes = 256 * 1024;
+
+template <class T, void (*Free)(T*)>
+struct Freer {
+  void operator()(T* p) const { Free(p); }
+};
+struct BioFreer {
+  void operator()(BIO* p) const { BIO_free(p); }
+};
+using Bio = std::unique_ptr<BIO, BioFreer>;
+using Cert = std::unique_ptr<X509, Freer<X509, X509_free>>;
+using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY, EVP_PKEY_free>>;
+using Store = std::unique_ptr<X509_STORE, Freer<X509_STORE, X509_STORE_free>>;
+using StoreContext = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX, X509_STORE_CTX_free>>;
+using Names = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES, GENERAL_NAMES_free>>;
+
+Bio MemoryBio(std::string_view bytes) {
+  return Bio(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
+}
+
+Cert ParseCertificate(std::string_view pem) {
+  if (pem.empty() || pem.size() > kMaxPemBytes) return nullptr;
+  return Cert(PEM_read_bio_X509(MemoryBio(pem).get(), nullptr, nullptr, nullptr));
+}
+
+Key ParseKey(std::string_view pem) {
+  // The empty pass phrase keeps OpenSSL from asking on the terminal for an encrypted key.
+  std::string no_pass_phrase;
+  return Key(PEM_read_bio_PrivateKey(MemoryBio(pem).get(), nullptr, nullptr, no_pass_phrase.data()));
+}
+
+WallTime ToWall(const ASN1_TIME* time) {
+  std::tm tm{};
+  if (time == nullptr || ASN1_TIME_to_tm(time, &tm) != 1) return {};
+  constexpr std::int64_t kMaxSeconds = 9'000'000'000;  // 2255: nanoseconds fit 64 bits
+  const std::int64_t seconds = std::min<std::int64_t>(timegm(&tm), kMaxSeconds);
+  return WallTime(std::chrono::seconds(seconds));
+}
+
+std::string TextOf(const ASN1_STRING* s) {
+  if (s == nullptr) return {};
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(s)),
+          static_cast<std::size_t>(ASN1_STRING_length(s))};
+}
+
+void AddNames(X509* cert, CertificateInfo* info) {
+  const Names names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr)));
+  const int count = names ? sk_GENERAL_NAME_num(names.get()) : 0;
+  for (int i = 0; i < count; ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type == GEN_URI) info->uri_names.push_back(TextOf(name->d.uniformResourceIdentifier));
+    if (name->type == GEN_DNS) info->host_names.push_back(TextOf(name->d.dNSName));
+    if (name->type == GEN_IPADD) {
+      const auto address = IpAddress::FromBytes(TextOf(name->d.iPAddress));
+      if (address) info->host_names.push_back(address->ToString());
+    }
+  }
+}
+
+CertificateInfo Describe(X509* cert) {
+  CertificateInfo info;
+  const X509_NAME* subject = X509_get_subject_name(cert);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (at >= 0) {
+    info.common_name = TextOf(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  }
+  AddNames(cert, &info);
+  info.not_before = ToWall(X509_get0_notBefore(cert));
+  info.not_after = ToWall(X509_get0_notAfter(cert));
+  unsigned int length = 0;
+  X509_digest(cert, EVP_sha256(), info.sha256.data(), &length);
+  return info;
+}
+
+Status CheckTime(std::string_view what, const CertificateInfo& info, WallTime now) {
+  if (now < info.not_before) {
+    return FailedPrecondition(std::string(what) + " is not valid before " +
+                              FormatUtc(info.not_before) + ", and the clock says " + FormatUtc(now) +
+                              ": check this machine's clock");
+  }
+  if (now > info.not_after) {
+    return FailedPrecondition(std::string(what) + " expired at " + FormatUtc(info.not_after) +
+                              " (the clock says " + FormatUtc(now) + "): issue a new one");
+  }
+  return Ok();
+}
+
+Status CheckSignature(X509* certificate, X509* ca) {
+  const Store store(X509_STORE_new());
+  const StoreContext context(X509_STORE_CTX_new());
+  if (!store || !context || X509_STORE_add_cert(store.get(), ca) != 1 ||
+      X509_STORE_CTX_init(context.get(), store.get(), certificate, nullptr) != 1) {
+    return Internal("OpenSSL could not set up a verification");
+  }
+  // Validity in time was checked before, with the caller's clock.
+  X509_STORE_CTX_set_flags(context.get(), X509_V_FLAG_NO_CHECK_TIME);
+  if (X509_verify_cert(context.get()) == 1) return Ok();
+  const int why = X509_STORE_CTX_get_error(context.get());
+  return InvalidArgument(std::string("the certificate is not signed by this CA (") +
+                         X509_verify_cert_error_string(why) +
+                         "): use the ca.pem that was written beside it");
+}
+
+}  // namespace
+
+Result<std::string> ReadPemFile(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoError("can not read " + path);
+  std::string text(kMaxPemBytes + 1, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t n = read(fd.get(), text.data() + size, text.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError("can not read " + path);
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+  }
+  if (size > kMaxPemBytes) return InvalidArgument(path + " is too large for a PEM file");
+  text.resize(size);
+  return text;
+}
+
+Result<CertificateInfo> ReadCertificate(std::string_view pem) {
+  const Cert cert = ParseCertificate(pem);
+  if (!cert) return InvalidArgument("not a PEM certificate");
+  return Describe(cert.get());
+}
+
+Result<Credentials> LoadCredentials(const CredentialPaths& paths) {
+  Credentials out;
+  TRY(out.ca_pem, ReadPemFile(paths.ca));
+  TRY(out.certificate_pem, ReadPemFile(paths.certificate));
+  TRY(out.key_pem, ReadPemFile(paths.key));
+  if (!ParseCertificate(out.ca_pem)) return InvalidArgument(paths.ca + ": no PEM certificate in it");
+  const Cert cert = ParseCertificate(out.certificate_pem);
+  if (!cert) return InvalidArgument(paths.certificate + ": no PEM certificate in it");
+  const Key key = ParseKey(out.key_pem);
+  if (!key) return InvalidArgument(paths.key + ": no unencrypted PEM private key in it");
+  if (X509_check_private_key(cert.get(), key.get()) != 1) {
+    return InvalidArgument(paths.key + " is not the key of " + paths.certificate);
+  }
+  out.certificate = Describe(cert.get());
+  return out;
+}
+
+Status CheckCredentials(const Credentials& credentials, WallTime now) {
+  const Cert ca = ParseCertificate(credentials.ca_pem);
+  const Cert cert = ParseCertificate(credentials.certificate_pem);
+  if (!ca || !cert) return InvalidArgument("not a PEM certificate");
+  TRY_VOID(CheckTime("the CA's certificate", Describe(ca.get()), now));
+  TRY_VOID(CheckTime("the certificate", Describe(cert.get()), now));
+  return CheckSignature(cert.get(), ca.get());
+}
+
+Result<Credentials> CheckCredentials(const CredentialPaths& paths, WallTime now) {
+  TRY(Credentials credentials, LoadCredentials(paths));
+  if (Status status = CheckCredentials(credentials, now); !status) {
+    return std::move(status).error().Context(paths.certificate);
+  }
+  return credentials;
+}
+
+}  // namespace culprit
