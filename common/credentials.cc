@@ -47,7 +47,8 @@ Cert ParseCertificate(std::string_view pem) {
 Key ParseKey(std::string_view pem) {
   // The empty pass phrase keeps OpenSSL from asking on the terminal for an encrypted key.
   std::string no_pass_phrase;
-  return Key(PEM_read_bio_PrivateKey(MemoryBio(pem).get(), nullptr, nullptr, no_pass_phrase.data()));
+  return Key(
+      PEM_read_bio_PrivateKey(MemoryBio(pem).get(), nullptr, nullptr, no_pass_phrase.data()));
 }
 
 WallTime ToWall(const ASN1_TIME* time) {
@@ -65,8 +66,8 @@ std::string TextOf(const ASN1_STRING* s) {
 }
 
 void AddNames(X509* cert, CertificateInfo* info) {
-  const Names names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr)));
+  const Names names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr)));
   const int count = names ? sk_GENERAL_NAME_num(names.get()) : 0;
   for (int i = 0; i < count; ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
@@ -97,8 +98,8 @@ CertificateInfo Describe(X509* cert) {
 Status CheckTime(std::string_view what, const CertificateInfo& info, WallTime now) {
   if (now < info.not_before) {
     return FailedPrecondition(std::string(what) + " is not valid before " +
-                              FormatUtc(info.not_before) + ", and the clock says " + FormatUtc(now) +
-                              ": check this machine's clock");
+                              FormatUtc(info.not_before) + ", and the clock says " +
+                              FormatUtc(now) + ": check this machine's clock");
   }
   if (now > info.not_after) {
     return FailedPrecondition(std::string(what) + " expired at " + FormatUtc(info.not_after) +
@@ -153,7 +154,8 @@ Result<Credentials> LoadCredentials(const CredentialPaths& paths) {
   TRY(out.ca_pem, ReadPemFile(paths.ca));
   TRY(out.certificate_pem, ReadPemFile(paths.certificate));
   TRY(out.key_pem, ReadPemFile(paths.key));
-  if (!ParseCertificate(out.ca_pem)) return InvalidArgument(paths.ca + ": no PEM certificate in it");
+  if (!ParseCertificate(out.ca_pem))
+    return InvalidArgument(paths.ca + ": no PEM certificate in it");
   const Cert cert = ParseCertificate(out.certificate_pem);
   if (!cert) return InvalidArgument(paths.certificate + ": no PEM certificate in it");
   const Key key = ParseKey(out.key_pem);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads and checks the three PEM files that a TLS peer of Culprit needs: CA, own certificate, own key.
-// Used by both daemons at start and by both `check-config`s, so that a bad file has the same words everywhere.
+// Reads and checks the three PEM files that a TLS peer of Culprit needs: CA, own certificate, own
+// key. Used by both daemons at start and by both `check-config`s, so that a bad file has the same
+// words everywhere.
 //
-// Stage: common, edge (reads files). Thread: pure apart from the files. Key material never gets into a message.
+// Stage: common, edge (reads files). Thread: pure apart from the files. Key material never gets
+// into a message.
 #ifndef CULPRIT_COMMON_CREDENTIALS_H_
 #define CULPRIT_COMMON_CREDENTIALS_H_
 
@@ -20,10 +22,11 @@ struct CredentialPaths {
   std::string ca, certificate, key;  // PEM files
 };
 
-// What a certificate says. Text fields are what stands in the certificate: claims until the chain is verified.
+// What a certificate says. Text fields are what stands in the certificate: claims until the chain
+// is verified.
 struct CertificateInfo {
   std::string common_name;
-  std::vector<std::string> uri_names;  // SAN URIs
+  std::vector<std::string> uri_names;   // SAN URIs
   std::vector<std::string> host_names;  // SAN DNS names and addresses, as text
   WallTime not_before, not_after;
   Sha256Digest sha256{};  // of the DER form
@@ -41,11 +44,13 @@ Result<std::string> ReadPemFile(const std::string& path);
 Result<CertificateInfo> ReadCertificate(std::string_view pem);
 
 // Reads the three files and checks that they are PEM and that the key belongs to the certificate.
-// Errors: kNotFound, kPermissionDenied (each names the file), kInvalidArgument (malformed, or key of another certificate).
+// Errors: kNotFound, kPermissionDenied (each names the file), kInvalidArgument (malformed, or key
+// of another certificate).
 Result<Credentials> LoadCredentials(const CredentialPaths& paths);
 
 // That the certificate is valid at `now` and signed by the CA, and that the CA is valid at `now`.
-// Errors: kFailedPrecondition (expired, or not yet valid: check the clock), kInvalidArgument (other CA).
+// Errors: kFailedPrecondition (expired, or not yet valid: check the clock), kInvalidArgument (other
+// CA).
 Status CheckCredentials(const Credentials& credentials, WallTime now);
 
 // LoadCredentials and CheckCredentials; every error names the file and the remedy.

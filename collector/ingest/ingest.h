@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ingest: takes frames from authenticated agents, validates, stamps and journals them, and acknowledges what is durable.
+// Ingest: takes frames from authenticated agents, validates, stamps and journals them, and
+// acknowledges what is durable.
 //
-// Stage: ingest (edge: network; validate.h, sequence.h and evidence rules are its pure parts). Thread: gRPC calls the service on its own
-// threads, two a connected agent; acks follow from the journal's commit thread. Hostile input is counted by reason
-// (stats()) and ends at most the connection that it came on.
+// Stage: ingest (edge: network; validate.h, sequence.h and evidence rules are its pure parts).
+// Thread: gRPC calls the service on its own threads, two a connected agent; acks follow from the
+// journal's commit thread. Hostile input is counted by reason (stats()) and ends at most the
+// connection that it came on.
 #ifndef CULPRIT_COLLECTOR_INGEST_INGEST_H_
 #define CULPRIT_COLLECTOR_INGEST_INGEST_H_
 
@@ -25,8 +27,8 @@ namespace culprit {
 
 struct IngestOptions {
   std::string collector_version;
-  std::uint32_t max_inflight_frames = 256;          // a connection, accepted but not yet durable
-  std::uint64_t max_inflight_bytes = 16ULL << 20;   // likewise
+  std::uint32_t max_inflight_frames = 256;         // a connection, accepted but not yet durable
+  std::uint64_t max_inflight_bytes = 16ULL << 20;  // likewise
   // True for a certificate that is no longer welcome; called at every connect.
   std::function<bool(const PeerIdentity&)> is_revoked;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What ingest knows about its agents beyond the evidence itself: a snapshot for GetStatus and ListHosts.
-// Stage: model. Thread: values. Counters since the collector started.
+// What ingest knows about its agents beyond the evidence itself: a snapshot for GetStatus and
+// ListHosts. Stage: model. Thread: values. Counters since the collector started.
 #ifndef CULPRIT_COLLECTOR_MODEL_INGEST_STATS_H_
 #define CULPRIT_COLLECTOR_MODEL_INGEST_STATS_H_
 
@@ -20,8 +20,8 @@ struct AgentIngestStats {
   std::string peer;  // transport address of the newest connection
   std::string agent_version;
   bool connected = false;
-  WallTime last_received;        // of a frame
-  std::int64_t skew_ns = 0;      // agent's wall clock minus the collector's, at the newest frame
+  WallTime last_received;    // of a frame
+  std::int64_t skew_ns = 0;  // agent's wall clock minus the collector's, at the newest frame
   std::uint64_t connections = 0;
   std::uint64_t frames = 0, records = 0, payload_bytes = 0;  // accepted
   std::uint64_t duplicates = 0;

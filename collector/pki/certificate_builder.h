@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes keys and X.509 certificates with OpenSSL. Stage: pki. Pure apart from the random numbers. Thread: any.
+// Makes keys and X.509 certificates with OpenSSL. Stage: pki. Pure apart from the random numbers.
+// Thread: any.
 #ifndef CULPRIT_COLLECTOR_PKI_CERTIFICATE_BUILDER_H_
 #define CULPRIT_COLLECTOR_PKI_CERTIFICATE_BUILDER_H_
 

@@ -9,7 +9,7 @@
 #include <climits>
 
 #include "collector/pki/certificate_builder.h"
-#include "common/framed_log.h"
+#include "common/file.h"
 #include "common/unique_fd.h"
 
 namespace culprit {
@@ -25,30 +25,22 @@ Status MakeDirectory(const std::string& path) {
   return ErrnoError("can not create directory " + path);
 }
 
-Status WriteAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError("write");
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return Ok();
-}
-
-// Complete or not there at all, also across a power cut: a temporary file is linked to its name once it is on disk.
-// link(2) refuses to replace an existing file.
+// Complete or not there at all, also across a power cut: a temporary file is linked to its name
+// once it is on disk. link(2) refuses to replace an existing file.
 Status WriteNewFile(const std::string& path, std::string_view bytes, mode_t mode) {
   const std::string temporary = path + ".new";
   unlink(temporary.c_str());
-  const UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+  const UniqueFd fd(
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
   if (!fd) return ErrnoError("can not create " + temporary);
   Status status = WriteAll(fd.get(), bytes);
   if (status && fsync(fd.get()) != 0) status = ErrnoError("fsync");
   if (status && link(temporary.c_str(), path.c_str()) != 0) {
     status = errno == EEXIST
                  ? MakeError(Code::kAlreadyExists,
-                             path + " exists already and is never overwritten: choose another "
-                                    "directory, or move it away")
+                             path +
+                                 " exists already and is never overwritten: choose another "
+                                 "directory, or move it away")
                  : ErrnoError("link");
   }
   unlink(temporary.c_str());
@@ -56,7 +48,8 @@ Status WriteNewFile(const std::string& path, std::string_view bytes, mode_t mode
   return Ok();
 }
 
-// Either both are there or neither; a half pair is somebody's accident that must not be papered over.
+// Either both are there or neither; a half pair is somebody's accident that must not be papered
+// over.
 Result<bool> PairExists(const std::string& certificate, const std::string& key) {
   const bool have_certificate = Exists(certificate), have_key = Exists(key);
   if (have_certificate == have_key) return have_key;
@@ -79,7 +72,8 @@ std::string Hostname() {
 
 Status CheckName(const std::string& name) {
   if (IsName(name)) return Ok();
-  return InvalidArgument("\"" + name + "\" is not a usable name: 1-64 letters, digits, '.', '_' or '-'");
+  return InvalidArgument("\"" + name +
+                         "\" is not a usable name: 1-64 letters, digits, '.', '_' or '-'");
 }
 
 Result<Issuer> LoadIssuer(const PkiPaths& paths) {
@@ -195,7 +189,8 @@ Result<InitOutcome> InitPki(const std::string& directory, const PkiOptions& opti
   const CredentialPaths& op = paths.operator_credentials;
   TRY(const bool have_operator, PairExists(op.certificate, op.key));
   if (!have_ca && (have_server || have_operator)) {
-    return FailedPrecondition(directory + " has certificates but not the CA that signed them: "
+    return FailedPrecondition(directory +
+                              " has certificates but not the CA that signed them: "
                               "restore ca.pem and ca.key, or start with an empty directory");
   }
   if (!have_ca) TRY_VOID(MakeCa(paths, options));
