@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's configuration: /etc/culprit/agent.toml -> a plain struct, checked.
+// Stage: wiring. Thread: values. deploy/agent.toml is the reference: every key, its default and its meaning.
+#ifndef CULPRIT_AGENT_CONFIG_H_
+#define CULPRIT_AGENT_CONFIG_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+
+namespace culprit {
+
+struct AgentConfig {
+  std::string state_dir = "/var/lib/culprit/agent";
+  std::string log_level = "info";
+
+  struct Collector {
+    std::string address;  // "host:port"; empty: evidence stays in the spool
+    std::string server_name;
+    std::string ca = "/etc/culprit/agent/ca.pem";
+    std::string certificate = "/etc/culprit/agent/agent.pem";
+    std::string key = "/etc/culprit/agent/agent.key";
+  } collector;
+
+  struct Sender {
+    std::string program;  // empty: culprit-agent-sender beside this program
+    std::string user = "nobody";
+    std::chrono::milliseconds drain = std::chrono::seconds(5);
+  } sender;
+
+  struct Identity {
+    std::string source = "auto";  // auto | imds | machine
+    std::string endpoint = "http://169.254.169.254";
+  } identity;
+
+  struct SpoolSettings {
+    std::uint64_t max_bytes = 256ULL << 20;
+    std::uint64_t segment_bytes = 8ULL << 20;
+  } spool;
+
+  struct Kernel {
+    std::string cgroup_path;  // empty: found in the mount table
+    std::string btf_path = "/sys/kernel/btf/vmlinux";
+    std::vector<std::string> disabled_hooks;
+    bool measure_cost = false;
+  } kernel;
+
+  struct Hash {
+    bool enabled = true;
+    std::uint64_t max_file_bytes = 512ULL << 20;
+    std::uint64_t bytes_per_second = 64ULL << 20;
+  } hash;
+
+  struct Limits {
+    std::uint32_t max_flows = 65'536;
+    std::uint32_t max_processes = 32'768;
+    std::uint64_t max_recording_bytes = 1ULL << 30;
+  } limits;
+
+  std::chrono::milliseconds heartbeat = std::chrono::seconds(10);
+
+  std::string SpoolDirectory() const { return state_dir + "/spool"; }
+  std::string SenderProgram() const;  // resolved
+};
+
+// Errors: one line for each wrong or unknown key, with file, line and what was expected.
+Result<AgentConfig> ParseAgentConfig(std::string_view text, const std::string& name);
+// A missing file is an error only if `required`.
+Result<AgentConfig> LoadAgentConfig(const std::string& path, bool required);
+// What no single key shows: formats and combinations. Also after options of the command line.
+Status ValidateAgentConfig(const AgentConfig& config);
+// The configuration in force, as TOML that reads back to the same.
+std::string FormatAgentConfig(const AgentConfig& config);
+
+// One line of `check-config`.
+struct ConfigFinding {
+  enum class Level { kOk, kWarning, kError } level = Level::kOk;
+  std::string what;
+};
+// Looks at the machine: certificates, collector's address, spool directory and disk, cgroup mount, kernel's BTF.
+// Changes nothing but creates the state directory if it is missing.
+std::vector<ConfigFinding> CheckAgentConfig(const AgentConfig& config);
+
+}  // namespace culprit
+
+#endif  // CULPRIT_AGENT_CONFIG_H_
