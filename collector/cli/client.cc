@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/cli/client.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/grpcpp.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <mutex>
+#include <utility>
+
+#include "common/text.h"
+#include "culprit/v1/query.grpc.pb.h"
+
+namespace culprit::cli {
+namespace {
+
+bool Contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+class GrpcClient : public Client {
+ public:
+  GrpcClient(ClientOptions options, const Credentials& credentials) : options_(std::move(options)) {
+    grpc::SslCredentialsOptions ssl;
+    ssl.pem_root_certs = credentials.ca_pem;
+    ssl.pem_cert_chain = credentials.certificate_pem;
+    ssl.pem_private_key = credentials.key_pem;
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(64 << 20);
+    // A collector's address is dialled as it was given, whatever http_proxy says.
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+    const auto channel = grpc::CreateCustomChannel("dns:///" + options_.collector,
+                                                   grpc::SslCredentials(ssl), arguments);
+    stub_ = v1::Query::NewStub(channel);
+  }
+
+  Result<v1::ListHostsResponse> ListHosts() override {
+    return Call<v1::ListHostsResponse>(v1::ListHostsRequest(), &v1::Query::Stub::ListHosts);
+  }
+  Result<v1::ListFlowsResponse> ListFlows(const v1::ListFlowsRequest& request) override {
+    return Call<v1::ListFlowsResponse>(request, &v1::Query::Stub::ListFlows);
+  }
+  Result<v1::GetProcessResponse> GetProcess(const v1::GetProcessRequest& request) override {
+    return Call<v1::GetProcessResponse>(request, &v1::Query::Stub::GetProcess);
+  }
+  Result<v1::TopResponse> Top(const v1::TopRequest& request) override {
+    return Call<v1::TopResponse>(request, &v1::Query::Stub::Top);
+  }
+  Result<v1::GetStatusResponse> GetStatus() override {
+    return Call<v1::GetStatusResponse>(v1::GetStatusRequest(), &v1::Query::Stub::GetStatus);
+  }
+
+  Status FollowFlows(const v1::ListFlowsRequest& request,
+                     const std::function<bool(const v1::FlowRow&)>& visit) override {
+    grpc::ClientContext context;
+    if (!Enter(&context)) return Ok();
+    const auto reader = stub_->FollowFlows(&context, request);
+    v1::FlowRow row;
+    bool wanted = true;
+    while (wanted && reader->Read(&row)) wanted = visit(row);
+    if (!wanted) context.TryCancel();
+    const grpc::Status status = reader->Finish();
+    Leave();
+    if (!wanted || cancelled()) return Ok();
+    if (status.ok())
+      return Unavailable("the collector ended the stream of flows; run the command again to go on");
+    return Explain(status);
+  }
+
+  void Cancel() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cancelled_ = true;
+    if (current_ != nullptr) current_->TryCancel();
+  }
+
+ private:
+  bool Enter(grpc::ClientContext* context) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (cancelled_) return false;
+    current_ = context;
+    return true;
+  }
+  void Leave() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    current_ = nullptr;
+  }
+  bool cancelled() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return cancelled_;
+  }
+
+  template <class Response, class Request, class Method>
+  Result<Response> Call(const Request& request, Method method) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + options_.timeout);
+    if (!Enter(&context)) return MakeError(Code::kCancelled, "interrupted");
+    Response response;
+    const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
+    Leave();
+    if (cancelled()) return MakeError(Code::kCancelled, "interrupted");
+    if (!status.ok()) return Explain(status);
+    return response;
+  }
+
+  // Turns gRPC's words into what happened and what to do about it.
+  Error Explain(const grpc::Status& status) const {
+    const std::string said = EscapeText(status.error_message());
+    const std::string& at = options_.collector;
+    switch (status.error_code()) {
+      case grpc::StatusCode::UNAVAILABLE:
+        return ExplainUnavailable(said);
+      case grpc::StatusCode::DEADLINE_EXCEEDED:
+        return {Code::kUnavailable, fmt::format("no answer from {} within {} s: is the address "
+                                                "right, does a firewall or security group "
+                                                "let this machine in, is the collector overloaded "
+                                                "(`culprit status`)? --timeout waits longer",
+                                                at, options_.timeout.count() / 1000)};
+      case grpc::StatusCode::UNAUTHENTICATED:
+      case grpc::StatusCode::PERMISSION_DENIED:
+        return {
+            Code::kPermissionDenied,
+            fmt::format(
+                "{} refused {}: {}; queries need an operator's certificate: on the collector run "
+                "`culprit-collector issue operator NAME`",
+                at, options_.credentials.certificate, said)};
+      case grpc::StatusCode::UNIMPLEMENTED:
+        return {Code::kUnimplemented,
+                fmt::format("the collector at {} does not know this request: its version is "
+                            "older than this command's",
+                            at)};
+      default:
+        return {static_cast<Code>(status.error_code()), said};
+    }
+  }
+
+  Error ExplainUnavailable(const std::string& said) const {
+    const std::string& at = options_.collector;
+    if (Contains(said, "CERTIFICATE_VERIFY_FAILED")) {
+      return {Code::kUnauthenticated,
+              fmt::format("the certificate of {} is not one that the CA in {} vouches for: the "
+                          "credentials belong to "
+                          "another collector, or its certificate has expired (`culprit-collector "
+                          "check-config` there)",
+                          at, options_.credentials.ca)};
+    }
+    if (Contains(said, "Peer name") || Contains(said, "Hostname Verification")) {
+      return {
+          Code::kUnauthenticated,
+          fmt::format("the certificate of {} is for other names: dial one of those, or add this "
+                      "one to server_names "
+                      "in collector.toml and make a new certificate with `culprit-collector init`",
+                      at)};
+    }
+    if (Contains(said, "onnection refused")) {
+      return Unavailable(
+          fmt::format("nothing listens at {}: is the collector running (`systemctl status "
+                      "culprit-collector`), and is --collector right?",
+                      at));
+    }
+    if (Contains(said, "DNS resolution") || Contains(said, "Domain name")) {
+      return Unavailable(
+          fmt::format("the name in \"{}\" cannot be resolved: check --collector or the DNS", at));
+    }
+    if (Contains(said, "handshake") || Contains(said, "Handshake") ||
+        Contains(said, "ocket closed") || Contains(said, "reset by peer")) {
+      return {Code::kUnauthenticated, fmt::format("{} ended the TLS handshake: it does not accept "
+                                                  "{} (another CA, or expired?), or it is not a "
+                                                  "collector ({})",
+                                                  at, options_.credentials.certificate, said)};
+    }
+    return Unavailable(fmt::format("cannot reach the collector at {}: {}", at, said));
+  }
+
+  const ClientOptions options_;
+  std::unique_ptr<v1::Query::Stub> stub_;
+  std::mutex mutex_;
+  grpc::ClientContext* current_ = nullptr;
+  bool cancelled_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
+  // Failed handshakes are reported by Explain(); gRPC's own lines on stderr would only say them
+  // again.
+  gpr_set_log_function([](gpr_log_func_args*) {});
+  TRY(const Credentials credentials, CheckCredentials(options.credentials, ReadWallClock()));
+  return std::unique_ptr<Client>(std::make_unique<GrpcClient>(options, credentials));
+}
+
+}  // namespace culprit::cli

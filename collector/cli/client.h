@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The collector's query service over mutual TLS; the one file of the CLI that knows gRPC.
+//
+// Stage: cli (edge: network). Thread: one caller; Cancel() from any thread. Every error says what
+// to do and has one of the codes kUnavailable (cannot connect), kUnauthenticated or
+// kPermissionDenied (not authorised), kInvalidArgument, kNotFound, kDeadlineExceeded, kInternal.
+#ifndef CULPRIT_COLLECTOR_CLI_CLIENT_H_
+#define CULPRIT_COLLECTOR_CLI_CLIENT_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/credentials.h"
+#include "common/result.h"
+#include "culprit/v1/query.pb.h"
+
+namespace culprit::cli {
+
+struct ClientOptions {
+  std::string collector;  // "host:port"
+  CredentialPaths credentials;
+  std::chrono::milliseconds timeout{10'000};  // of a call, connecting included
+};
+
+class Client {
+ public:
+  // Checks the credentials; connects with the first call.
+  static Result<std::unique_ptr<Client>> Create(const ClientOptions& options);
+  virtual ~Client() = default;
+
+  virtual Result<v1::ListHostsResponse> ListHosts() = 0;
+  virtual Result<v1::ListFlowsResponse> ListFlows(const v1::ListFlowsRequest& request) = 0;
+  // Calls `visit` for rows as they arrive, until it returns false, Cancel() (both Ok) or an error.
+  virtual Status FollowFlows(const v1::ListFlowsRequest& request,
+                             const std::function<bool(const v1::FlowRow&)>& visit) = 0;
+  virtual Result<v1::GetProcessResponse> GetProcess(const v1::GetProcessRequest& request) = 0;
+  virtual Result<v1::TopResponse> Top(const v1::TopRequest& request) = 0;
+  virtual Result<v1::GetStatusResponse> GetStatus() = 0;
+  // Ends the call that is running and all later ones.
+  virtual void Cancel() = 0;
+};
+
+}  // namespace culprit::cli
+
+#endif  // CULPRIT_COLLECTOR_CLI_CLIENT_H_

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two views that tell the story of a process: `who` and `process`.
+#include <spdlog/fmt/fmt.h>
+#include <sys/wait.h>
+
+#include "collector/cli/views.h"
+#include "common/text.h"
+#include "common/units.h"
+
+namespace culprit::cli {
+namespace {
+
+constexpr std::uint32_t kNotSet = 0xffffffffU;
+
+std::string UserOf(const v1::ProcessInfo& p) {
+  std::string text =
+      p.user().empty() ? std::to_string(p.uid()) : fmt::format("{} ({})", p.user(), p.uid());
+  if (p.login_uid() != kNotSet) {
+    const std::string login =
+        p.login_user().empty() ? std::to_string(p.login_uid()) : p.login_user();
+    text += fmt::format(", logged in as {}", login);
+  }
+  if (p.session_id() != kNotSet) text += fmt::format(", session {}", p.session_id());
+  return text;
+}
+
+std::string ExeNotes(const v1::ProcessInfo& p) {
+  std::string notes;
+  if (p.exe_memfd()) notes += " [never on disk: memfd]";
+  if (p.exe_deleted()) notes += " [deleted]";
+  return notes;
+}
+
+std::string EndOf(const v1::ProcessInfo& p, const View& view) {
+  if (p.exit_ns() == 0) return "still running";
+  const int status = p.wait_status();
+  std::string how = fmt::format("wait status {}", status);
+  if (WIFEXITED(status)) how = fmt::format("status {}", WEXITSTATUS(status));
+  if (WIFSIGNALED(status)) how = fmt::format("signal {}", WTERMSIG(status));
+  return fmt::format("{} ({})", FormatTime(p.exit_ns(), view.zone), how);
+}
+
+std::string TreeLine(const v1::ProcessInfo& p) {
+  const std::string user = p.user().empty() ? std::to_string(p.uid()) : p.user();
+  const std::string exe = p.exe().empty() ? p.comm() : p.exe();
+  return fmt::format("{} {} ({}) {}{}", p.pid(), EscapeText(exe), EscapeText(user),
+                     EscapeText(CommandLineOf(p)), p.forked() ? " [forked, no exec]" : "");
+}
+
+// systemd 1 -> … -> the process -> its children, each one level deeper.
+std::string RenderTree(const v1::GetProcessResponse& answer, const View& view) {
+  std::string out;
+  std::string indent;
+  const auto add = [&](const v1::ProcessInfo& p, std::string_view branch, Style style) {
+    const std::string line = indent + std::string(branch) + TreeLine(p);
+    out += Styled(view.width == 0 ? line : TruncateMiddle(line, view.width), style, view.colour) +
+           "\n";
+  };
+  bool first = true;
+  const auto deeper = [&] {
+    if (!first) indent += "   ";
+    first = false;
+  };
+  for (int i = answer.ancestors_size() - 1; i >= 0; --i) {
+    add(answer.ancestors(i), first ? "" : "└─ ", Style::kPlain);
+    deeper();
+  }
+  add(answer.process(), first ? "" : "└─ ", Style::kBold);
+  deeper();
+  for (int i = 0; i < answer.children_size(); ++i) {
+    add(answer.children(i), i + 1 == answer.children_size() ? "└─ " : "├─ ", Style::kPlain);
+  }
+  const v1::ProcessInfo& oldest = answer.ancestors_size() > 0
+                                      ? answer.ancestors(answer.ancestors_size() - 1)
+                                      : answer.process();
+  if (oldest.pid() > 1) out = "(what came before is not known)\n" + out;
+  return out;
+}
+
+std::string RenderAttempts(const v1::Counters& c) {
+  std::string out = fmt::format("{} connection attempts", FormatCount(c.tcp_attempts()));
+  const std::pair<const char*, std::uint64_t> outcomes[] = {{"ok", c.ok()},
+                                                            {"refused", c.refused()},
+                                                            {"timed out", c.timed_out()},
+                                                            {"unreachable", c.unreachable()},
+                                                            {"denied", c.denied()},
+                                                            {"reset", c.reset()},
+                                                            {"aborted", c.aborted()},
+                                                            {"not sent", c.not_sent()},
+                                                            {"other", c.other()}};
+  std::string_view separator = ": ";
+  for (const auto& [name, count] : outcomes) {
+    if (count == 0) continue;
+    out += fmt::format("{}{} {}", separator, FormatCount(count), name);
+    separator = ", ";
+  }
+  if (c.accepts() > 0) out += fmt::format("; {} accepted", FormatCount(c.accepts()));
+  if (c.suppressed_flows() > 0) {
+    out += fmt::format("; {} counted without a flow record of their own",
+                       FormatCount(c.suppressed_flows()));
+  }
+  return out;
+}
+
+class Lines {
+ public:
+  explicit Lines(const View& view) : view_(view) {}
+  void Add(std::string_view name, const std::string& value) {
+    if (!value.empty()) text_ += FitLine(fmt::format("{:<12} {}", name, value), view_) + "\n";
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  const View& view_;
+  std::string text_;
+};
+
+std::string ChainOf(const v1::GetProcessResponse& process) {
+  std::string out;
+  for (const v1::ProcessInfo& ancestor : process.ancestors()) {
+    out += fmt::format(" \u2190 {} ({})",
+                       ancestor.comm().empty() ? ancestor.exe() : ancestor.comm(), ancestor.pid());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string RenderProcess(const v1::GetProcessResponse& answer, const View& view) {
+  const v1::ProcessInfo& p = answer.process();
+  Lines lines(view);
+  lines.Add("process", fmt::format("{} on {}, pid {}{}", p.process_id(), p.host(), p.pid(),
+                                   p.is_agent() ? " (Culprit's own agent)" : ""));
+  lines.Add("executable", (p.exe().empty() ? "unknown" : p.exe()) + ExeNotes(p));
+  lines.Add("sha256", p.exe_sha256().empty() ? "not known" : p.exe_sha256());
+  lines.Add("command", CommandLineOf(p));
+  lines.Add("user", UserOf(p));
+  lines.Add("container", p.container_id());
+  lines.Add("cgroup", p.cgroup());
+  lines.Add("started", fmt::format("{} ({}){}", FormatTime(p.start_ns(), view.zone),
+                                   FormatAge(p.start_ns(), view.now_ns),
+                                   p.preexisting() ? ", before the agent" : ""));
+  lines.Add("ended", EndOf(p, view));
+  const v1::FlowGroup& totals = answer.totals();
+  lines.Add(
+      "traffic",
+      fmt::format("{} sent, {} received, {} flows, {} destinations",
+                  FormatByteSize(totals.tx_wire_bytes()), FormatByteSize(totals.rx_wire_bytes()),
+                  FormatCount(totals.flows()), FormatCount(totals.destinations())));
+  lines.Add("connections", RenderAttempts(answer.counters()));
+  std::string out = lines.Take() + "\n" + RenderTree(answer, view);
+  if (answer.flows_size() > 0) {
+    out += "\n" + RenderFlows({answer.flows().begin(), answer.flows().end()}, view);
+  }
+  return out;
+}
+
+std::string RenderWho(const std::vector<WhoMatch>& matches, const View& view) {
+  std::string out;
+  for (const WhoMatch& match : matches) {
+    const v1::ProcessInfo& p = match.process.process();
+    const bool known = !p.process_id().empty();
+    const std::string host = known ? p.host() : match.group.host();
+    if (!out.empty()) out += "\n";
+    const std::string name = known ? CommandLineOf(p) : match.group.label();
+    out +=
+        Styled(FitLine(fmt::format("{}: {}", host, name), view), Style::kBold, view.colour) + "\n";
+    Lines lines(view);
+    lines.Add("  process", match.group.key() + (known ? fmt::format(", pid {}", p.pid()) : ""));
+    if (known) {
+      lines.Add("  executable", (p.exe().empty() ? "unknown" : p.exe()) + ExeNotes(p));
+      lines.Add("  sha256", p.exe_sha256());
+      lines.Add("  user", UserOf(p));
+      lines.Add("  started by",
+                (p.comm().empty() ? std::to_string(p.pid()) : p.comm()) + ChainOf(match.process));
+    }
+    lines.Add(
+        "  flows",
+        fmt::format("{} ({} failed), {} sent, {} received", FormatCount(match.group.flows()),
+                    FormatCount(match.group.failed()), FormatByteSize(match.group.tx_wire_bytes()),
+                    FormatByteSize(match.group.rx_wire_bytes())));
+    lines.Add("  seen", fmt::format("{} to {}", FormatTime(match.group.first_ns(), view.zone),
+                                    FormatTime(match.group.last_ns(), view.zone)));
+    out += lines.Take();
+  }
+  return out;
+}
+
+}  // namespace culprit::cli

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/cli/views.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "common/text.h"
+#include "common/units.h"
+
+namespace culprit::cli {
+namespace {
+
+std::string Join(const google::protobuf::RepeatedPtrField<std::string>& parts,
+                 std::string_view between) {
+  std::string out;
+  for (const std::string& part : parts) {
+    if (!out.empty()) out += between;
+    out += part;
+  }
+  return out;
+}
+
+std::string AddressPort(const std::string& address, std::uint32_t port) {
+  if (address.empty()) return "-";
+  const bool v6 = address.find(':') != std::string::npos;
+  const std::string host = v6 ? "[" + address + "]" : address;
+  return port == 0 ? address : host + ":" + std::to_string(port);
+}
+
+std::string Or(std::string_view text, std::string_view otherwise) {
+  return std::string(text.empty() ? otherwise : text);
+}
+
+std::string Pid(std::uint32_t pid) { return pid == 0 ? "-" : std::to_string(pid); }
+
+Style StyleOfHost(std::string_view state) {
+  if (state == "online") return Style::kGood;
+  return state == "late" ? Style::kWarning : Style::kBad;
+}
+
+Cell StateCell(const v1::FlowRow& flow) {
+  const std::string text = flow.error().empty() ? flow.state() : flow.state() + " " + flow.error();
+  const bool bad =
+      flow.state() == "failed" || flow.state() == "not_sent" || flow.state() == "aborted";
+  return {text, bad ? Style::kWarning : Style::kPlain};
+}
+
+std::string What(const v1::FlowRow& flow) {
+  if (!flow.command_line().empty()) return flow.command_line();
+  return Or(flow.exe(), Or(flow.comm(), "unknown process"));
+}
+
+Cell CountCell(std::uint64_t n, Style style_if_any) {
+  return {FormatCount(n), n == 0 ? Style::kPlain : style_if_any};
+}
+
+std::string SkewOf(std::int64_t ns) {
+  const bool small = ns > -1'000'000'000 && ns < 1'000'000'000;
+  return small ? "<1s" : FormatDuration(std::chrono::nanoseconds(ns));
+}
+
+// Lines under the table: what an operator should know about a host, most serious first.
+std::string HostNotes(const v1::HostRow& host, const View& view) {
+  std::vector<std::string> notes;
+  if (host.forks() > 0) {
+    notes.push_back(fmt::format("{} fork(s) of its evidence chain: its key may have been copied",
+                                host.forks()));
+  }
+  if (host.rollbacks() > 0) {
+    notes.push_back(
+        fmt::format("{} rollback(s): its disk was restored from an older state", host.rollbacks()));
+  }
+  if (host.gaps() > 0) notes.push_back(fmt::format("{} gap(s) in its evidence", host.gaps()));
+  if (host.lost_frames() > 0)
+    notes.push_back(fmt::format("{} frames lost before they were sent", host.lost_frames()));
+  if (host.rejected() > 0)
+    notes.push_back(fmt::format("{} records or frames refused", host.rejected()));
+  if (host.missing_hooks_size() > 0)
+    notes.push_back("hooks not active: " + Join(host.missing_hooks(), ", "));
+  for (const std::string& degraded : host.degraded()) notes.push_back(degraded);
+  std::string out;
+  for (const std::string& note : notes) {
+    const std::string name = Or(host.hostname(), host.agent_name());
+    out += FitLine(fmt::format("{}: {}", name, note), view) + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string CommandLineOf(const v1::ProcessInfo& process) {
+  if (process.argv_size() > 0) {
+    return Join(process.argv(), " ") + (process.argv_truncated() ? " \u2026" : "");
+  }
+  return Or(process.exe(), Or(process.comm(), "unknown process"));
+}
+
+std::string RenderHosts(const v1::ListHostsResponse& hosts, const View& view) {
+  Table table({{"HOST", false, 8},
+               {"AGENT", false, 8, true},
+               {"INSTANCE", false, 12},
+               {"REGION", false, 8, true},
+               {"STATE"},
+               {"LAST SEEN", true},
+               {"CLOCK", true, 0, true},
+               {"OWNER BY", false, 0, true},
+               {"RECORDS", true},
+               {"GAPS", true, 0, true},
+               {"LOST", true},
+               {"PSS", true, 0, true},
+               {"AGENT VERSION", false, 6, true}});
+  std::string notes;
+  for (const v1::HostRow& host : hosts.hosts()) {
+    table.Add({{Or(host.hostname(), "?")},
+               {host.agent_name()},
+               {Or(host.instance_id(), "-")},
+               {Or(host.availability_zone(), Or(host.region(), "-"))},
+               {host.state(), StyleOfHost(host.state())},
+               {FormatAge(host.last_received_ns(), view.now_ns)},
+               {SkewOf(host.clock_skew_ns())},
+               {Or(host.fidelity(), "-")},
+               {FormatCount(host.records())},
+               CountCell(host.gaps(), Style::kWarning),
+               CountCell(host.lost_events(), Style::kWarning),
+               {host.agent_pss_bytes() == 0 ? "-" : FormatByteSize(host.agent_pss_bytes())},
+               {Or(host.agent_version(), "-")}});
+    notes += HostNotes(host, view);
+  }
+  return table.Render(view) + (notes.empty() ? "" : "\n" + notes);
+}
+
+std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view) {
+  Table table({{"LAST SEEN"},
+               {"HOST", false, 8},
+               {"PID", true},
+               {"USER", false, 6},
+               {"DIR"},
+               {"PROTO"},
+               {"LOCAL", false, 12, true},
+               {"REMOTE", false, 14},
+               {"STATE"},
+               {"SENT", true},
+               {"RECEIVED", true},
+               {"PROCESS ID", false, 0, true},
+               {"COMMAND", false, 16}});
+  for (const v1::FlowRow& flow : flows) {
+    table.Add({{FormatTime(flow.last_ns(), view.zone)},
+               {flow.host()},
+               {Pid(flow.pid())},
+               {Or(flow.user(), "-")},
+               {flow.direction()},
+               {flow.protocol()},
+               {AddressPort(flow.local(), flow.local_port())},
+               {AddressPort(flow.remote(), flow.remote_port())},
+               StateCell(flow),
+               {FormatByteSize(flow.tx_wire_bytes())},
+               {FormatByteSize(flow.rx_wire_bytes())},
+               {flow.process_id()},
+               {What(flow)}});
+  }
+  return table.Render(view);
+}
+
+std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_view group_by,
+                         const View& view) {
+  std::string title(group_by);
+  for (char& c : title) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  const bool by_process = group_by == "process";
+  const bool by_host = group_by == "host";
+  std::vector<Column> columns = {{title, false, 16}};
+  if (by_process) columns.push_back({"PROCESS ID"});
+  if (!by_host) columns.push_back({"HOST", false, 8});
+  for (const char* number : {"FLOWS", "DESTINATIONS", "FAILED", "SENT", "RECEIVED"})
+    columns.push_back({number, true});
+  columns.push_back({"FIRST SEEN", false, 0, true});
+  columns.push_back({"LAST SEEN"});
+  Table table(std::move(columns));
+  for (const v1::FlowGroup& group : groups) {
+    std::vector<Cell> row = {{Or(group.label(), Or(group.key(), "unknown"))}};
+    if (by_process) row.push_back({group.key()});
+    if (!by_host) row.push_back({Or(group.host(), "-")});
+    row.push_back({FormatCount(group.flows())});
+    row.push_back({FormatCount(group.destinations())});
+    row.push_back(CountCell(group.failed(), Style::kWarning));
+    row.push_back({FormatByteSize(group.tx_wire_bytes())});
+    row.push_back({FormatByteSize(group.rx_wire_bytes())});
+    row.push_back({FormatTime(group.first_ns(), view.zone)});
+    row.push_back({FormatTime(group.last_ns(), view.zone)});
+    table.Add(std::move(row));
+  }
+  return table.Render(view);
+}
+
+std::string FlowLineHeader(const View& view) {
+  const std::string line =
+      fmt::format("{:<15} {:<14} {:>7} {:<4}{:<6}{:<28} {:<18} {:>10} {:>10}  {}", "TIME", "HOST",
+                  "PID", "DIR", "PROTO", "REMOTE", "STATE", "SENT", "RECEIVED", "COMMAND");
+  return Styled(FitLine(line, view), Style::kBold, view.colour);
+}
+
+std::string RenderFlowLine(const v1::FlowRow& flow, const View& view) {
+  const Cell state = StateCell(flow);
+  const std::string line = fmt::format(
+      "{:<15} {:<14} {:>7} {:<4}{:<6}{:<28} {:<18} {:>10} {:>10}  {}",
+      FormatClock(flow.last_ns(), view.zone), TruncateMiddle(EscapeText(flow.host()), 14),
+      Pid(flow.pid()), flow.direction(), flow.protocol(),
+      AddressPort(flow.remote(), flow.remote_port()), state.text,
+      FormatByteSize(flow.tx_wire_bytes()), FormatByteSize(flow.rx_wire_bytes()), What(flow));
+  return Styled(FitLine(line, view), state.style, view.colour);
+}
+
+std::string RenderTop(const v1::TopResponse& top, const View& view) {
+  Table table({{"HOST", false, 8},
+               {"PID", true},
+               {"USER", false, 6},
+               {"FLOWS", true},
+               {"DESTS", true},
+               {"ATTEMPTS", true, 0, true},
+               {"FAILED", true},
+               {"SENT", true},
+               {"RECEIVED", true},
+               {"BUSIEST REMOTE", false, 14, true},
+               {"COMMAND", false, 16}});
+  for (const v1::TopRow& row : top.rows()) {
+    table.Add({{row.process().host()},
+               {Pid(row.process().pid())},
+               {Or(row.process().user(), "-")},
+               {FormatCount(row.flows())},
+               {FormatCount(row.destinations())},
+               {FormatCount(row.attempts())},
+               CountCell(row.failed(), Style::kWarning),
+               {FormatByteSize(row.tx_wire_bytes())},
+               {FormatByteSize(row.rx_wire_bytes())},
+               {Or(row.busiest_remote(), "-")},
+               {CommandLineOf(row.process())}});
+  }
+  const std::string range = fmt::format("{} to {}", FormatTime(top.from_ns(), view.zone),
+                                        FormatTime(top.to_ns(), view.zone));
+  return FitLine("Busiest processes, " + range, view) + "\n\n" + table.Render(view);
+}
+
+std::string RenderStatus(const v1::GetStatusResponse& status, const View& view) {
+  const auto line = [](std::string_view name, const std::string& value) {
+    return fmt::format("{:<20} {}\n", name, value);
+  };
+  const std::uint64_t lag =
+      status.journal_lsn() > status.index_lsn() ? status.journal_lsn() - status.index_lsn() : 0;
+  std::string out = line("version", EscapeText(status.version()));
+  out += line("started", fmt::format("{} ({})", FormatTime(status.started_ns(), view.zone),
+                                     FormatAge(status.started_ns(), view.now_ns)));
+  out += line("agents connected", FormatCount(status.agents_connected()));
+  out += line("journal", fmt::format("{} in {} entries", FormatByteSize(status.journal_bytes()),
+                                     FormatCount(status.journal_lsn())));
+  out += line("index", fmt::format("{}, {}", FormatByteSize(status.index_bytes()),
+                                   lag == 0 ? "up to date"
+                                            : FormatCount(lag) + " entries behind the journal"));
+  out += line(
+      "frames",
+      fmt::format("{} accepted, {} duplicate, {} refused", FormatCount(status.frames_accepted()),
+                  FormatCount(status.frames_duplicate()), FormatCount(status.frames_rejected())));
+  out +=
+      line("records", fmt::format("{} accepted, {} refused", FormatCount(status.records_accepted()),
+                                  FormatCount(status.records_rejected())));
+  out += line("disk free", FormatByteSize(status.free_disk_bytes()));
+  for (const std::string& degraded : status.degraded()) {
+    out += line("degraded", Styled(EscapeText(degraded), Style::kWarning, view.colour));
+  }
+  return out;
+}
+
+}  // namespace culprit::cli

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each command prints for a person, from the answer of the collector.
+// Stage: cli. Pure: answers in, text out (tests/collector/cli/golden shows each). Thread: any.
+#ifndef CULPRIT_COLLECTOR_CLI_VIEWS_H_
+#define CULPRIT_COLLECTOR_CLI_VIEWS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "collector/cli/render.h"
+#include "culprit/v1/query.pb.h"
+
+namespace culprit::cli {
+
+std::string RenderHosts(const v1::ListHostsResponse& hosts, const View& view);
+std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view);
+// `group_by` as in the request: titles the first column.
+std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_view group_by,
+                         const View& view);
+// One line, for --follow: columns of fixed width, since later rows are not known.
+std::string RenderFlowLine(const v1::FlowRow& flow, const View& view);
+std::string FlowLineHeader(const View& view);
+
+// One process that talked to the address, with who it is where that was found.
+struct WhoMatch {
+  v1::FlowGroup group;
+  v1::GetProcessResponse process;  // empty: not known (any more)
+};
+std::string RenderWho(const std::vector<WhoMatch>& matches, const View& view);
+
+std::string RenderProcess(const v1::GetProcessResponse& process, const View& view);
+std::string RenderTop(const v1::TopResponse& top, const View& view);
+std::string RenderStatus(const v1::GetStatusResponse& status, const View& view);
+
+// "python3 relay.py --port 8080", else the path, else the name.
+std::string CommandLineOf(const v1::ProcessInfo& process);
+
+}  // namespace culprit::cli
+
+#endif  // CULPRIT_COLLECTOR_CLI_VIEWS_H_
