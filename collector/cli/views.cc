@@ -9,7 +9,8 @@
 namespace culprit::cli {
 namespace {
 
-std::string Join(const google::protobuf::RepeatedPtrField<std::string>& parts,
+// Not "Join": protobuf has one that argument-dependent look-up would prefer.
+std::string JoinWords(const google::protobuf::RepeatedPtrField<std::string>& parts,
                  std::string_view between) {
   std::string out;
   for (const std::string& part : parts) {
@@ -75,7 +76,7 @@ std::string HostNotes(const v1::HostRow& host, const View& view) {
   if (host.rejected() > 0)
     notes.push_back(fmt::format("{} records or frames refused", host.rejected()));
   if (host.missing_hooks_size() > 0)
-    notes.push_back("hooks not active: " + Join(host.missing_hooks(), ", "));
+    notes.push_back("hooks not active: " + JoinWords(host.missing_hooks(), ", "));
   for (const std::string& degraded : host.degraded()) notes.push_back(degraded);
   std::string out;
   for (const std::string& note : notes) {
@@ -89,7 +90,7 @@ std::string HostNotes(const v1::HostRow& host, const View& view) {
 
 std::string CommandLineOf(const v1::ProcessInfo& process) {
   if (process.argv_size() > 0) {
-    return Join(process.argv(), " ") + (process.argv_truncated() ? " \u2026" : "");
+    return JoinWords(process.argv(), " ") + (process.argv_truncated() ? " \u2026" : "");
   }
   return Or(process.exe(), Or(process.comm(), "unknown process"));
 }
