@@ -110,6 +110,8 @@ class SegmentReader {
   // Just behind the last whole record that was returned.
   std::uint64_t offset() const { return offset_; }
   Status Seek(std::uint64_t offset);
+  // Of the file as it is now.
+  Result<std::uint64_t> FileBytes() const { return FileSize(fd_.get()); }
 
  private:
   enum class Parsed { kRecord, kIncomplete, kBad };
