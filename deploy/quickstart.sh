@@ -158,7 +158,6 @@ TOML
   cat >"$data/agent.toml" <<TOML
 # Written by quickstart.sh; overwritten at its next start.
 state_dir = "$data/agent"
-runtime_dir = "$data/run"
 [collector]
 address = "127.0.0.1:$port"
 ca = "$data/agent-credentials/ca.pem"

@@ -43,7 +43,7 @@ class Suite:
     def outbound(self, remote, remote_port, local_port, settled=True, **fields):
         """Rows of the client side of one connection, once it has ended."""
         def look():
-            rows = [f for f in self.rig.flows("--remote", remote, "--remote-port", remote_port)
+            rows = [f for f in self.rig.flows("--remote", remote, "--port", remote_port)
                     if f["local_port"] == local_port and f["direction"] == "out"
                     and all(f[k] == v for k, v in fields.items())]
             done = [f for f in rows if not settled or f["state"] not in ("open", "attempt")]
@@ -164,7 +164,7 @@ def iperf(suite, a, remote, udp):
     flow = only(suite.outbound(remote, IPERF, local, settled=not udp, protocol="udp" if udp else "tcp"), "iperf3")
     expected = sent + (4 if udp else 37)
     check(flow["tx_payload_bytes"] == expected, f"payload {flow['tx_payload_bytes']}, iperf3 sent {expected}")
-    everything = [f for f in suite.rig.flows("--remote", remote, "--remote-port", IPERF)
+    everything = [f for f in suite.rig.flows("--remote", remote, "--port", IPERF)
                   if f["process_id"] == flow["process_id"]]
     suite.check_wire(everything, deltas)
     suite.check_process(flow, process.pid, "/usr/bin/iperf3", ["iperf3", "-c", remote], "root")
@@ -179,7 +179,7 @@ def ssh(suite, a, remote, key, config):
     check(process.returncode == 0, f"ssh: {errors.decode()}")
     check(len(output) > 200000, "ssh brought too little")
     flows = wait_until("ssh flow", lambda: [
-        f for f in suite.rig.flows("--remote", remote, "--remote-port", SSH)
+        f for f in suite.rig.flows("--remote", remote, "--port", SSH)
         if f["pid"] == process.pid and f["state"] == "closed"], 25)
     flow = only(flows, "ssh")
     suite.check_wire([flow], deltas)
@@ -217,7 +217,7 @@ def forked_child(suite, a, binary, kind):
 
 
 def parts_of(suite, port, local, total):
-    rows = [f for f in suite.rig.flows("--remote", V4, "--remote-port", port) if f["local_port"] == local]
+    rows = [f for f in suite.rig.flows("--remote", V4, "--port", port) if f["local_port"] == local]
     return rows if sum(f["tx_payload_bytes"] for f in rows) == total else None
 
 
@@ -288,7 +288,7 @@ def everything_adds_up(suite, a, begin):
     netns = int(re.search(r"\d+", a.run("readlink", "/proc/self/ns/net").stdout).group())
 
     def sums():
-        rows = [f for f in suite.rig.flows("--include-listeners", "--include-agent", "--limit", "10000")
+        rows = [f for f in suite.rig.flows("--include-listeners", "--include-agent")
                 if f["netns"] == netns and not f["remote"].startswith(("127.", "::1"))]
         return sum(f["tx_wire_bytes"] for f in rows), sum(f["rx_wire_bytes"] for f in rows), rows
     with contextlib.suppress(Failure):

@@ -43,7 +43,7 @@ def main():
         check(peak - idle < MEMORY_GROWTH, f"memory grew by {(peak - idle) >> 20} MiB")
         for result in results:
             def exact(result=result):
-                counters = rig.query("process", str(result["pid"]), "--host", rig.host()["hostname"])["counters"]
+                counters = rig.process(result["pid"], "--host", rig.host()["hostname"])["counters"]
                 wanted = (result["attempts"], result["refused"], result["ok"])
                 got = (counters["tcp_attempts"], counters["refused"], counters["ok"])
                 check(got == wanted, f"attempts, refused, ok: {got}, the program counted {wanted}")

@@ -75,16 +75,12 @@ class Campaign:
 
         def running():
             check(self.rig.agent.alive(), f"agent ended:\n{self.rig.agent.tail()}")
-            return (self.rig.dir / "run").exists() and self.attached()
+            return self.rig.agent_status()["pid"] == self.rig.agent.pid
         wait_until("agent at work again", running, 30)
         self.agent_is_up()
         after = self.acked()
         for lane, seq in newest.items():
             check(after and after[1].get(lane, 0) >= seq, f"acked went back in {clog.LANES[lane]}: {newest} to {after}")
-
-    def attached(self):
-        """The agent says so in its log once its programs are attached and its table of processes is read."""
-        return "msg=started" in self.rig.agent.log.read_text().rsplit("msg=starting", 1)[-1]
 
     def summary(self):
         acked = self.acked()
@@ -136,7 +132,7 @@ class Campaign:
         due = [t for t in truth if any(since <= t["began"] and t["ended"] <= until for since, until in self.at_work)]
         rows = {}
         for port in PORTS:
-            for flow in self.rig.flows("--remote", self.b.v4, "--remote-port", port):
+            for flow in self.rig.flows("--remote", self.b.v4, "--port", port):
                 if flow["direction"] == "out":
                     rows.setdefault((port, flow["local_port"]), []).append(flow)
         wrong = []

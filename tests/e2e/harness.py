@@ -24,6 +24,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 BIN = pathlib.Path(os.environ.get("CULPRIT_BIN", TOP / "build/dev/bin"))
+NO_MATCH = 3  # exit status of `culprit` for an empty answer
 SKIP = 77  # ctest's "did not run", which tests/run.sh counts as a failure
 
 
@@ -163,7 +164,7 @@ class Rig:
         self.dir.chmod(0o755)
         self.pki = self.dir / "pki"
         self.credentials = self.dir / "agent-credentials"
-        self.agent_extra = self.collector_extra = ""
+        self.agent_top = self.agent_extra = self.collector_extra = ""
         return self
 
     def __exit__(self, kind, error, _trace):
@@ -201,9 +202,8 @@ class Rig:
 
     def write_agent_config(self):
         path = self.dir / "agent.toml"
-        (self.dir / "run").mkdir(exist_ok=True)
         path.write_text(
-            f'state_dir = "{self.dir / "agent"}"\nruntime_dir = "{self.dir / "run"}"\n'
+            f'state_dir = "{self.dir / "agent"}"\n{self.agent_top}'
             f'[identity]\nsource = "machine"\n'
             f'[collector]\naddress = "127.0.0.1:{self.port}"\nca = "{self.credentials / "ca.pem"}"\n'
             f'certificate = "{self.credentials / "agent.pem"}"\nkey = "{self.credentials / "agent.key"}"\n'
@@ -236,26 +236,32 @@ class Rig:
         return self.agent
 
     # --- questions ----------------------------------------------------------------------------------------------------
-    def culprit(self, *arguments, **options):
-        return run(BIN / "culprit", "--collector", f"127.0.0.1:{self.port}", "--credentials", self.pki, *arguments,
-                   stderr=subprocess.PIPE, **options)
+    def culprit(self, *arguments):
+        done = run(BIN / "culprit", "--collector", f"127.0.0.1:{self.port}", "--credentials", self.pki, *arguments,
+                   stderr=subprocess.PIPE, check=False)
+        check(done.returncode in (0, NO_MATCH), f"culprit {' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr}")
+        return done.stdout
 
     def query(self, *arguments):
-        return json.loads(self.culprit(*arguments, "--json").stdout)
+        """The rows of an answer: one JSON document a line."""
+        return [json.loads(line) for line in self.culprit(*arguments, "--json").splitlines()]
 
     def host(self):
-        hosts = self.query("hosts")["hosts"]
+        hosts = self.query("hosts")
         return hosts[0] if hosts else None
 
     def flows(self, *arguments):
-        """All flows that match, over all pages."""
-        return self.query("flows", "--limit", "10000", *arguments)["flows"]
+        """All flows that match."""
+        return self.query("flows", "--limit", "0", *arguments)
 
-    def process(self, process_id):
-        return self.query("process", process_id)
+    def process(self, process_id, *arguments):
+        return self.query("process", process_id, *arguments)[0]
 
     def status(self):
-        return self.query("status")
+        return self.query("status")[0]
+
+    def agent_status(self):
+        return json.loads(run(BIN / "culprit-agent", "status", "--json", "--config", self.dir / "agent.toml").stdout)
 
     # --- network --------------------------------------------------------------------------------------------------------
     def namespaces(self):
