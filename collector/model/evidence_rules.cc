@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/model/evidence_rules.h"
+
+#include <algorithm>
+#include <string>
+
+namespace culprit {
+namespace {
+
+constexpr std::size_t kMaxPathBytes = 4 * 4096;  // PATH_MAX with every byte escaped as \xNN
+constexpr std::size_t kMaxNameBytes = 1024;
+constexpr std::size_t kMaxArgvBytes = 4 * 1024 + 64;
+constexpr int kMaxArgs = 1024;
+constexpr std::uint32_t kMaxPort = 65'535;
+constexpr std::uint32_t kMaxProtocol = 255;
+constexpr std::uint32_t kMaxErrno = 4'095;  // MAX_ERRNO of the kernel
+
+bool ArgvFits(const v1::Process& p) {
+  if (p.argv_size() > kMaxArgs) return false;
+  std::size_t bytes = 0;
+  for (const std::string& arg : p.argv()) bytes += arg.size();
+  return bytes <= kMaxArgvBytes;
+}
+
+bool IsGood(const v1::Process& p) {
+  const bool hash_ok = p.exe_sha256().empty() || p.exe_sha256().size() == 32;
+  const auto name_fits = [](const std::string& s) { return s.size() <= kMaxNameBytes; };
+  return p.process_id() != 0 && p.tgid() != 0 && hash_ok && p.exe().size() <= kMaxPathBytes &&
+         p.cwd().size() <= kMaxPathBytes && name_fits(p.comm()) && name_fits(p.user()) &&
+         name_fits(p.login_user()) && name_fits(p.container_id()) && name_fits(p.cgroup()) &&
+         ArgvFits(p);
+}
+bool IsGood(const v1::ProcessExit& e) { return e.process_id() != 0; }
+bool IsGood(const v1::ProcessCounters& c) { return c.process_id() != 0; }
+bool IsGood(const v1::Loss& l) {
+  return l.lane_plus_one() <= 2 && l.first_seq() <= l.last_seq() && l.detail().size() <= kMaxPathBytes &&
+         (l.end_hash().empty() || l.end_hash().size() == 32);
+}
+
+template <class Repeated>
+void Filter(Repeated* records, EvidenceVerdict* verdict) {
+  const int before = records->size();
+  int kept = 0;
+  for (int i = 0; i < before; ++i) {
+    if (!IsGood(records->Get(i))) continue;
+    if (kept != i) records->SwapElements(kept, i);
+    ++kept;
+  }
+  records->DeleteSubrange(kept, before - kept);
+  verdict->records += static_cast<std::uint64_t>(before);
+  verdict->rejected += static_cast<std::uint64_t>(before - kept);
+}
+
+template <class Column>
+bool FitOptional(Column* column, int rows) {
+  if (column->empty()) column->Resize(rows, 0);
+  return column->size() == rows;
+}
+
+// Whether every column has `rows` elements, after columns that an agent may leave out were filled with zeros.
+bool ColumnsAgree(v1::FlowBatch* f, int rows) {
+  for (const int size :
+       {f->flow_id_size(), f->cookie_size(), f->process_size(), f->creator_size(), f->local_size(),
+        f->remote_size(), f->local_port_size(), f->remote_port_size(), f->protocol_size(),
+        f->direction_size(), f->state_size(), f->start_boot_ns_size(), f->last_after_start_ns_size(),
+        f->emitted_boot_ns_size(), f->tx_wire_bytes_size(), f->rx_wire_bytes_size(),
+        f->tx_packets_size(), f->rx_packets_size(), f->tx_payload_bytes_size(),
+        f->rx_payload_bytes_size()}) {
+    if (size != rows) return false;
+  }
+  return FitOptional(f->mutable_error(), rows) && FitOptional(f->mutable_flags(), rows) &&
+         FitOptional(f->mutable_tx_skb_bytes(), rows) && FitOptional(f->mutable_rx_skb_bytes(), rows) &&
+         FitOptional(f->mutable_generation(), rows) && FitOptional(f->mutable_netns(), rows) &&
+         FitOptional(f->mutable_n_senders(), rows) &&
+         FitOptional(f->mutable_retransmitted_bytes(), rows);
+}
+
+bool AddressesAreAddresses(const v1::FlowBatch& f) {
+  return std::ranges::all_of(f.addresses(),
+                             [](const std::string& a) { return a.size() == 4 || a.size() == 16; });
+}
+
+bool RowIsGood(const v1::FlowBatch& f, int i) {
+  const auto processes = static_cast<std::uint32_t>(f.process_ids_size());
+  const auto addresses = static_cast<std::uint32_t>(f.addresses_size());
+  return f.flow_id(i) != 0 && f.process(i) < processes && f.creator(i) < processes &&
+         f.local(i) < addresses && f.remote(i) < addresses && f.local_port(i) <= kMaxPort &&
+         f.remote_port(i) <= kMaxPort && f.protocol(i) <= kMaxProtocol &&
+         f.direction(i) <= v1::FlowDirection_MAX && f.state(i) <= v1::FlowState_MAX &&
+         f.error(i) <= kMaxErrno;
+}
+
+void FilterFlows(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
+  if (!batch->has_flows()) return;
+  v1::FlowBatch* flows = batch->mutable_flows();
+  // A claim of four billion rows in an empty batch counts as what could have been there.
+  const auto most = static_cast<std::uint32_t>(flows->flow_id_size());
+  const std::uint32_t rows = flows->rows();
+  if (rows != most || !ColumnsAgree(flows, static_cast<int>(rows)) ||
+      !AddressesAreAddresses(*flows)) {
+    const std::uint64_t lost = std::max<std::uint64_t>(most, 1);
+    verdict->records += lost;
+    verdict->rejected += lost;
+    batch->clear_flows();
+    return;
+  }
+  verdict->records += rows;
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    if (!RowIsGood(*flows, static_cast<int>(i))) verdict->bad_flow_rows.push_back(i);
+  }
+  verdict->rejected += verdict->bad_flow_rows.size();
+}
+
+}  // namespace
+
+EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch) {
+  EvidenceVerdict verdict;
+  Filter(batch->mutable_processes(), &verdict);
+  Filter(batch->mutable_exits(), &verdict);
+  Filter(batch->mutable_counters(), &verdict);
+  Filter(batch->mutable_losses(), &verdict);
+  FilterFlows(batch, &verdict);
+  for (const bool single : {batch->has_host(), batch->has_fidelity(), batch->has_heartbeat()}) {
+    verdict.records += single ? 1 : 0;
+  }
+  return verdict;
+}
+
+}  // namespace culprit
