@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sequence of one agent's frames: what is new, what was here before, and what does not fit: gap, fork, rollback.
+// The sequence of one agent's frames: what is new, what was here before, and what does not fit:
+// gap, fork, rollback.
 //
-// Stage: ingest. Pure: no I/O, no clock. Thread: one caller at a time (the session holds the agent's lock). Bounded:
-// kMaxStreams streams an agent, kRemembered hashes and kMaxHoles holes a lane.
+// Stage: ingest. Pure: no I/O, no clock. Thread: one caller at a time (the session holds the
+// agent's lock). Bounded: kMaxStreams streams an agent, kRemembered hashes and kMaxHoles holes a
+// lane.
 //
-// A frame goes through two steps: Observe() decides and, on kAccept, expects it to be journalled; Settle() tells how that
-// ended. What is acknowledged follows Settle() only. After a failed frame the lane falls back to what is durable, and
-// frames behind it that did get into the journal are remembered, so that they are not journalled twice.
+// A frame goes through two steps: Observe() decides and, on kAccept, expects it to be journalled;
+// Settle() tells how that ended. What is acknowledged follows Settle() only. After a failed frame
+// the lane falls back to what is durable, and frames behind it that did get into the journal are
+// remembered, so that they are not journalled twice.
 #ifndef CULPRIT_COLLECTOR_INGEST_SEQUENCE_H_
 #define CULPRIT_COLLECTOR_INGEST_SEQUENCE_H_
 
@@ -36,8 +39,8 @@ struct SequenceVerdict {
   SequenceState state = SequenceState::kInOrder;
   std::uint64_t missing_from = 0, missing_to = 0;  // kGap, and kFirst that does not start at 1
   std::string stream_reason;                       // set on the first frame of a stream
-  // "out_of_order" (in a hole that was recorded as a gap), "fork" (other bytes under a number that is taken),
-  // "too_many_streams".
+  // "out_of_order" (in a hole that was recorded as a gap), "fork" (other bytes under a number that
+  // is taken), "too_many_streams".
   std::string_view refusal;
 };
 
@@ -54,7 +57,8 @@ class AgentSequence {
 
   // What the journal has from earlier runs.
   void Load(const LaneHead& head);
-  // A connection begins. Returns true if the agent's spool has fallen behind what it sent before (rollback).
+  // A connection begins. Returns true if the agent's spool has fallen behind what it sent before
+  // (rollback).
   bool OnHello(const HelloClaim& claim);
   SequenceVerdict Observe(const FrameHeader& header, const Sha256Digest& hash);
   // The accepted frame is durable, or will not be. Called once for each kAccept, in any order.

@@ -9,7 +9,8 @@
 namespace culprit {
 namespace {
 
-// Buffers that one large frame has grown are given back: an idle agent must not hold megabytes here.
+// Buffers that one large frame has grown are given back: an idle agent must not hold megabytes
+// here.
 constexpr std::size_t kKeepBufferBytes = 1U << 20;
 constexpr std::size_t kMaxVersionBytes = 64;
 
@@ -23,9 +24,8 @@ Result<Uuid> OptionalUuid(std::string_view bytes) {
 }
 
 bool IsReason(std::string_view text) {
-  return text.size() <= 32 && std::ranges::all_of(text, [](char c) {
-           return (c >= 'a' && c <= 'z') || c == '_';
-         });
+  return text.size() <= 32 &&
+         std::ranges::all_of(text, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
 }
 
 bool IsVersion(std::string_view text) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decides whether what an agent sent can be taken as evidence. A bad frame is refused as a whole; bad records inside a
-// good frame are only counted, because the frame is evidence as it stands.
+// Decides whether what an agent sent can be taken as evidence. A bad frame is refused as a whole;
+// bad records inside a good frame are only counted, because the frame is evidence as it stands.
 //
-// Stage: ingest. Pure: no I/O, no clock. Thread: one caller an object (its buffers are reused). Total on any bytes;
-// memory is bounded by the limits of common/frame.h and kMaxRecords, whatever a compressed payload unfolds to.
+// Stage: ingest. Pure: no I/O, no clock. Thread: one caller an object (its buffers are reused).
+// Total on any bytes; memory is bounded by the limits of common/frame.h and kMaxRecords, whatever a
+// compressed payload unfolds to.
 #ifndef CULPRIT_COLLECTOR_INGEST_VALIDATE_H_
 #define CULPRIT_COLLECTOR_INGEST_VALIDATE_H_
 
@@ -26,15 +27,15 @@ inline constexpr std::size_t kMaxRecords = 65'536;       // messages at the top 
 inline constexpr std::size_t kMaxNestedItems = 262'144;  // strings and messages inside those
 
 enum class Refusal : std::uint8_t {
-  kHeader,      // not a frame header of this version
-  kSize,        // header, hash or payload has another length than it must
-  kHash,        // SHA-256 over the bytes is not what came with them
-  kKind,        // a kind that no agent may send
-  kLane,        // a loss frame outside the evidence lane
-  kStream,      // not the stream of the hello
-  kInflate,     // the payload does not decompress to what the header says
-  kMalformed,   // not an EvidenceBatch, or one with too many parts
-  kCount,       // more records announced than the payload can hold
+  kHeader,     // not a frame header of this version
+  kSize,       // header, hash or payload has another length than it must
+  kHash,       // SHA-256 over the bytes is not what came with them
+  kKind,       // a kind that no agent may send
+  kLane,       // a loss frame outside the evidence lane
+  kStream,     // not the stream of the hello
+  kInflate,    // the payload does not decompress to what the header says
+  kMalformed,  // not an EvidenceBatch, or one with too many parts
+  kCount,      // more records announced than the payload can hold
 };
 std::string_view RefusalName(Refusal refusal);
 

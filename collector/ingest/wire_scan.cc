@@ -27,7 +27,8 @@ bool Skip(std::string_view* in, std::uint64_t bytes) {
   return true;
 }
 
-// Calls visit(field number, content) for each length-delimited field. False where the bytes are no message.
+// Calls visit(field number, content) for each length-delimited field. False where the bytes are no
+// message.
 template <class Visit>
 bool Walk(std::string_view in, Visit&& visit) {
   while (!in.empty()) {
@@ -61,7 +62,8 @@ WireCount CountWireParts(std::string_view batch) {
   const bool ok = Walk(batch, [&](std::uint64_t field, std::string_view content) {
     ++count.top_level;
     if (field < kFirstMessageField) return;
-    nested_ok = Walk(content, [&count](std::uint64_t, std::string_view) { ++count.nested; }) && nested_ok;
+    nested_ok =
+        Walk(content, [&count](std::uint64_t, std::string_view) { ++count.nested; }) && nested_ok;
   });
   count.well_formed = ok && nested_ok;
   return count;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts the parts of a serialised EvidenceBatch before protobuf allocates an object for each: two bytes on the wire can
-// become hundreds in memory. Stage: ingest. Pure. Thread: any. Total on any bytes, linear.
+// Counts the parts of a serialised EvidenceBatch before protobuf allocates an object for each: two
+// bytes on the wire can become hundreds in memory. Stage: ingest. Pure. Thread: any. Total on any
+// bytes, linear.
 #ifndef CULPRIT_COLLECTOR_INGEST_WIRE_SCAN_H_
 #define CULPRIT_COLLECTOR_INGEST_WIRE_SCAN_H_
 

@@ -33,8 +33,8 @@ bool IsGood(const v1::Process& p) {
 bool IsGood(const v1::ProcessExit& e) { return e.process_id() != 0; }
 bool IsGood(const v1::ProcessCounters& c) { return c.process_id() != 0; }
 bool IsGood(const v1::Loss& l) {
-  return l.lane_plus_one() <= 2 && l.first_seq() <= l.last_seq() && l.detail().size() <= kMaxPathBytes &&
-         (l.end_hash().empty() || l.end_hash().size() == 32);
+  return l.lane_plus_one() <= 2 && l.first_seq() <= l.last_seq() &&
+         l.detail().size() <= kMaxPathBytes && (l.end_hash().empty() || l.end_hash().size() == 32);
 }
 
 template <class Repeated>
@@ -57,19 +57,34 @@ bool FitOptional(Column* column, int rows) {
   return column->size() == rows;
 }
 
-// Whether every column has `rows` elements, after columns that an agent may leave out were filled with zeros.
+// Whether every column has `rows` elements, after columns that an agent may leave out were filled
+// with zeros.
 bool ColumnsAgree(v1::FlowBatch* f, int rows) {
-  for (const int size :
-       {f->flow_id_size(), f->cookie_size(), f->process_size(), f->creator_size(), f->local_size(),
-        f->remote_size(), f->local_port_size(), f->remote_port_size(), f->protocol_size(),
-        f->direction_size(), f->state_size(), f->start_boot_ns_size(), f->last_after_start_ns_size(),
-        f->emitted_boot_ns_size(), f->tx_wire_bytes_size(), f->rx_wire_bytes_size(),
-        f->tx_packets_size(), f->rx_packets_size(), f->tx_payload_bytes_size(),
-        f->rx_payload_bytes_size()}) {
+  for (const int size : {f->flow_id_size(),
+                         f->cookie_size(),
+                         f->process_size(),
+                         f->creator_size(),
+                         f->local_size(),
+                         f->remote_size(),
+                         f->local_port_size(),
+                         f->remote_port_size(),
+                         f->protocol_size(),
+                         f->direction_size(),
+                         f->state_size(),
+                         f->start_boot_ns_size(),
+                         f->last_after_start_ns_size(),
+                         f->emitted_boot_ns_size(),
+                         f->tx_wire_bytes_size(),
+                         f->rx_wire_bytes_size(),
+                         f->tx_packets_size(),
+                         f->rx_packets_size(),
+                         f->tx_payload_bytes_size(),
+                         f->rx_payload_bytes_size()}) {
     if (size != rows) return false;
   }
   return FitOptional(f->mutable_error(), rows) && FitOptional(f->mutable_flags(), rows) &&
-         FitOptional(f->mutable_tx_skb_bytes(), rows) && FitOptional(f->mutable_rx_skb_bytes(), rows) &&
+         FitOptional(f->mutable_tx_skb_bytes(), rows) &&
+         FitOptional(f->mutable_rx_skb_bytes(), rows) &&
          FitOptional(f->mutable_generation(), rows) && FitOptional(f->mutable_netns(), rows) &&
          FitOptional(f->mutable_n_senders(), rows) &&
          FitOptional(f->mutable_retransmitted_bytes(), rows);

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/ingest/ingest.h"
+
+#include <mutex>
+#include <set>
+
+#include "collector/ingest/session.h"
+#include "culprit/v1/ingest.grpc.pb.h"
+
+namespace culprit {
+namespace {
+
+class IngestImpl final : public Ingest, private v1::Ingest::Service {
+ public:
+  IngestImpl(const IngestOptions& options, Journal* journal)
+      : options_(options),
+        journal_(journal),
+        registry_(std::make_shared<Registry>(journal->lane_heads())) {}
+
+  grpc::Service* service() override { return this; }
+  IngestStats stats() const override { return registry_->Snapshot(); }
+
+  void Drain(std::chrono::milliseconds reconnect_after) override {
+    const std::lock_guard lock(mutex_);
+    draining_ = true;
+    for (const auto& session : sessions_) {
+      session->End(Unavailable("the collector is shutting down"), reconnect_after);
+    }
+  }
+
+ private:
+  grpc::Status Stream(grpc::ServerContext* context, IngestSession::Stream* stream) override {
+    auto session = std::make_shared<IngestSession>(options_, journal_, registry_, context, stream);
+    {
+      const std::lock_guard lock(mutex_);
+      if (draining_) return {grpc::StatusCode::UNAVAILABLE, "the collector is shutting down"};
+      sessions_.insert(session);
+    }
+    grpc::Status status = session->Run();
+    const std::lock_guard lock(mutex_);
+    sessions_.erase(session);
+    return status;
+  }
+
+  const IngestOptions options_;
+  Journal* journal_;
+  std::shared_ptr<Registry>
+      registry_;  // also held by sessions whose frames are still with the journal
+  std::mutex mutex_;
+  bool draining_ = false;
+  std::set<std::shared_ptr<IngestSession>> sessions_;
+};
+
+}  // namespace
+
+std::unique_ptr<Ingest> Ingest::Create(const IngestOptions& options, Journal* journal) {
+  return std::make_unique<IngestImpl>(options, journal);
+}
+
+}  // namespace culprit
