@@ -82,29 +82,39 @@ class Aggregator final : public EnrichSink {
   const AggregateCounters& counters() const { return counters_; }
 
  private:
-  struct Queue {
-    std::deque<FlowRow> rows;
+  struct Queue {  // rows[head..] are pending
+    std::vector<FlowRow> rows;
+    std::size_t head = 0;
+    std::size_t size() const { return rows.size() - head; }
   };
 
-  Flow& FindOrStart(const AttributedFlow& attributed);
-  void Charge(Flow& flow, const AttributedFlow& attributed);
-  void Merge(Flow& flow, const AttributedFlow& attributed);
+  // aggregator.cc: what a record changes
+  std::uint32_t Start(FlowId id, const FlowEvent& event);
+  void Merge(Flow& flow, const FlowEvent& event);
+  bool Charge(Flow& flow, const AttributedFlow& attributed);
+  bool ChangeOwner(Flow& flow, const AttributedFlow& attributed);
   void Advance(Flow& flow, const FlowEvent& event);
-  void Schedule(Flow& flow, std::uint32_t index, bool outcome_changed);
-  void EmitDue(std::uint32_t index);
-  void EmitFlow(Flow& flow, Lane lane);
-  void EmitPart(Flow& flow, std::size_t part, Lane lane, bool handed_over);
-  void End(std::uint32_t index);
-  void EvictOne();
+
+  // emission.cc: when and where rows go out
+  void Schedule(std::uint32_t index, bool news, const FlowEvent& event);
+  void Arm(std::uint32_t index, BootTime due);
+  void Fire(std::uint32_t index, BootTime due);
+  void EmitFlow(Flow& flow, Lane lane, BootTime at);
+  void EmitPart(Flow& flow, FlowPart& part, FlowState state, Lane lane, BootTime at);
+  void End(std::uint32_t index, BootTime at);
+  void EvictOne(BootTime at);
   void SweepSilent();
   void Push(FlowRow row, Lane lane);
+  void TakeProcesses(RecordBatch& batch, std::size_t max_rows);
   void TakeLosses(RecordBatch& batch);
+  bool LossesDue() const;
   BootTime Later(BootTime t) const { return t > now_ ? t : now_; }
 
   Uuid boot_id_, run_id_;
   AggregateLimits limits_;
   BootTime now_;
   FlowTable flows_;
+  EndedFlows ended_;
   TimerWheel timers_;
   CounterTable process_counters_;
   std::deque<ProcessFacts> processes_;
@@ -112,8 +122,10 @@ class Aggregator final : public EnrichSink {
   std::deque<CounterFacts> counter_rows_;
   Queue queues_[kLaneCount];
   std::map<std::pair<LossCause, std::string>, std::uint64_t> loss_sources_;
-  std::map<LossCause, std::uint64_t> losses_sent_;
-  BootTime loss_at_;
+  std::map<LossCause, std::uint64_t> losses_, losses_sent_;  // sums over the sources
+  BootTime loss_at_, losses_sent_at_;
+  std::uint32_t evict_hand_ = 0, silent_hand_ = 0;
+  bool flush_losses_ = false;
   AggregateCounters counters_;
 };
 

@@ -25,6 +25,7 @@ struct FlowPart {
   bool is_agent = false;
   bool dirty = false;    // changed since its last row
   bool emitted = false;  // a row is out
+  FlowState emitted_state = FlowState::kNone;
 };
 
 struct Flow {
@@ -42,15 +43,36 @@ struct Flow {
   std::uint32_t flags = 0;  // kFlowFlag*
   std::uint32_t n_senders = 1;
   std::uint32_t owner_changes = 0;
-  BootTime start, established, last, counted_from, seen;
+  BootTime start, established, last, counted_from;
+  BootTime seen;           // time of the newest record
+  BootTime first_bytes;    // about when payload first moved; zero: not yet
   FlowTotals seen_totals;  // of the record with the highest counters
   FlowPart owner;          // who is charged now
   std::unique_ptr<std::vector<FlowPart>> former;  // most flows have one owner
   BootTime due;            // zero: no timer
   BootTime emitted;        // last row; zero: none
   std::uint64_t emitted_bytes = 0;
-  bool counted = false;     // a row with bytes beyond the handshake is out or due
-  bool outcome_due = false;  // the row that is due belongs in the evidence lane
+  bool first_bytes_told = false;  // the row that follows the first bytes is out
+  bool outcome_due = false;       // the row that is due says something new: evidence lane
+};
+
+// Flows that ended lately, so that a record that comes late does not open one again, and so that a peer of an
+// unconnected socket that comes back goes on from its former counters. Direct-mapped: a collision forgets the older.
+class EndedFlows {
+ public:
+  struct Entry {
+    FlowId id;
+    ProcessId process;
+    BootTime counted_from;
+    BootTime ended;
+    FlowTotals totals;
+  };
+  void Remember(const Flow& flow, BootTime at);
+  const Entry* Find(FlowId id) const;
+
+ private:
+  static constexpr std::size_t kEntries = 2'048;
+  std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
 };
 
 class FlowTable {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Timers for many small things: a wheel of 256 slots of 50 ms. Entries are never cancelled: whoever is called looks
-// up whether it is due still. What lies beyond the wheel comes round early and is scheduled again.
+// Timers for many small things: a wheel of 256 slots of 50 ms. Entries are never cancelled: whoever is called compares
+// `due` with the thing's own. What lies beyond the wheel comes round early and has to be scheduled again.
 // Stage: aggregate. Pure. Thread: one caller.
 #ifndef CULPRIT_AGENT_AGGREGATE_TIMER_WHEEL_H_
 #define CULPRIT_AGENT_AGGREGATE_TIMER_WHEEL_H_
@@ -23,10 +23,10 @@ class TimerWheel {
     const std::uint64_t at = SlotOf(due);
     const std::uint64_t first = current_ + 1;
     const std::uint64_t last = current_ + kSlots - 1;
-    slots_[(at < first ? first : (at > last ? last : at)) % kSlots].push_back(index);
+    slots_[(at < first ? first : (at > last ? last : at)) % kSlots].push_back({index, due});
   }
 
-  // Calls `fire(index)` for every entry whose slot has passed at `now`. It may schedule.
+  // Calls `fire(index, due)` for every entry whose slot has passed at `now`. It may schedule.
   template <class Fire>
   void Advance(BootTime now, const Fire& fire) {
     const std::uint64_t target = ToNs(now) / SlotNs();
@@ -35,21 +35,25 @@ class TimerWheel {
     if (target - current_ > kSlots) current_ = target - kSlots;
     while (current_ < target) {
       ++current_;
-      std::vector<std::uint32_t>& slot = slots_[current_ % kSlots];
+      std::vector<Entry>& slot = slots_[current_ % kSlots];
       firing_.swap(slot);
-      for (const std::uint32_t index : firing_) fire(index);
+      for (const Entry& entry : firing_) fire(entry.index, entry.due);
       firing_.clear();
       if (slot.empty()) firing_.swap(slot);  // keeps the storage with the slot
     }
   }
 
  private:
+  struct Entry {
+    std::uint32_t index;
+    BootTime due;
+  };
   static constexpr std::uint64_t SlotNs() { return static_cast<std::uint64_t>(kSlot.count()); }
   // Rounded up, so that nothing fires before it is due.
   static std::uint64_t SlotOf(BootTime t) { return (ToNs(t) + SlotNs() - 1) / SlotNs(); }
 
-  std::array<std::vector<std::uint32_t>, kSlots> slots_;
-  std::vector<std::uint32_t> firing_;
+  std::array<std::vector<Entry>, kSlots> slots_;
+  std::vector<Entry> firing_;
   std::uint64_t current_ = 0;
 };
 

@@ -19,7 +19,7 @@ enum class DecodeFault : std::uint8_t {
   kUnknownKind,
   kBadLength,    // a length inside the record does not fit
   kBadEnum,      // a value outside its enum
-  kBadTime,      // over 2^63 ns: cannot be a boot time
+  kBadTime,      // over 2^62 ns: cannot be a boot time
 };
 inline constexpr std::size_t kDecodeFaultCount = 7;
 std::string_view ToString(DecodeFault fault);

@@ -9,7 +9,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
+#include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "agent/enrich/exe_cache.h"
@@ -26,6 +29,8 @@ struct EnrichLimits {
   std::size_t max_processes = 32'768;  // live and ended together
   std::size_t max_executables = 4'096;
   std::chrono::nanoseconds grace = std::chrono::seconds(30);  // an ended process is remembered so long
+  // An exec is told about so much later if its executable's hash is still to come: one record instead of two.
+  std::chrono::nanoseconds hash_wait = std::chrono::milliseconds(150);
 };
 
 struct EnrichCounters {
@@ -44,14 +49,19 @@ class Enricher {
   Enricher(const Uuid& boot_id, const EnrichLimits& limits, UserNames& users, EnrichSink& sink);
 
   void Apply(const Event& event);
-  // Forgets processes that ended longer than the grace ago; reports evictions. About once a second.
+  // Sends definitions that waited for a hash, forgets processes that ended longer than the grace ago, reports
+  // evictions. Every 50-200 ms, before the aggregator's Tick.
   void Tick(BootTime now);
 
   // Processes of these tgids are the agent's own: labelled, never hidden. Replaces the set before; a tgid leaves the
   // set with the exit of its process.
   void SetAgentTgids(const std::vector<Tgid>& tgids);
-  // After a new stream or lost evidence frames: every definition is sent again at its next referral.
+  // After a new stream or lost evidence frames: definitions of live processes that were sent are sent again now, those
+  // of ended ones at their next referral.
   void ForgetSent();
+  // Live processes that nothing but a flow or a counter told about, since the last call: the edge may read them in
+  // /proc and answer with a ProcfsEvent.
+  std::vector<Tgid> TakeUnresolved() { return std::exchange(unresolved_, {}); }
 
   const EnrichCounters& counters() const { return counters_; }
   std::size_t live_processes() const { return table_.live(); }
@@ -71,15 +81,22 @@ class Enricher {
     bool is_agent = false;
   };
   // The process to charge, defined at the collector before this returns.
-  Owner Resolve(const ProcessKey& key, BootTime at, const std::string& comm, Uid uid,
+  Owner Resolve(const ProcessKey& key, const std::string& comm, Uid uid,
                 std::uint32_t netns);
-  Owner ResolveKernel(BootTime at);
+  Owner ResolveKernel();
+  // Sends the definition, those of unsent ancestors first, unless it was sent.
   void Define(Process& process);
   void AmendIfSent(Process& process);
   void Send(Process& process);
   ProcessFacts Facts(const Process& process);
   bool Sent(const Process& process) const { return process.sent_epoch == epoch_; }
-  Process& Insert(const ProcessKey& key);
+  Process& Insert(const ProcessKey& key, Uid uid);
+  void Fill(Process& process, const ExecEvent& event);
+  // Takes path and hash if they are known already. False: they may still come, and the process waits for them.
+  bool JoinExecutable(Process& process);
+  void WaitForHash(Process& process);
+  Process& MakePlaceholder(const ProcessKey& key, const std::string& comm, Uid uid,
+                           std::uint32_t netns);
 
   Uuid boot_id_;
   EnrichLimits limits_;
@@ -88,6 +105,9 @@ class Enricher {
   ProcessTable table_;
   ExeCache executables_;
   std::unordered_set<Tgid> agent_tgids_;
+  std::deque<std::pair<BootTime, ProcessKey>> held_;  // definitions that wait for a hash, oldest first
+  std::vector<Tgid> unresolved_;
+  BootTime first_event_;
   std::uint32_t epoch_ = 1;  // definitions of an older epoch count as not sent
   std::uint32_t kernel_epoch_ = 0;
   std::uint64_t reported_evictions_ = 0;

@@ -42,12 +42,13 @@ struct Process {
   std::uint64_t cgroup_id = 0;
   BootTime exec_at;
   bool preexisting = false, is_agent = false, forked = false, execed_over_parent = false;
+  bool kernel_thread = false;
   bool placeholder = false;  // no exec or fork told about it
+  bool awaits_hash = false;
   bool exit_known = false;
   std::int32_t wait_status = 0;
   BootTime ended;               // zero: live
   std::uint32_t sent_epoch = 0;  // last epoch in which the definition was sent
-  std::uint32_t exit_epoch = 0;
 
  private:
   friend class ProcessTable;
