@@ -232,6 +232,23 @@ struct culprit_lost {
 	culprit_u64 stat[CULPRIT_STAT_COUNT];
 };
 
+/*
+ * Key of the table of peers (unconnected datagram and raw sockets); its values start with a struct culprit_flow, those
+ * of the process table (key: struct culprit_process_key) with a struct culprit_counters.
+ */
+struct culprit_peer_key {
+	culprit_u64 cookie;
+	culprit_u8 remote[16];
+	culprit_u16 remote_port;
+	culprit_u16 protocol;
+	culprit_u32 generation;
+};
+CULPRIT_ABI_ASSERT(sizeof(struct culprit_peer_key) == 32, "culprit_peer_key");
+
+/* culprit_header.reserved between iterators and bpf_source; always 0 in what the source delivers. */
+#define CULPRIT_SWEEP_UNCHANGED 1U /* do not deliver: only there for REMOVE */
+#define CULPRIT_SWEEP_REMOVE 2U    /* the table entry is over: user space takes it out */
+
 CULPRIT_ABI_ASSERT(sizeof(struct culprit_fork) % 8 == 0, "culprit_fork");
 CULPRIT_ABI_ASSERT(sizeof(struct culprit_exec) % 8 == 0, "culprit_exec");
 CULPRIT_ABI_ASSERT(sizeof(struct culprit_flow) % 8 == 0, "culprit_flow");

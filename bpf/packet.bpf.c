@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Packets, once each, at the socket: below every system call and io_uring, above NAT. Runs in softirq as well as in
+ * process context, so `current` means nothing here: a packet belongs to its socket, the socket to its owner.
+ * The verdict is always 1 (allow).
+ */
+#include "bpf/flow.bpf.h"
+#include "bpf/owner.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct packet {
+	u32 len;
+	u32 wire;
+	u32 segments;
+	u32 headers;
+	u32 l3;
+	u8 version;
+	u8 protocol;
+	u16 pad;
+};
+
+/* A pointer that the verifier knows, as a number that probe reads can start from. */
+static __always_inline void *as_kernel_pointer(void *pointer)
+{
+	u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), &pointer);
+	return (void *)number;
+}
+
+/* IP fragments are made after this hook: every one but the first repeats the IP header. */
+static __noinline u32 fragment_overhead(struct __sk_buff *skb, u32 len, u8 version)
+{
+	struct sk_buff *kernel_skb = as_kernel_pointer(skb);
+	u32 mtu = BPF_CORE_READ(kernel_skb, dev, mtu);
+	u32 header = version == 4 ? 20 : 48;
+	u32 room;
+
+	if (mtu < 576 || len <= mtu)
+		return 0;
+	room = (mtu - header) & ~7U;
+	if (!room)
+		return 0;
+	return ((len - (version == 4 ? 20 : 40) + room - 1) / room) << 16 | header;
+}
+
+/* Headers, and what the segments of a super-packet will add to them on the wire. */
+static __noinline int measure(struct __sk_buff *skb, struct packet *packet, bool egress)
+{
+	u8 first = 0, next = 0, offset = 0;
+	u32 l3 = 20, l4 = 8;
+
+	if (!packet || bpf_skb_load_bytes(skb, 0, &first, 1))
+		return 0;
+	packet->version = first >> 4;
+	if (packet->version == 6) {
+		l3 = 40;
+		bpf_skb_load_bytes(skb, 6, &next, 1);
+		if (next == 0 || next == 43 || next == 44 || next == 60) { /* extension headers */
+			struct sk_buff *kernel_skb = as_kernel_pointer(skb);
+			u16 transport = BPF_CORE_READ(kernel_skb, transport_header);
+			u16 network = BPF_CORE_READ(kernel_skb, network_header);
+
+			if (transport > network && transport != 0xffff)
+				l3 = (u16)(transport - network);
+			bpf_skb_load_bytes(skb, 40, &next, 1);
+		}
+	} else {
+		l3 = (first & 15) * 4;
+		bpf_skb_load_bytes(skb, 9, &next, 1);
+	}
+	packet->protocol = next;
+	packet->l3 = l3;
+	if (next == IPPROTO_TCP) {
+		bpf_skb_load_bytes(skb, (l3 & 0xff) + 12, &offset, 1);
+		l4 = (offset >> 4) * 4;
+	} else if (next != IPPROTO_UDP) {
+		l4 = 0;
+	}
+	packet->headers = l3 + l4;
+	if (skb->gso_size) {
+		u32 segments = skb->gso_segs;
+
+		if (!segments && packet->len > packet->headers)
+			segments = (packet->len - packet->headers + skb->gso_size - 1) / skb->gso_size;
+		if (segments > 1) {
+			packet->segments = segments;
+			packet->wire += (segments - 1) * packet->headers;
+		}
+	} else if (egress && packet->len > 1280 && next != IPPROTO_TCP) {
+		u32 fragments = fragment_overhead(skb, packet->len, packet->version);
+
+		if (fragments >> 16 > 1) {
+			packet->segments = fragments >> 16;
+			packet->wire += ((fragments >> 16) - 1) * (fragments & 0xffff);
+			if (packet->version == 6)
+				packet->wire += 8;
+		}
+	}
+	return 0;
+}
+
+static __always_inline void add_packet(struct flow_state *flow, const struct packet *packet, u64 now,
+				       bool egress)
+{
+	flow->rec.last_boot_ns = now;
+	if (egress) {
+		__sync_fetch_and_add(&flow->rec.tx_wire_bytes, packet->wire);
+		__sync_fetch_and_add(&flow->rec.tx_skb_bytes, packet->len);
+		__sync_fetch_and_add(&flow->rec.tx_packets, packet->segments);
+	} else {
+		__sync_fetch_and_add(&flow->rec.rx_wire_bytes, packet->wire);
+		__sync_fetch_and_add(&flow->rec.rx_skb_bytes, packet->len);
+		__sync_fetch_and_add(&flow->rec.rx_packets, packet->segments);
+	}
+}
+
+static __always_inline void add_pending(struct flow_state *flow, const struct packet *packet)
+{
+	flow->pend_wire += packet->wire;
+	flow->pend_skb += packet->len;
+	flow->pend_packets += packet->segments;
+}
+
+struct ends {
+	u8 local[16], remote[16];
+	u16 local_port, remote_port;
+	u8 family;
+};
+
+/* The addresses and ports of a packet, seen from the socket. */
+static __always_inline void read_ends(struct __sk_buff *skb, const struct packet *packet, struct ends *ends,
+				      bool egress)
+{
+	u8 addresses[32] = {};
+	__be32 ipv4[2] = {};
+	u16 ports[2] = {};
+
+	if (packet->version == 6) {
+		bpf_skb_load_bytes(skb, 8, addresses, 32);
+		__builtin_memcpy(egress ? ends->local : ends->remote, addresses, 16);
+		__builtin_memcpy(egress ? ends->remote : ends->local, addresses + 16, 16);
+		ends->family = 6;
+	} else {
+		bpf_skb_load_bytes(skb, 12, ipv4, 8);
+		map_v4(ends->local, egress ? ipv4[0] : ipv4[1]);
+		map_v4(ends->remote, egress ? ipv4[1] : ipv4[0]);
+		ends->family = 4;
+	}
+	if (packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP ||
+	    packet->protocol == IPPROTO_SCTP)
+		bpf_skb_load_bytes(skb, packet->l3 & 0xff, ports, 4);
+	ends->local_port = bpf_ntohs(egress ? ports[0] : ports[1]);
+	ends->remote_port = bpf_ntohs(egress ? ports[1] : ports[0]);
+}
+
+/* Listener: keep each handshake apart until an accepted socket claims it. */
+static __noinline int add_handshake(struct __sk_buff *skb, struct flow_state *flow, struct packet *packet,
+				    bool egress)
+{
+	struct handshake_key key = {};
+	struct handshake fresh = {};
+	struct handshake *entry;
+	struct culprit_flow *ends = &flow->rec;
+	u8 addresses[16] = {};
+	u16 port = 0;
+
+	if (!flow)
+		return 0;
+	measure(skb, packet, egress);
+	key.listener = ends->cookie;
+	if (packet->version == 6) {
+		bpf_skb_load_bytes(skb, egress ? 24 : 8, addresses, 16);
+		__builtin_memcpy(key.remote, addresses, 16);
+	} else {
+		__be32 address = 0;
+
+		bpf_skb_load_bytes(skb, egress ? 16 : 12, &address, 4);
+		map_v4(key.remote, address);
+	}
+	bpf_skb_load_bytes(skb, (packet->l3 & 0xff) + (egress ? 2 : 0), &port, 2);
+	key.remote_port = bpf_ntohs(port);
+	entry = bpf_map_lookup_elem(&handshakes, &key);
+	if (!entry) {
+		fresh.start_ns = bpf_ktime_get_boot_ns();
+		bpf_map_update_elem(&handshakes, &key, &fresh, BPF_NOEXIST);
+		entry = bpf_map_lookup_elem(&handshakes, &key);
+		if (!entry)
+			return 0;
+	}
+	if (egress) {
+		entry->tx_wire += packet->wire;
+		entry->tx_skb += packet->len;
+		entry->tx_packets += packet->segments;
+	} else {
+		entry->rx_wire += packet->wire;
+		entry->rx_skb += packet->len;
+		entry->rx_packets += packet->segments;
+	}
+	return 0;
+}
+
+static __always_inline void announce_first(struct flow_state *flow, u64 now)
+{
+	struct process_state *process = owner_process(&flow->rec);
+
+	if (process && within_rate(process, now))
+		emit_flow(flow, CULPRIT_FLOW_FIRST, false);
+}
+
+/* The entry of one peer of an unconnected socket; NULL: the table or the socket's share of it is full. */
+static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct flow_state *flow,
+					     struct packet *packet, bool egress)
+{
+	struct culprit_peer_key key = {};
+	struct ends ends = {};
+	struct flow_state *peer;
+	u64 now = bpf_ktime_get_boot_ns();
+
+	if (!flow || !packet)
+		return NULL;
+	read_ends(skb, packet, &ends, egress);
+	key.cookie = flow->rec.cookie;
+	__builtin_memcpy(key.remote, ends.remote, 16);
+	key.remote_port = ends.remote_port;
+	key.protocol = flow->rec.protocol;
+	key.generation = flow->rec.generation;
+	if (egress) {
+		__builtin_memcpy(flow->peer, ends.remote, 16);
+		flow->peer_port = ends.remote_port;
+	}
+	peer = bpf_map_lookup_elem(&peers, &key);
+	if (peer)
+		return peer;
+	if (now - flow->window_ns > PEER_IDLE_NS) {
+		flow->window_ns = now;
+		flow->window_peers = 0;
+	}
+	if (flow->window_peers >= PEERS_PER_WINDOW ||
+	    bpf_map_update_elem(&peers, &key, &zero_flow, BPF_NOEXIST)) {
+		peer = bpf_map_lookup_elem(&peers, &key);
+		if (!peer)
+			count_stat(CULPRIT_STAT_PEER_TABLE_FULL);
+		return peer;
+	}
+	flow->window_peers += 1;
+	peer = bpf_map_lookup_elem(&peers, &key);
+	if (!peer)
+		return NULL;
+	__builtin_memcpy(&peer->rec, &flow->rec, sizeof(peer->rec));
+	peer->rec.tx_wire_bytes = peer->rec.rx_wire_bytes = 0;
+	peer->rec.tx_skb_bytes = peer->rec.rx_skb_bytes = 0;
+	peer->rec.tx_packets = peer->rec.rx_packets = 0;
+	peer->rec.tx_payload_bytes = peer->rec.rx_payload_bytes = 0;
+	peer->rec.established_boot_ns = 0;
+	peer->rec.flags &= ~CULPRIT_FLOW_OVERFLOW;
+	peer->rec.flags |= CULPRIT_FLOW_PEER;
+	peer->rec.start_boot_ns = now;
+	peer->rec.counted_from_boot_ns = now;
+	peer->rec.n_senders = 1;
+	peer->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
+	peer->rec.family = ends.family;
+	__builtin_memcpy(peer->rec.local, ends.local, 16);
+	__builtin_memcpy(peer->rec.remote, ends.remote, 16);
+	peer->rec.local_port = ends.local_port;
+	peer->rec.remote_port = ends.remote_port;
+	peer->kind = KIND_DATAGRAM;
+	return peer;
+}
+
+/* UDP, raw, ICMP. Unconnected sockets count by peer; what no entry can be made for goes to "other peers". */
+static __always_inline int add_datagram(struct __sk_buff *skb, struct flow_state *flow, struct packet *packet,
+				   bool connected, bool egress)
+{
+	struct flow_state *target = flow;
+	u64 now = bpf_ktime_get_boot_ns();
+	u64 payload;
+
+	if (!flow || !packet)
+		return 0;
+	measure(skb, packet, egress);
+	payload = packet->len > packet->headers ? packet->len - packet->headers : 0;
+	if (!connected && flow->kind == KIND_DATAGRAM) {
+		target = peer_of(skb, flow, packet, egress);
+		if (!target) {
+			target = flow;
+			flow->rec.flags |= CULPRIT_FLOW_OVERFLOW;
+		}
+	}
+	add_packet(target, packet, now, egress);
+	if (egress)
+		__sync_fetch_and_add(&target->rec.tx_payload_bytes, payload);
+	else
+		__sync_fetch_and_add(&target->rec.rx_payload_bytes, payload);
+	if (egress && flow->kind == KIND_DATAGRAM) {
+		add_pending(flow, packet);
+		flow->pend_payload += payload;
+		if (!same_process(&target->rec.owner, &flow->rec.owner)) {
+			if (has_send_length)
+				flow->phase |= PHASE_STALE;
+			else
+				own_peer(flow, target);
+		}
+	}
+	if (target->rec.tx_packets + target->rec.rx_packets == packet->segments &&
+	    flow->kind == KIND_DATAGRAM) {
+		if (target == flow && !flow->rec.direction)
+			flow->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
+		announce_first(target, now);
+	}
+	return 0;
+}
+
+/* Sockets that the kernel made for itself were not seen by the create hook and hold no reference to their netns. */
+static __always_inline bool is_kernel_socket(struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_net_refcnt) == 0;
+}
+
+static __noinline struct flow_state *first_packet(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct owner_state *owner = bpf_sk_storage_get(&sk_owner, sk, 0, 0);
+	struct flow_state *flow = bpf_sk_storage_get(&sk_flow, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct sock *kernel_sk = as_kernel_pointer(sk);
+
+	if (!flow) {
+		count_stat(CULPRIT_STAT_FLOW_STORAGE_FAILED);
+		return NULL;
+	}
+	init_flow(flow, owner, bpf_get_socket_cookie(skb), sk->protocol, bpf_ktime_get_boot_ns());
+	flow->rec.netns = BPF_CORE_READ(kernel_sk, __sk_common.skc_net.net, ns.inum);
+	if (!owner && is_kernel_socket(kernel_sk)) {
+		flow->rec.flags |= CULPRIT_FLOW_KERNEL;
+		flow->kind = KIND_AGGREGATE;
+	} else if (!owner) {
+		flow->rec.flags |= CULPRIT_FLOW_PREEXISTING;
+	}
+	if (sk->type == SOCK_RAW) {
+		flow->rec.flags |= CULPRIT_FLOW_RAW;
+		if (flow->kind == KIND_STREAM)
+			flow->kind = KIND_DATAGRAM;
+	}
+	if (flow->kind == KIND_STREAM && sk->state == BPF_TCP_LISTEN) {
+		flow->kind = KIND_LISTENER;
+		flow->rec.direction = CULPRIT_DIRECTION_LISTEN;
+	}
+	return flow;
+}
+
+static __always_inline int on_packet(struct __sk_buff *skb, bool egress)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct flow_state *flow;
+	struct packet packet = {};
+
+	if (!sk)
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 1;
+	flow = bpf_sk_storage_get(&sk_flow, sk, 0, 0);
+	if (!flow || !flow->rec.cookie) {
+		flow = first_packet(skb, sk);
+		if (!flow)
+			return 1;
+	}
+	packet.len = skb->len;
+	packet.wire = packet.len;
+	packet.segments = 1;
+	if (!(flow->phase & PHASE_TUPLE) && (sk->dst_port || flow->kind == KIND_LISTENER)) {
+		fill_tuple(&flow->rec, sk);
+		flow->phase |= PHASE_TUPLE;
+	}
+	if (flow->kind == KIND_DATAGRAM || flow->kind == KIND_AGGREGATE) {
+		add_datagram(skb, flow, &packet, sk->state == BPF_TCP_ESTABLISHED, egress);
+		return 1;
+	}
+	if (flow->kind == KIND_LISTENER)
+		add_handshake(skb, flow, &packet, egress);
+	else if (skb->gso_size)
+		measure(skb, &packet, egress);
+	add_packet(flow, &packet, bpf_ktime_get_boot_ns(), egress);
+	if (egress)
+		add_pending(flow, &packet);
+	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int culprit_egress(struct __sk_buff *skb)
+{
+	return on_packet(skb, true);
+}
+
+SEC("cgroup_skb/ingress")
+int culprit_ingress(struct __sk_buff *skb)
+{
+	return on_packet(skb, false);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Iterators: sockets older than the agent, and the sweep that makes the counters, not the events, the truth. They run
+ * when user space reads them, in its context. A failed bpf_seq_write makes the kernel show the same element again, so
+ * nothing is marked as told before its record is in the buffer.
+ */
+#include "bpf/flow.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct culprit_flow);
+} sweep_scratch __weak SEC(".maps");
+
+static __always_inline struct culprit_flow *scratch_flow(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&sweep_scratch, &zero);
+}
+
+static __always_inline void adopt(struct flow_state *flow, const struct owner_state *owner, struct sock *sk)
+{
+	u64 now = bpf_ktime_get_boot_ns();
+	struct tcp_sock *tp;
+
+	if (flow->rec.cookie) { /* a packet was first */
+		set_owner(&flow->rec, owner);
+		flow->rec.creator = owner->key;
+	} else {
+		init_flow(flow, owner, owner->cookie, sk->sk_protocol, now);
+	}
+	flow->rec.flags |= CULPRIT_FLOW_PREEXISTING;
+	flow->rec.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	fill_tuple_of(&flow->rec, sk);
+	if (flow->kind == KIND_STREAM || flow->kind == KIND_LISTENER) {
+		flow->rec.tcp_state = sk->__sk_common.skc_state;
+		if (flow->rec.tcp_state == BPF_TCP_LISTEN) {
+			flow->kind = KIND_LISTENER;
+			flow->rec.direction = CULPRIT_DIRECTION_LISTEN;
+		} else {
+			tp = bpf_skc_to_tcp_sock(sk);
+			if (tp)
+				fill_tcp(&flow->rec, sk, tp);
+		}
+	}
+	if (sk->sk_type == SOCK_RAW)
+		flow->rec.flags |= CULPRIT_FLOW_RAW;
+	if (flow->rec.remote_port || flow->kind == KIND_LISTENER)
+		flow->phase |= PHASE_TUPLE;
+}
+
+/* Sockets that were there before: the first process that has it open is taken for the owner. */
+SEC("iter/task_file")
+int culprit_iter_file(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct owner_state *owner;
+	struct flow_state *flow;
+	struct culprit_flow *record;
+	struct sock *sk;
+	struct socket *socket;
+	u16 family;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk)
+		return 0;
+	family = sk->__sk_common.skc_family;
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	flow = bpf_sk_storage_get(&sk_flow, sk, 0, 0);
+	owner = bpf_sk_storage_get(&sk_owner, sk, 0, 0);
+	if (owner && (!flow || (owner->flags & CULPRIT_FLOW_PREEXISTING) == 0 || flow->rec.owner.tgid))
+		return 0; /* made under our eyes, or taken up already */
+	owner = bpf_sk_storage_get(&sk_owner, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	flow = bpf_sk_storage_get(&sk_flow, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!owner || !flow) {
+		count_stat(CULPRIT_STAT_OWNER_STORAGE_FAILED);
+		return 0;
+	}
+	owner_of_task(task, owner);
+	owner->flags |= CULPRIT_FLOW_PREEXISTING;
+	owner->cookie = bpf_get_socket_cookie(sk);
+	adopt(flow, owner, sk);
+	record = scratch_flow();
+	if (!record || (flow->kind == KIND_STREAM && flow->rec.tcp_state == BPF_TCP_CLOSE))
+		return 0;
+	__builtin_memcpy(record, &flow->rec, sizeof(*record));
+	finish_record(record, CULPRIT_FLOW_SNAPSHOT, bpf_ktime_get_boot_ns());
+	if (flow->kind == KIND_LISTENER || flow->rec.remote_port)
+		bpf_seq_write(ctx->meta->seq, record, sizeof(*record));
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int culprit_iter_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct flow_state *flow = ctx->value;
+	struct sock *sk = ctx->sk;
+	struct culprit_flow *record;
+	struct tcp_sock *tp;
+	u64 packets;
+
+	if (!flow || !sk || !flow->rec.cookie)
+		return 0;
+	settle(flow);
+	packets = flow->rec.tx_packets + flow->rec.rx_packets + 1;
+	if (packets == flow->exported || packets == 1 ||
+	    (flow->phase & (PHASE_OVER | PHASE_SUPPRESSED)))
+		return 0;
+	record = scratch_flow();
+	if (!record)
+		return 0;
+	__builtin_memcpy(record, &flow->rec, sizeof(*record));
+	if (flow->kind == KIND_STREAM) {
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (tp)
+			fill_tcp(record, sk, tp);
+	}
+	if (record->protocol == IPPROTO_TCP)
+		record->tcp_state = sk->__sk_common.skc_state;
+	if (flow->kind == KIND_LISTENER) {
+		subtract_moved(record);
+		record->local_port = sk->__sk_common.skc_num;
+	}
+	finish_record(record, CULPRIT_FLOW_SNAPSHOT, bpf_ktime_get_boot_ns());
+	if (bpf_seq_write(ctx->meta->seq, record, sizeof(*record)) == 0)
+		flow->exported = packets;
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct flow_state *flow = ctx->value;
+	struct culprit_flow *record;
+	u64 now = bpf_ktime_get_boot_ns();
+	u64 packets, cookie;
+	u16 sweep = 0;
+
+	if (!flow || !flow->rec.cookie)
+		return 0;
+	packets = flow->rec.tx_packets + flow->rec.rx_packets + 1;
+	cookie = flow->rec.cookie;
+	if (packets == flow->exported)
+		sweep |= CULPRIT_SWEEP_UNCHANGED;
+	if (flow->rec.last_boot_ns + PEER_IDLE_NS < now || bpf_map_lookup_elem(&closed_sockets, &cookie))
+		sweep |= CULPRIT_SWEEP_REMOVE;
+	if (sweep == CULPRIT_SWEEP_UNCHANGED)
+		return 0;
+	settle(flow);
+	record = scratch_flow();
+	if (!record)
+		return 0;
+	__builtin_memcpy(record, &flow->rec, sizeof(*record));
+	finish_record(record, CULPRIT_FLOW_SNAPSHOT, now);
+	record->header.reserved = sweep;
+	if (bpf_seq_write(ctx->meta->seq, record, sizeof(*record)) == 0)
+		flow->exported = packets;
+	return 0;
+}
+
+static __always_inline u64 sum_of(const struct culprit_counters *rec)
+{
+	u64 sum = rec->tcp_attempts + rec->accepts + rec->tx_packets + rec->rx_packets +
+		  rec->suppressed_flows + rec->tx_wire_bytes + rec->rx_wire_bytes + 1;
+
+	for (int i = 0; i < CULPRIT_OUTCOME_COUNT; i++)
+		sum += rec->outcome[i];
+	return sum;
+}
+
+SEC("iter/bpf_map_elem")
+int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct process_state *process = ctx->value;
+	u64 now = bpf_ktime_get_boot_ns();
+	struct culprit_counters record;
+	u16 sweep = 0;
+	u64 sum;
+
+	if (!process)
+		return 0;
+	sum = sum_of(&process->rec);
+	if (sum == process->exported || sum == 1)
+		sweep |= CULPRIT_SWEEP_UNCHANGED;
+	if (process->exited_ns && process->exited_ns + PROCESS_GRACE_NS < now)
+		sweep |= CULPRIT_SWEEP_REMOVE;
+	if (sweep == CULPRIT_SWEEP_UNCHANGED)
+		return 0;
+	__builtin_memcpy(&record, &process->rec, sizeof(record));
+	record.header.kind = CULPRIT_RECORD_COUNTERS;
+	record.header.reserved = sweep;
+	record.header.size = sizeof(record);
+	record.header.boot_ns = now;
+	if (bpf_seq_write(ctx->meta->seq, &record, sizeof(record)) == 0)
+		process->exported = sum;
+	return 0;
+}
