@@ -28,12 +28,18 @@ class Campaign:
             server = self.rig.spawn(*self.b.command(sys.executable, HERE / "echo_server.py", port, port + 500, port + 600),
                                     log=f"server-{port}.log")
             wait_until("echo server", lambda server=server: "ready" in server.log.read_text())
-        self.rig.start_collector(self.collector_data)
+        self.start_collector()
         self.rig.start_agent()
         self.agent_is_up()
         self.load = self.rig.spawn(
             *self.a.command(sys.executable, HERE / "load.py", self.b.v4, ",".join(map(str, PORTS)), self.rate, 100000,
                             self.open_count), log="load.log")
+
+    def start_collector(self):
+        self.rig.start_collector(self.collector_data)
+
+    def stop_collector(self):
+        self.rig.collector.stop(30)
 
     def agent_is_up(self):
         self.at_work.append([time.time() + 0.2, None])
@@ -107,7 +113,7 @@ class Campaign:
         self.rig.agent.stop(30)
         wait_until("index caught up", self.index_caught_up, 30, 0.3)
         self.check_connections()
-        self.rig.collector.stop(30)
+        self.stop_collector()
         problems = []
         spool = clog.read_spool(self.spool, problems)
         entries = clog.read_journal(self.journal, problems)
