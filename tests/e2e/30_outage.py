@@ -35,7 +35,7 @@ class Watch:
         self.peak_memory = max(self.peak_memory, memory(status))
         self.peak_spool = max(self.peak_spool, spool_bytes(self.campaign.spool))
         lanes = {name: list(self.campaign.spool.glob(f"{name}-*.clog")) for name in clog.LANES}
-        shed = [name for name, lane in status["lanes"].items() if lane["oldest_seq"] > lane["acked_seq"] + 1]
+        shed = [name for name, lane in status["spool"]["lanes"].items() if lane["oldest_seq"] > lane["acked_seq"] + 1]
         if shed and self.first_shed is None:
             self.first_shed = shed
         if "evidence" in shed:
