@@ -93,7 +93,6 @@ struct handshake {
 
 /* Settings, written by the loader before the load. */
 const volatile bool has_send_length __weak = false;
-const volatile bool has_state_tracepoint __weak = true;
 /* Set by the programs when they woke the reader, cleared by the reader after a drain. */
 __u32 wake_pending __weak = 0;
 

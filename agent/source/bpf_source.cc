@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/source/bpf_source.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <map>
+
+#include "agent/source/bpf_iterators.h"
+#include "agent/source/bpf_loader.h"
+#include "bpf/abi.h"
+#include "culprit.skel.h"
+
+namespace culprit {
+namespace {
+
+constexpr auto kDrainInterval = std::chrono::milliseconds(50);
+
+struct LinkDestroy {
+  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+using Link = std::unique_ptr<bpf_link, LinkDestroy>;
+struct RingFree {
+  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+};
+
+std::string_view AsBytes(const auto& record) {
+  return {reinterpret_cast<const char*>(&record), sizeof(record)};
+}
+
+// The arguments of a process that was there before us, as far as it still is.
+std::size_t ReadCmdline(std::uint32_t tgid, char* out, std::size_t room) {
+  UniqueFd fd(open(("/proc/" + std::to_string(tgid) + "/cmdline").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return 0;
+  std::size_t held = 0;
+  while (held < room) {
+    const ssize_t n = read(fd.get(), out + held, room - held);
+    if (n <= 0) break;
+    held += static_cast<std::size_t>(n);
+  }
+  return held;
+}
+
+class BpfSource final : public EventSource {
+ public:
+  explicit BpfSource(LoadedPrograms loaded) : loaded_(std::move(loaded)) {}
+  ~BpfSource() override { ring_.reset(); }
+
+  Status Init(bool measure_cost);
+  Status Start(const RecordSink& sink) override;
+  Result<bool> Poll(std::chrono::milliseconds timeout, const RecordSink& sink) override;
+  Status Sweep(const RecordSink& sink) override;
+  int poll_fd() const override { return epoll_.get(); }
+  Uuid boot_id() const override { return boot_id_; }
+  ClockPair ReadClock() override { return ReadClockPair(); }
+  SourceFidelity fidelity() const override;
+  std::vector<ProgramCost> program_costs() const override;
+
+ private:
+  Status Attach(const Hook& hook);
+  Status AttachIterator(const Hook& hook, bpf_program* program);
+  Status Iterate(std::string_view name, const IteratedRecord& deliver);
+  Status SweepPeers(const RecordSink& sink);
+  Status SweepProcesses(const RecordSink& sink);
+  void EndPeer(const culprit_peer_key& key, const RecordSink& sink);
+  Status DeliverLost(const RecordSink& sink) const;
+  int Drain(const RecordSink& sink);
+  HookStatus& StatusOf(std::string_view name);
+  static int OnRecord(void* context, void* data, std::size_t size);
+
+  LoadedPrograms loaded_;
+  std::map<std::string, Link, std::less<>> links_;
+  std::unique_ptr<ring_buffer, RingFree> ring_;
+  UniqueFd epoll_, timer_, stats_;
+  IteratorReader reader_;
+  Uuid boot_id_;
+  const RecordSink* draining_into_ = nullptr;
+};
+
+Status BpfSource::Init(bool measure_cost) {
+  std::ifstream in("/proc/sys/kernel/random/boot_id");
+  std::string text;
+  std::getline(in, text);
+  TRY(boot_id_, Uuid::Parse(text));
+  ring_.reset(ring_buffer__new(bpf_map__fd(loaded_.skeleton->maps.events), &OnRecord, this, nullptr));
+  if (ring_ == nullptr) return ErrnoError("map the ring buffer");
+  epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!epoll_ || !timer_) return ErrnoError("create epoll and timer");
+  itimerspec every{};
+  every.it_interval.tv_nsec = std::chrono::nanoseconds(kDrainInterval).count();
+  every.it_value = every.it_interval;
+  timerfd_settime(timer_.get(), 0, &every, nullptr);
+  for (const int fd : {timer_.get(), ring_buffer__epoll_fd(ring_.get())}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return ErrnoError("epoll_ctl");
+  }
+  // The bucket for what no entry could be made for must exist before the table is full.
+  const culprit_process_key unknown{};
+  const std::vector<char> zero(bpf_map__value_size(loaded_.skeleton->maps.processes));
+  bpf_map_update_elem(bpf_map__fd(loaded_.skeleton->maps.processes), &unknown, zero.data(), BPF_NOEXIST);
+  if (measure_cost) stats_.Reset(bpf_enable_stats(BPF_STATS_RUN_TIME));
+  malloc_trim(0);  // libbpf has just parsed the kernel's types
+  return Ok();
+}
+
+HookStatus& BpfSource::StatusOf(std::string_view name) {
+  for (HookStatus& hook : loaded_.hooks) {
+    if (hook.name == name) return hook;
+  }
+  std::abort();  // names come from AllHooks() on both sides
+}
+
+Status BpfSource::AttachIterator(const Hook& hook, bpf_program* program) {
+  const std::string_view name = hook.name;
+  bpf_iter_link_info info{};
+  DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts);
+  const auto& maps = loaded_.skeleton->maps;
+  const bpf_map* map = name == "iter/bpf_sk_storage_map" ? maps.sk_flow
+                       : name == "iter/peers"            ? maps.peers
+                       : name == "iter/processes"        ? maps.processes
+                                                         : nullptr;
+  if (map != nullptr) {
+    info.map.map_fd = static_cast<__u32>(bpf_map__fd(map));
+    opts.link_info = &info;
+    opts.link_info_len = sizeof(info);
+  }
+  Link link(bpf_program__attach_iter(program, &opts));
+  if (link == nullptr) return ErrnoError("attach");
+  links_[hook.name] = std::move(link);
+  return Ok();
+}
+
+Status BpfSource::Attach(const Hook& hook) {
+  bpf_program* program = FindProgram(loaded_, hook);
+  if (program == nullptr || !bpf_program__autoload(program)) return Ok();
+  if (hook.kind == HookKind::kIterator) return AttachIterator(hook, program);
+  Link link(hook.kind == HookKind::kCgroup
+                ? bpf_program__attach_cgroup(program, loaded_.cgroup.get())
+                : bpf_program__attach(program));
+  if (link == nullptr) return ErrnoError("attach");
+  links_[hook.name] = std::move(link);
+  return Ok();
+}
+
+Status BpfSource::Start(const RecordSink& sink) {
+  // Live hooks first, then what was there: nothing can fall between.
+  for (const Hook& hook : AllHooks()) {
+    HookStatus& status = StatusOf(hook.name);
+    if (!status.active) continue;
+    if (auto attached = Attach(hook); !attached) {
+      if (hook.required) return std::move(attached).error().Context(hook.name);
+      status.active = false;
+      status.note = attached.error().message + "; " + hook.stand_in;
+    } else if (links_.count(hook.name) == 0) {
+      status.active = false;
+      status.note = "not needed here: sock_send_length does its work";
+    }
+  }
+  std::vector<std::uint64_t> room((sizeof(culprit_exec) + 7) / 8);
+  TRY_VOID(Iterate("iter/task", [&](culprit_header&, std::string_view record) {
+    if (record.size() > sizeof(culprit_exec)) return;
+    std::memcpy(room.data(), record.data(), record.size());
+    auto& exec = *reinterpret_cast<culprit_exec*>(room.data());
+    if ((exec.flags & CULPRIT_EXEC_KERNEL_THREAD) == 0) {
+      exec.args_len = static_cast<culprit_u32>(ReadCmdline(exec.key.tgid, exec.args, CULPRIT_ARGS_LEN));
+      if (exec.args_len == CULPRIT_ARGS_LEN) exec.flags |= CULPRIT_EXEC_ARGS_TRUNCATED;
+    }
+    exec.header.size = static_cast<culprit_u32>((record.size() + exec.args_len + 7) & ~std::size_t{7});
+    sink({reinterpret_cast<const char*>(room.data()), exec.header.size});
+  }));
+  TRY_VOID(Iterate("iter/task_file",
+                   [&](culprit_header&, std::string_view record) { sink(record); }));
+  malloc_trim(0);
+  return Ok();
+}
+
+Status BpfSource::Iterate(std::string_view name, const IteratedRecord& deliver) {
+  const auto link = links_.find(name);
+  if (link == links_.end()) return Ok();
+  auto read = reader_.Read(link->second.get(), deliver);
+  if (!read) return std::move(read).error().Context(name);
+  return Ok();
+}
+
+int BpfSource::OnRecord(void* context, void* data, std::size_t size) {
+  auto* self = static_cast<BpfSource*>(context);
+  (*self->draining_into_)({static_cast<const char*>(data), size});
+  return 0;
+}
+
+int BpfSource::Drain(const RecordSink& sink) {
+  draining_into_ = &sink;
+  loaded_.skeleton->bss->wake_pending = 0;
+  const int n = ring_buffer__consume(ring_.get());
+  draining_into_ = nullptr;
+  return n;
+}
+
+Result<bool> BpfSource::Poll(std::chrono::milliseconds timeout, const RecordSink& sink) {
+  int n = Drain(sink);
+  if (n == 0 && timeout.count() > 0) {
+    epoll_event events[2];
+    const int ready = epoll_wait(epoll_.get(), events, 2, static_cast<int>(timeout.count()));
+    if (ready < 0 && errno != EINTR) return ErrnoError("wait for records");
+    n = Drain(sink);
+  }
+  std::uint64_t ticks = 0;
+  if (read(timer_.get(), &ticks, sizeof(ticks)) < 0 && errno != EAGAIN) return ErrnoError("drain timer");
+  if (n < 0) return ErrnoError("read the ring buffer", -n);
+  return true;
+}
+
+Status BpfSource::Sweep(const RecordSink& sink) {
+  // Flows first: reading them charges the processes, which are read last.
+  TRY_VOID(Iterate("iter/bpf_sk_storage_map",
+                   [&](culprit_header&, std::string_view record) { sink(record); }));
+  TRY_VOID(SweepPeers(sink));
+  TRY_VOID(SweepProcesses(sink));
+  return DeliverLost(sink);
+}
+
+void BpfSource::EndPeer(const culprit_peer_key& key, const RecordSink& sink) {
+  const int fd = bpf_map__fd(loaded_.skeleton->maps.peers);
+  std::vector<std::uint64_t> value((bpf_map__value_size(loaded_.skeleton->maps.peers) + 7) / 8);
+  // Before 5.14 a hash cannot look up and delete in one step; then a packet in between is lost, after a minute's rest.
+  if (bpf_map_lookup_and_delete_elem(fd, &key, value.data()) != 0) {
+    if (bpf_map_lookup_elem(fd, &key, value.data()) != 0) return;
+    bpf_map_delete_elem(fd, &key);
+  }
+  auto& flow = *reinterpret_cast<culprit_flow*>(value.data());
+  flow.header.kind = CULPRIT_RECORD_FLOW;
+  flow.header.reserved = 0;
+  flow.header.size = sizeof(flow);
+  flow.header.boot_ns = ToNs(ReadBootClock());
+  flow.reason = CULPRIT_FLOW_END;
+  if (!loaded_.has_send_length) flow.flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
+  sink({reinterpret_cast<const char*>(&flow), sizeof(flow)});
+}
+
+Status BpfSource::SweepPeers(const RecordSink& sink) {
+  std::vector<culprit_peer_key> ended;
+  TRY_VOID(Iterate("iter/peers", [&](culprit_header& header, std::string_view record) {
+    const auto& flow = *reinterpret_cast<const culprit_flow*>(record.data());
+    const auto sweep = header.reserved;
+    header.reserved = 0;
+    if ((sweep & CULPRIT_SWEEP_REMOVE) != 0) {
+      culprit_peer_key key{};
+      key.cookie = flow.cookie;
+      std::memcpy(key.remote, flow.remote, sizeof(key.remote));
+      key.remote_port = flow.remote_port;
+      key.protocol = flow.protocol;
+      key.generation = flow.generation;
+      ended.push_back(key);  // END carries the counters
+    } else {
+      sink(record);
+    }
+  }));
+  for (const culprit_peer_key& key : ended) EndPeer(key, sink);
+  return Ok();
+}
+
+Status BpfSource::SweepProcesses(const RecordSink& sink) {
+  std::vector<culprit_process_key> ended;
+  TRY_VOID(Iterate("iter/processes", [&](culprit_header& header, std::string_view record) {
+    const auto& counters = *reinterpret_cast<const culprit_counters*>(record.data());
+    const auto sweep = header.reserved;
+    header.reserved = 0;
+    if ((sweep & CULPRIT_SWEEP_UNCHANGED) == 0) sink(record);
+    if ((sweep & CULPRIT_SWEEP_REMOVE) != 0) ended.push_back(counters.key);
+  }));
+  for (const culprit_process_key& key : ended) {
+    bpf_map_delete_elem(bpf_map__fd(loaded_.skeleton->maps.processes), &key);
+  }
+  return Ok();
+}
+
+Status BpfSource::DeliverLost(const RecordSink& sink) const {
+  culprit_lost lost{};
+  lost.header.kind = CULPRIT_RECORD_LOST;
+  lost.header.size = sizeof(lost);
+  lost.header.boot_ns = ToNs(ReadBootClock());
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return Internal("number of CPUs unknown");
+  std::vector<std::uint64_t> values(static_cast<std::size_t>(cpus));
+  for (culprit_u32 i = 0; i < CULPRIT_STAT_COUNT; ++i) {
+    if (bpf_map_lookup_elem(bpf_map__fd(loaded_.skeleton->maps.stats), &i, values.data()) != 0) {
+      return ErrnoError("read loss counters");
+    }
+    for (const std::uint64_t value : values) lost.stat[i] += value;
+  }
+  sink(AsBytes(lost));
+  return Ok();
+}
+
+SourceFidelity BpfSource::fidelity() const {
+  return {loaded_.hooks, loaded_.has_send_length ? "last_sender" : "creator", "bpf"};
+}
+
+std::vector<ProgramCost> BpfSource::program_costs() const {
+  std::vector<ProgramCost> costs;
+  for (const Hook& hook : AllHooks()) {
+    const bpf_program* program = FindProgram(loaded_, hook);
+    if (program == nullptr || bpf_program__fd(program) < 0) continue;
+    bpf_prog_info info{};
+    __u32 size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) continue;
+    costs.push_back({hook.name, info.run_cnt, info.run_time_ns});
+  }
+  return costs;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EventSource>> OpenBpfSource(BpfSourceOptions options) {
+  TRY(LoadedPrograms loaded, LoadPrograms(options));
+  auto source = std::make_unique<BpfSource>(std::move(loaded));
+  TRY_VOID(source->Init(options.measure_cost));
+  return std::unique_ptr<EventSource>(std::move(source));
+}
+
+}  // namespace culprit
