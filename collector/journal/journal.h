@@ -2,14 +2,15 @@
 // The journal: the evidence of record. Stamped frames, framed, hash-chained and fdatasynced before any ack.
 //
 // Stage: journal (edge: files). Thread: Append() and Scan() from any thread; one commit thread inside writes and syncs
-// (group commit). A write or sync error stops the journal for good (Append fails with kResourceExhausted or kDataLoss):
-// nothing is acknowledged that might not be on disk. Disk full is different: it is retried once space is back.
+// (group commit). A write or sync error stops the journal for good (kDataLoss to every Append): nothing is acknowledged that
+// might not be on disk. A full disk is different: the group is refused whole (kResourceExhausted) and the next one tries.
 //
 // Directory: DIR/journal-%016x.clog, numbered by the first LSN in them (common/framed_log.h, kind journal). One journal
 // frame = one StoredFrame: kind kJournalEntry, seq = LSN, stream_id = journal id, codec none (the agent's payload is zstd
 // already), payload = u32 stamp_len ‖ Stamp protobuf ‖ agent header (96) ‖ agent hash (32) ‖ agent payload.
 // A closed segment gets DIR/journal-%016x.seal: JSON with first/last LSN, SHA-256 of the file, last chain hash, the dedup
-// footer (per stream and lane: seq and hash), and an Ed25519 signature with the journal key.
+// footer (per stream and lane: seq and hash), and an Ed25519 signature with the journal key (see seal.h for what is signed).
+// DIR/heads: dedup footer of the segments that retention removed. DIR/lock: held while open.
 #ifndef CULPRIT_COLLECTOR_JOURNAL_JOURNAL_H_
 #define CULPRIT_COLLECTOR_JOURNAL_JOURNAL_H_
 
@@ -64,7 +65,8 @@ class Journal {
   // Queues the frame; `done` runs on the commit thread once the frame is durable (its LSN), or with the error.
   // Blocks while the commit queue is full (back-pressure).
   virtual void Append(CollectorStamp stamp, Frame frame, std::function<void(Result<Lsn>)> done) = 0;
-  // Calls `visit` for every durable entry from `first` on, in order, until the end or until it returns false.
+  // Calls `visit` for every durable entry from `first` on, in order, until the end or until it returns false. Going on where
+  // a scan ended costs no search. Damaged entries are passed over: LSNs may jump.
   virtual Status Scan(Lsn first, const std::function<bool(const StoredFrame&)>& visit) = 0;
   // Blocks until an entry with an LSN >= `first` is durable, or `timeout`, or Stop(). The index and detectors follow so.
   virtual bool WaitFor(Lsn first, std::chrono::milliseconds timeout) = 0;
@@ -75,7 +77,7 @@ class Journal {
   // Removes whole sealed segments: oldest first while the total is over `max_bytes`, and those whose newest entry was
   // received before `older_than` (0 = no limit). Never the open one.
   virtual Status Retain(std::uint64_t max_bytes, WallTime older_than) = 0;
-  // Commits what is queued and closes the files.
+  // Commits what is queued and closes the files. Append() then fails with kUnavailable, on the caller's thread.
   virtual void Stop() = 0;
 };
 
