@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// SenderLink: the sensor's side of the boundary to the sender process, which alone speaks gRPC and TLS.
+// SenderLink: the sensor's side of the boundary to the sender process, which alone speaks gRPC and
+// TLS.
 //
-// The sender (program culprit-agent-sender, own user, no capabilities) gets one end of a SOCK_SEQPACKET socketpair as
-// descriptor 3. It is told what the spool holds, asks for segments and gets read-only descriptors (SCM_RIGHTS), sends
-// frames to the collector and hands the collector's acks back. It may crash: it is restarted with a growing delay, and
-// the sensor goes on into the spool.
+// The sender (program culprit-agent-sender, own user, no capabilities) gets one end of a
+// SOCK_SEQPACKET socketpair as descriptor 3. It is told what the spool holds, asks for segments and
+// gets read-only descriptors (SCM_RIGHTS), sends frames to the collector and hands the collector's
+// acks back. It may crash: it is restarted with a growing delay, and the sensor goes on into the
+// spool.
 //
 // Stage: stream (edge: processes). Thread: the sensor's. Borrows the spool, which must outlive it.
 #ifndef CULPRIT_AGENT_STREAM_SENDER_LINK_H_
@@ -23,11 +25,13 @@
 namespace culprit {
 
 struct SenderOptions {
-  std::string program;         // path of culprit-agent-sender
-  std::string collector;       // "host:port"
-  std::string server_name;     // name expected in the collector's certificate; empty = the host of `collector`
-  std::string ca_path, certificate_path, key_path;  // PEM; read by the sender before it drops privileges
-  std::string user = "nobody"; // the sender's user when the sensor is root
+  std::string program;    // path of culprit-agent-sender
+  std::string collector;  // "host:port"
+  std::string
+      server_name;  // name expected in the collector's certificate; empty = the host of `collector`
+  std::string ca_path, certificate_path,
+      key_path;                 // PEM; read by the sender before it drops privileges
+  std::string user = "nobody";  // the sender's user when the sensor is root
   Uuid boot_id, run_id;
   std::string agent_version;
 };
@@ -35,7 +39,7 @@ struct SenderOptions {
 struct SenderStatus {
   int pid = -1;
   bool connected = false;
-  std::string last_error;      // why it is not connected; empty = fine
+  std::string last_error;  // why it is not connected; empty = fine
   std::uint64_t restarts = 0;
   std::uint64_t frames_sent = 0, bytes_sent = 0, reconnects = 0;
   std::int64_t collector_skew_ns = 0;  // our wall clock minus the collector's
@@ -44,17 +48,20 @@ struct SenderStatus {
 
 class SenderLink {
  public:
-  // Starts the sender. Errors: program missing, unreadable certificate or key (each names the file and the remedy).
+  // Starts the sender. Errors: program missing, unreadable certificate or key (each names the file
+  // and the remedy).
   static Result<std::unique_ptr<SenderLink>> Start(const SenderOptions& options, Spool* spool);
   virtual ~SenderLink() = default;
 
   // Readable when Pump() has something to do.
   virtual int poll_fd() const = 0;
-  // Never blocks: takes acks (Spool::Acknowledge), answers requests for segments, tells the sender about appended
-  // frames, reaps and restarts the sender. A collector that is ahead of the spool makes it call BeginNewStream.
+  // Never blocks: takes acks (Spool::Acknowledge), answers requests for segments, tells the sender
+  // about appended frames, reaps and restarts the sender. A collector that is ahead of the spool
+  // makes it call BeginNewStream.
   virtual Status Pump() = 0;
   virtual SenderStatus status() const = 0;
-  // Frames that the collector refused three times since the last call: to be declared as losses (cause QUARANTINED).
+  // Frames that the collector refused three times since the last call: to be declared as losses
+  // (cause QUARANTINED).
   virtual std::vector<SpoolLoss> TakeQuarantined() = 0;
   // Gives the sender up to `drain` to get acks for what is in the spool, then ends it.
   virtual void Stop(std::chrono::milliseconds drain) = 0;
