@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// culprit-agent-sender: the agent's only process that speaks gRPC and TLS. Started by culprit-agent
+// with the link on descriptor 3; reads its key, gives up its rights, then sends. Ends with its
+// parent.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <thread>
+
+#include "agent/stream/privileges.h"
+#include "agent/stream/sender_process.h"
+#include "agent/stream/sensor_port.h"
+#include "agent/stream/uploader.h"
+#include "common/credentials.h"
+#include "common/log.h"
+
+namespace culprit {
+namespace {
+
+constexpr int kOk = 0, kUsage = 2, kFailed = 1;
+
+// Says it on the log, and to the sensor, which shows it in the agent's status.
+int Fail(SensorPort* port, const Error& error) {
+  spdlog::error("{}", error.message);
+  internal::v1::FromSender message;
+  message.mutable_report()->set_last_error(error.message);
+  port->Send(message);
+  return kFailed;
+}
+
+int RunSender() {
+  const int parent = getppid();
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getsockopt(kLinkFd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
+    std::fputs("culprit-agent-sender is started by culprit-agent; run `culprit-agent run`\n",
+               stderr);
+    return kUsage;
+  }
+  if (const Status log = InitLog("culprit-agent-sender", "info"); !log) return kFailed;
+  SensorPort port{UniqueFd(kLinkFd)};
+  const auto config = port.ReceiveConfig();
+  if (!config) return Fail(&port, config.error());
+  Result<Credentials> credentials =
+      LoadCredentials({config->ca_path(), config->certificate_path(), config->key_path()});
+  if (!credentials) return Fail(&port, credentials.error());
+  if (const Status status = DropPrivileges(config->user(), parent); !status) {
+    return Fail(&port, status.error());
+  }
+
+  const auto uploader = Uploader::Create(*config, std::move(*credentials), &port);
+  // The link is served from a thread of its own; the end of the sensor ends this process there and
+  // then, because nothing that is left to do is of use to anybody.
+  std::thread link([&port, &uploader] {
+    std::jthread timer;
+    port.Run([&uploader, &timer](SensorPort::Clock::time_point deadline) {
+      timer = std::jthread([&uploader, deadline](const std::stop_token&) {
+        std::this_thread::sleep_until(deadline);
+        uploader->Cancel();
+      });
+    });
+    _exit(kOk);
+  });
+  link.detach();
+  uploader->Run();
+  // Not return: the link's thread still runs.
+  _exit(kOk);
+}
+
+}  // namespace
+}  // namespace culprit
+
+int main(int argc, char**) {
+  if (argc > 1) {
+    std::fputs("culprit-agent-sender takes no arguments: culprit-agent starts it\n", stderr);
+    return culprit::kUsage;
+  }
+  try {
+    return culprit::RunSender();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "culprit-agent-sender: %s\n", e.what());
+    return culprit::kFailed;
+  }
+}
