@@ -3,7 +3,7 @@
 // it can be thrown away and rebuilt (collector/store/reindex.h).
 //
 // Stage: store (edge). Thread: Append(), Flush() and Retain() from one thread (the indexer); everything else from any.
-// Failure: Append() errors leave the store as it was before; damaged files are set aside and reported by stats().
+// Failure: a write that fails is kept and tried again by the next Flush(); damaged files are reported by stats().
 // The interface speaks of rows, conditions and plans only, so that another engine fits behind it.
 #ifndef CULPRIT_COLLECTOR_STORE_EVIDENCE_STORE_H_
 #define CULPRIT_COLLECTOR_STORE_EVIDENCE_STORE_H_
@@ -23,6 +23,13 @@
 
 namespace culprit {
 
+// The place of a row in the order in which the index took them. Parts are named by their first LSN.
+struct RowPosition {
+  std::uint64_t part = 0;
+  std::int64_t row = 0;
+  friend auto operator<=>(const RowPosition&, const RowPosition&) = default;
+};
+
 // All given conditions must hold. A row belongs to a time range if any part of (t0, t1] lies in it.
 struct FlowPredicate {
   std::optional<WallTime> from;  // inclusive
@@ -40,8 +47,8 @@ struct FlowPredicate {
   bool exclude_listeners = false;
   // Smallest sum of wire bytes of a flow, both ways, within the range.
   std::uint64_t min_bytes = 0;
-  // Only what was in the index when it had applied this LSN (0 = all): makes pages of one answer agree.
-  Lsn as_of = 0;
+  // Only rows up to this position: makes the pages of one answer agree while the index grows.
+  std::optional<RowPosition> as_of;
 };
 
 enum class GroupBy : std::uint8_t { kFlow, kProcess, kDestination, kUser, kExe, kHost };
@@ -69,7 +76,7 @@ struct FlowTotal {
 };
 
 struct GroupTotal {
-  std::string key;     // see GroupBy: process id (16 hex digits), address, user, path, agent id
+  std::string key;         // see GroupBy: process id (16 hex digits), address, user, path, agent id
   std::uint32_t host = 0;  // kProcess: where it runs; kHost: the host; else 0
   ProcessId process;       // kProcess
   FlowCounters sum;
@@ -82,7 +89,7 @@ struct AggregateResult {
   std::vector<GroupTotal> groups;  // all others
   std::optional<PageCursor> next;  // unset = no more
   std::uint32_t parts_scanned = 0;
-  Lsn as_of = 0;
+  RowPosition as_of;  // the newest row when the answer was made
 };
 
 // Activity by process in a window, for the live view.
@@ -124,18 +131,13 @@ struct StoreStats {
 // Given to long reads: return true to stop early (client gone, deadline over).
 using Cancelled = std::function<bool()>;
 
-// Position behind the rows that a follower has seen.
-struct FollowPosition {
-  std::uint64_t part = 0;
-  std::int64_t row = 0;
-};
-
 class EvidenceStore {
  public:
   virtual ~EvidenceStore() = default;
 
-  // Takes frames in LSN order; those at or below what was taken already are passed over. Becomes visible, together with
-  // its applied_lsn, in one step at the next Flush(), or earlier by the store's own choice.
+  // Takes frames in LSN order; those at or below what was taken already are passed over. They become visible, together
+  // with their applied_lsn, in one step at the next Flush(), or earlier by the store's own choice. After an error nothing
+  // of what was taken is lost: Flush() again once the cause (a full disk) is gone.
   virtual Status Append(std::span<const DecodedFrame> frames) = 0;
   virtual Status Flush() = 0;
   // Everything up to here is visible.
@@ -153,8 +155,10 @@ class EvidenceStore {
                                                         WallTime from, WallTime to,
                                                         const Cancelled& cancelled) const = 0;
 
-  // Rows that became visible behind `position`, at most `limit`; moves `position`. An empty position starts at the end.
-  virtual Result<std::vector<FlowDelta>> Follow(std::optional<FollowPosition>& position,
+  // Flows with rows that became visible behind `position`, oldest first, a row each, with what was added since
+  // `from` (unset = since the flow began); at most `limit`. Moves `position`; an empty one starts at the end.
+  virtual Result<std::vector<FlowTotal>> Follow(std::optional<RowPosition>& position,
+                                                std::optional<WallTime> from,
                                                 std::uint32_t limit) const = 0;
   // Blocks until applied_lsn() > `seen` or `timeout`.
   virtual bool WaitApplied(Lsn seen, std::chrono::milliseconds timeout) const = 0;

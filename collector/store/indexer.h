@@ -7,6 +7,7 @@
 #define CULPRIT_COLLECTOR_STORE_INDEXER_H_
 
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -42,6 +43,7 @@ class Indexer {
 
  private:
   Status CatchUp(const std::stop_token& stop);
+  void PauseUntil(const std::stop_token& stop, std::chrono::steady_clock::time_point until);
   void ApplyRetention();
   void Report(const Status& status);
 
@@ -49,8 +51,10 @@ class Indexer {
   EvidenceStore& store_;
   const IndexerOptions options_;
   mutable std::mutex mutex_;
+  std::condition_variable_any stopped_;
   IndexerStats stats_;  // guarded by mutex_
-  std::chrono::steady_clock::time_point next_retention_{};
+  Lsn next_lsn_ = 1;
+  std::chrono::steady_clock::time_point next_retention_{}, last_flush_{};
 };
 
 // Rebuilds the index from the journal into a new directory beside options.directory and swaps the two. The index must

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows of a part file <-> typed records: shared by its writer and its readers.
+// Stage: store. Thread: any; a statement belongs to its connection's thread.
+#ifndef CULPRIT_COLLECTOR_STORE_SQLITE_PART_CODEC_H_
+#define CULPRIT_COLLECTOR_STORE_SQLITE_PART_CODEC_H_
+
+#include <string>
+#include <string_view>
+
+#include "collector/store/minute_rollup.h"
+#include "collector/store/pending_batch.h"
+#include "collector/store/sqlite_db.h"
+
+namespace culprit {
+
+// Columns of a flow row in the order that ReadFlow() expects.
+inline constexpr std::string_view kFlowColumns =
+    "id,host,process,flow,t1,dt,last_before,raddr,rport,proto,dir,state,flags,lport,tx,rx,"
+    "tx_payload,rx_payload,tx_packets,rx_packets,tx_skb,rx_skb,retransmitted,"
+    "start_before,creator,laddr,error,cookie,netns,n_senders,emitted,prev,rebased";
+
+struct StoredFlow {
+  std::int64_t id = 0, prev = 0;
+  FlowDelta row;
+  std::uint64_t emitted_boot_ns = 0;
+  bool rebased = false;
+  FlowKey key() const { return {row.host, row.facts.flow.value(), row.facts.process.value()}; }
+};
+
+// kBrief leaves out what groups and conditions do not need (start, creator, local address and what follows).
+enum class Detail : std::uint8_t { kBrief, kFull };
+void ReadFlow(const SqliteStatement& s, Detail detail, StoredFlow* out);
+
+std::string EncodeCounters(const FlowCounters& c);
+FlowCounters DecodeCounters(std::string_view bytes);
+// From `column` on: started, active, tx, rx, attempts, failed, is_agent, busiest, busiest_bytes, destinations.
+MinuteActivity ReadMinute(const SqliteStatement& s, int column);
+// host, start, exec, exit, wait_status, definition, counters.
+ProcessRecord ReadProcess(const SqliteStatement& s);
+// All columns of host, in order.
+HostRecord ReadHost(const SqliteStatement& s);
+
+}  // namespace culprit
+
+#endif  // CULPRIT_COLLECTOR_STORE_SQLITE_PART_CODEC_H_

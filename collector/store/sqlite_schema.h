@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables of one part file. Any change here is a new kSchemaVersion: older files are then rebuilt, never migrated.
+// Stage: store. Thread: constants.
+#ifndef CULPRIT_COLLECTOR_STORE_SQLITE_SCHEMA_H_
+#define CULPRIT_COLLECTOR_STORE_SQLITE_SCHEMA_H_
+
+#include <cstdint>
+
+namespace culprit {
+
+inline constexpr std::int64_t kSchemaVersion = 1;
+
+// flow: what was added in (t1 - dt, t1]; times in ns, *_before relative to t1; *_skb relative to tx and rx; creator 0 =
+//   same as process; prev = the flow's row before this one in this part, 0 = none, -1 = see base.carried_*.
+//   Addresses: IPv4 as integer, IPv6 as 16 bytes. The one index is written in order: transactions are sorted by it.
+// chunk: zone map over ranges of flow and counter rows.
+// base: last cumulative values of flows that began before this part or no longer fit into memory, as nine counters.
+inline constexpr char kSchemaSql[] = R"sql(
+CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+CREATE TABLE flow(
+  id INTEGER PRIMARY KEY, host INT NOT NULL, process INT NOT NULL, flow INT NOT NULL,
+  t1 INT NOT NULL, dt INT NOT NULL, last_before INT NOT NULL,
+  raddr ANY NOT NULL, rport INT NOT NULL, proto INT NOT NULL, dir INT NOT NULL,
+  state INT NOT NULL, flags INT NOT NULL, lport INT NOT NULL, tx INT NOT NULL, rx INT NOT NULL,
+  tx_payload INT NOT NULL, rx_payload INT NOT NULL,
+  tx_packets INT NOT NULL, rx_packets INT NOT NULL, tx_skb INT NOT NULL, rx_skb INT NOT NULL,
+  retransmitted INT NOT NULL,
+  start_before INT NOT NULL, creator INT NOT NULL, laddr ANY NOT NULL,
+  error INT NOT NULL, cookie INT NOT NULL, netns INT NOT NULL, n_senders INT NOT NULL,
+  emitted INT NOT NULL, prev INT NOT NULL, rebased INT NOT NULL) STRICT;
+CREATE INDEX flow_remote ON flow(raddr, rport, t1);
+CREATE TABLE counter(
+  id INTEGER PRIMARY KEY, host INT NOT NULL, process INT NOT NULL, t1 INT NOT NULL,
+  dt INT NOT NULL, attempts INT NOT NULL, failed INT NOT NULL) STRICT;
+CREATE TABLE chunk(
+  first_row INT NOT NULL, last_row INT NOT NULL, first_counter INT NOT NULL,
+  last_counter INT NOT NULL, min_t0 INT NOT NULL, max_t1 INT NOT NULL, max_last INT NOT NULL,
+  max_dt INT NOT NULL, processes BLOB NOT NULL, PRIMARY KEY(first_row, first_counter)) STRICT, WITHOUT ROWID;
+CREATE TABLE minute(
+  host INT NOT NULL, minute INT NOT NULL, process INT NOT NULL, started INT NOT NULL,
+  active INT NOT NULL, tx INT NOT NULL, rx INT NOT NULL, attempts INT NOT NULL,
+  failed INT NOT NULL, is_agent INT NOT NULL, busiest ANY NOT NULL, busiest_bytes INT NOT NULL,
+  destinations BLOB NOT NULL, PRIMARY KEY(host, minute, process)) STRICT, WITHOUT ROWID;
+CREATE TABLE process(
+  host INT NOT NULL, process INT NOT NULL, tgid INT NOT NULL, parent INT NOT NULL,
+  start INT NOT NULL, exec INT NOT NULL, exit INT NOT NULL, wait_status INT NOT NULL,
+  definition BLOB NOT NULL, counters BLOB NOT NULL) STRICT;
+CREATE UNIQUE INDEX process_id ON process(process, host);
+CREATE INDEX process_tgid ON process(tgid);
+CREATE INDEX process_parent ON process(parent);
+CREATE TABLE base(
+  host INT NOT NULL, flow INT NOT NULL, process INT NOT NULL, counters BLOB NOT NULL,
+  emitted INT NOT NULL, newest_part INT NOT NULL, newest_row INT NOT NULL,
+  carried_part INT NOT NULL, carried_row INT NOT NULL,
+  PRIMARY KEY(host, flow, process)) STRICT, WITHOUT ROWID;
+CREATE TABLE host(
+  ref INTEGER PRIMARY KEY, agent_id BLOB NOT NULL, agent_name BLOB NOT NULL, info BLOB NOT NULL,
+  fidelity BLOB NOT NULL, heartbeat BLOB NOT NULL, first_received INT NOT NULL,
+  last_received INT NOT NULL, skew INT NOT NULL, frames INT NOT NULL, records INT NOT NULL,
+  gaps INT NOT NULL, forks INT NOT NULL, rollbacks INT NOT NULL, rejected INT NOT NULL) STRICT;
+CREATE TABLE loss(
+  host INT NOT NULL, run BLOB NOT NULL, cause INT NOT NULL, lane INT NOT NULL,
+  first_seq INT NOT NULL, count INT NOT NULL, bytes INT NOT NULL, last_seq INT NOT NULL,
+  detail BLOB NOT NULL, PRIMARY KEY(host, run, cause, lane, first_seq)) STRICT, WITHOUT ROWID;
+)sql";
+
+}  // namespace culprit
+
+#endif  // CULPRIT_COLLECTOR_STORE_SQLITE_SCHEMA_H_
