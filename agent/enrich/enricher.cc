@@ -16,6 +16,16 @@ constexpr std::size_t kMaxUnresolved = 1'024;
 
 bool IsSet(const ProcessKey& key) { return key.tgid != Tgid{}; }
 
+std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+// Hard links share an identity, so that a path which this exec did not open is taken only if its last name is the one
+// that the kernel saw.
+void TakePath(ProcessImage& image, const std::string& path, bool opened_it) {
+  if (!opened_it && !image.exe.empty() && BaseName(image.exe) != BaseName(path)) return;
+  image.exe = path;
+  image.exe_source = ExePathSource::kFanotify;
+}
+
 }  // namespace
 
 Enricher::Enricher(const Uuid& boot_id, const EnrichLimits& limits, UserNames& users,
@@ -149,8 +159,7 @@ bool Enricher::JoinExecutable(Process& process) {
     WaitForHash(process);
     return false;
   }
-  image.exe = entry.path;
-  image.exe_source = ExePathSource::kFanotify;
+  TakePath(image, entry.path, false);
   image.exe_sha256 = entry.sha256;
   return true;
 }
@@ -285,8 +294,7 @@ void Enricher::On(const ExeHashEvent& event) {
     Process* process = table_.Find(key);
     if (process == nullptr || process->image->exe_file != event.exe) continue;
     process->awaits_hash = false;
-    process->image->exe = event.path;
-    process->image->exe_source = ExePathSource::kFanotify;
+    TakePath(*process->image, event.path, key.tgid == event.opened_by);
     if (event.hashed) process->image->exe_sha256 = event.sha256;
     if (process->sent_epoch != 0) {
       AmendIfSent(*process);
@@ -308,9 +316,8 @@ void Enricher::On(const ProcfsEvent& event) {
   }
   std::string_view exe = event.exe;
   if (exe.ends_with(kDeleted)) exe.remove_suffix(kDeleted.size());
-  const auto base = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
   const ProcessImage& known = *process->image;
-  if (!exe.empty() && !known.exe.empty() && base(exe) != base(known.exe)) {
+  if (!exe.empty() && !known.exe.empty() && BaseName(exe) != BaseName(known.exe)) {
     // The process has gone on to another image between the record and the reading.
     ++counters_.procfs_mismatches;
     return;

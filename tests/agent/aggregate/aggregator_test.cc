@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/aggregate/aggregator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "tests/support/event_builder.h"
+
+namespace culprit {
+namespace {
+
+using testing::At;
+using testing::BootId;
+using testing::Flow;
+using testing::IdOf;
+using testing::Key;
+using testing::RunId;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using namespace std::chrono_literals;
+
+class AggregatorTest : public ::testing::Test {
+ protected:
+  static AggregateLimits Limits() { return {}; }
+
+  void Observe(const FlowEvent& event, bool is_agent = false) {
+    const auto id = [](const ProcessKey& key) {
+      return key.tgid == Tgid{} ? ProcessId{} : IdOf(key);
+    };
+    aggregator_.OnFlow({event, id(event.owner), id(event.creator), is_agent});
+  }
+  void Observe(const Flow& flow) { Observe(flow.Build()); }
+  // Steps of 100 ms, as the agent makes them; rows taken are kept with their lane.
+  void RunUntil(std::chrono::nanoseconds t) {
+    for (; now_ <= t; now_ += 100ms) {
+      aggregator_.Tick(At(now_));
+      Take();
+    }
+    Take();
+  }
+  void Take() {
+    for (const Lane lane : {Lane::kEvidence, Lane::kBulk}) {
+      while (aggregator_.pending(lane) > 0) {
+        RecordBatch batch = aggregator_.TakeBatch(lane);
+        for (FlowRow& row : batch.flows) rows_.emplace_back(lane, row);
+        counters_.insert(counters_.end(), batch.counters.begin(), batch.counters.end());
+        losses_.insert(losses_.end(), batch.losses.begin(), batch.losses.end());
+      }
+    }
+  }
+  std::vector<std::pair<Lane, FlowRow>> Rows() {
+    Take();
+    return std::exchange(rows_, {});
+  }
+
+  AggregateLimits limits_ = Limits();
+  Aggregator aggregator_{BootId(), RunId(), limits_};
+  std::chrono::nanoseconds now_ = 0ns;
+  std::vector<std::pair<Lane, FlowRow>> rows_;
+  std::vector<CounterFacts> counters_;
+  std::vector<LossFacts> losses_;
+};
+
+Flow Established(std::chrono::nanoseconds t) {
+  return Flow().Reason(FlowReason::kEstablished).Established(t).When(t);
+}
+Flow Snapshot(std::chrono::nanoseconds t) {
+  return Flow().Reason(FlowReason::kSnapshot).Established(1s).TcpState(1).When(t);
+}
+Flow End(std::chrono::nanoseconds t) {
+  return Flow().Reason(FlowReason::kEnd).Established(1s).TcpState(7).When(t);
+}
+
+TEST_F(AggregatorTest, AnOutcomeIsToldAsEvidenceWithinAQuarterOfASecond) {
+  RunUntil(1s);
+  Observe(Established(1s));
+  RunUntil(1'250ms);
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].first, Lane::kEvidence);
+  EXPECT_EQ(rows[0].second.state, FlowState::kOpen);
+  EXPECT_EQ(rows[0].second.process, IdOf(Key(100)));
+}
+
+TEST_F(AggregatorTest, AShortConnectionIsOneRow) {
+  RunUntil(1s);
+  Observe(Flow().Reason(FlowReason::kAttempt).When(1s));
+  Observe(Established(1'010ms));
+  Observe(End(1'050ms).Tx(300).Rx(5'000));
+  RunUntil(20s);
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].first, Lane::kEvidence);
+  EXPECT_EQ(rows[0].second.state, FlowState::kClosed);
+  EXPECT_EQ(rows[0].second.totals.rx_payload_bytes, 5'000U);
+  EXPECT_EQ(aggregator_.live_flows(), 0U);
+}
+
+TEST_F(AggregatorTest, CadenceIsOneSecondAfterFirstBytesThenTenSecondsIfChanged) {
+  RunUntil(1s);
+  Observe(Established(1s));
+  for (int s = 2; s <= 33; ++s) {
+    RunUntil(std::chrono::seconds(s));
+    if (s != 20) Observe(Snapshot(std::chrono::seconds(s)).Tx(static_cast<std::uint64_t>(s) * 100));
+  }
+  std::vector<std::pair<Lane, std::int64_t>> got;
+  for (const auto& [lane, row] : Rows()) {
+    got.emplace_back(lane, std::chrono::duration_cast<std::chrono::seconds>(
+                               row.emitted.time_since_epoch()).count());
+  }
+  EXPECT_THAT(got, ::testing::ElementsAre(std::pair(Lane::kEvidence, 1), std::pair(Lane::kEvidence, 2),
+                                          std::pair(Lane::kBulk, 12), std::pair(Lane::kBulk, 22),
+                                          std::pair(Lane::kBulk, 32)));
+}
+
+TEST_F(AggregatorTest, AMegabyteMovedIsToldEverySecond) {
+  RunUntil(1s);
+  Observe(Established(1s));
+  for (int s = 2; s <= 12; ++s) {
+    RunUntil(std::chrono::seconds(s));
+    Observe(Snapshot(std::chrono::seconds(s)).Tx(static_cast<std::uint64_t>(s) * 2'000'000));
+  }
+  RunUntil(13s);
+  const auto rows = Rows();
+  EXPECT_GE(rows.size(), 10U);
+  EXPECT_LE(rows.size(), 13U);
+  EXPECT_EQ(rows.back().first, Lane::kBulk);
+}
+
+TEST_F(AggregatorTest, NothingIsToldOfASilentFlowButOnceAnHour) {
+  RunUntil(1s);
+  Observe(Established(1s).Tx(100));
+  RunUntil(60s);
+  rows_.clear();
+  now_ = 3'500s;
+  RunUntil(3'510s);
+  EXPECT_THAT(Rows(), IsEmpty());
+  now_ = 3'610s;
+  RunUntil(3'620s);
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].first, Lane::kBulk);
+  EXPECT_EQ(rows[0].second.totals.tx_payload_bytes, 100U);
+}
+
+TEST_F(AggregatorTest, AnAttemptWithoutOutcomeIsToldAfterASecond) {
+  RunUntil(1s);
+  Observe(Flow().Reason(FlowReason::kAttempt).When(1s));
+  RunUntil(1'900ms);
+  EXPECT_THAT(Rows(), IsEmpty());
+  RunUntil(2'200ms);
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].second.state, FlowState::kAttempt);
+}
+
+struct OutcomeCase {
+  std::string_view name;
+  FlowReason reason;
+  std::uint32_t flags;
+  std::int32_t error;
+  FlowState expected;
+};
+class OutcomeTest : public AggregatorTest, public ::testing::WithParamInterface<OutcomeCase> {};
+
+TEST_P(OutcomeTest, IsOneRowEvenIfTheEndFollows) {
+  const OutcomeCase& c = GetParam();
+  RunUntil(1s);
+  Observe(Flow().Reason(FlowReason::kAttempt).When(1s));
+  Observe(Flow().Reason(c.reason).Flags(c.flags).Errno(c.error).When(1'001ms).TcpState(7));
+  RunUntil(1'300ms);
+  Observe(Flow().Reason(FlowReason::kEnd).Flags(c.flags).Errno(c.error).When(1'300ms).TcpState(7));
+  RunUntil(30s);
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].second.state, c.expected);
+  EXPECT_EQ(rows[0].second.error, c.error);
+  EXPECT_EQ(aggregator_.live_flows(), 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Outcomes, OutcomeTest,
+    ::testing::ValuesIn(std::vector<OutcomeCase>{
+        {"Refused", FlowReason::kFailed, 0, 111, FlowState::kFailed},
+        {"TimedOut", FlowReason::kFailed, 0, 110, FlowState::kFailed},
+        {"Aborted", FlowReason::kFailed, CULPRIT_FLOW_ABORTED, 0, FlowState::kAborted},
+        {"ClosedEarlyWithoutAFlag", FlowReason::kFailed, 0, 0, FlowState::kAborted},
+        {"NotSent", FlowReason::kFailed, CULPRIT_FLOW_NOT_SENT, 101, FlowState::kNotSent},
+        {"OnlyTheEnd", FlowReason::kEnd, 0, 111, FlowState::kFailed},
+        {"OnlyTheEndAborted", FlowReason::kEnd, CULPRIT_FLOW_ABORTED, 0, FlowState::kAborted},
+    }),
+    [](const auto& p) { return std::string(p.param.name); });
+
+TEST_F(AggregatorTest, AFailedConnectWhoseSocketStaysOpenIsForgottenAndItsEndSaysNothing) {
+  RunUntil(1s);
+  Observe(Flow().Reason(FlowReason::kFailed).Errno(111).When(1s));
+  RunUntil(10s);
+  EXPECT_EQ(aggregator_.live_flows(), 0U);
+  EXPECT_THAT(Rows(), SizeIs(1));
+  Observe(Flow().Reason(FlowReason::kEnd).Errno(111).When(10s));
+  RunUntil(20s);
+  EXPECT_THAT(Rows(), IsEmpty());
+}
+
+TEST_F(AggregatorTest, TwoRefusedConnectsOnOneSocketAreTwoFlows) {
+  RunUntil(1s);
+  Observe(Flow().Generation(0).Reason(FlowReason::kFailed).Errno(111).When(1s));
+  Observe(Flow().Generation(1).Reason(FlowReason::kFailed).Errno(111).When(1s));
+  RunUntil(2s);
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(2));
+  EXPECT_NE(rows[0].second.flow, rows[1].second.flow);
+}
+
+TEST_F(AggregatorTest, CountsBeyondFourGiBSurviveOneInterval) {
+  RunUntil(1s);
+  Observe(Established(1s));
+  Observe(Snapshot(2s).Tx(209'000'000'000));
+  RunUntil(3s);
+  EXPECT_EQ(Rows().back().second.totals.tx_payload_bytes, 209'000'000'000U);
+  Observe(End(4s).Tx(418'000'000'000));
+  EXPECT_EQ(Rows().back().second.totals.tx_payload_bytes, 418'000'000'000U);
+}
+
+TEST_F(AggregatorTest, RepeatedRecordsChangeNothing) {
+  RunUntil(1s);
+  for (int i = 0; i < 10; ++i) Observe(Established(1s).Tx(500));
+  for (int i = 0; i < 10; ++i) Observe(Snapshot(1s).Tx(500));
+  RunUntil(60s);
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].second.totals.tx_payload_bytes, 500U);
+}
+
+TEST_F(AggregatorTest, ARecordThatComesLateTakesNothingBackAndReopensNothing) {
+  RunUntil(1s);
+  Observe(Snapshot(5s).Tx(5'000));
+  Observe(Established(1s).Tx(10));
+  EXPECT_EQ(aggregator_.counters().stale_events, 1U);
+  Observe(End(6s).Tx(6'000));
+  Observe(Snapshot(5'500ms).Tx(5'500));
+  EXPECT_EQ(aggregator_.live_flows(), 0U);
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].second.totals.tx_payload_bytes, 6'000U);
+}
+
+TEST_F(AggregatorTest, CountersThatBeginAnewAreAdded) {
+  RunUntil(1s);
+  Observe(Snapshot(2s).Tx(5'000));
+  Observe(Snapshot(3s).CountedFrom(2'500ms).Tx(100));
+  Observe(End(4s).CountedFrom(2'500ms).Tx(150));
+  EXPECT_EQ(Rows().back().second.totals.tx_payload_bytes, 5'150U);
+  EXPECT_EQ(aggregator_.counters().counter_restarts, 1U);
+}
+
+TEST_F(AggregatorTest, APeerThatComesBackGoesOnFromItsFormerCounters) {
+  const auto peer = [](FlowReason reason, std::chrono::nanoseconds t) {
+    return Flow().Protocol(IPPROTO_UDP).Flags(CULPRIT_FLOW_PEER).Reason(reason).When(t);
+  };
+  RunUntil(1s);
+  Observe(peer(FlowReason::kFirst, 1s).Tx(100));
+  Observe(peer(FlowReason::kEnd, 2s).Tx(400));
+  EXPECT_EQ(Rows().back().second.totals.tx_payload_bytes, 400U);
+  Observe(peer(FlowReason::kFirst, 3s).CountedFrom(3s).Tx(50));
+  Observe(peer(FlowReason::kEnd, 4s).CountedFrom(3s).Tx(70));
+  EXPECT_EQ(Rows().back().second.totals.tx_payload_bytes, 470U);
+}
+
+TEST_F(AggregatorTest, PeersOfOneSocketAreFlowsOfTheirOwn) {
+  RunUntil(1s);
+  for (const char* remote : {"198.51.100.1:53", "198.51.100.2:53", "[2001:db8::1]:53"}) {
+    Observe(Flow().Protocol(IPPROTO_UDP).Flags(CULPRIT_FLOW_PEER).Remote(remote)
+                .Reason(FlowReason::kFirst).When(1s).Tx(40));
+  }
+  RunUntil(2s);
+  EXPECT_EQ(aggregator_.live_flows(), 3U);
+}
+
+TEST_F(AggregatorTest, AnOwnerChangeTellsTheOldOwnersPartAtOnce) {
+  RunUntil(1s);
+  Observe(Established(1s).Tx(1'000));
+  RunUntil(2'500ms);
+  Rows();
+  Observe(Flow().Reason(FlowReason::kOwner).Established(1s).When(3s).Tx(3'000));
+  auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].first, Lane::kEvidence);
+  EXPECT_EQ(rows[0].second.state, FlowState::kHandedOver);
+  EXPECT_EQ(rows[0].second.process, IdOf(Key(100)));
+  EXPECT_EQ(rows[0].second.totals.tx_payload_bytes, 3'000U);
+
+  Observe(End(4s).Owner(Key(101)).Tx(10'000));
+  rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].second.process, IdOf(Key(101)));
+  EXPECT_EQ(rows[0].second.creator, IdOf(Key(100)));
+  EXPECT_EQ(rows[0].second.state, FlowState::kClosed);
+  EXPECT_EQ(rows[0].second.totals.tx_payload_bytes, 7'000U);
+}
+
+TEST_F(AggregatorTest, AnOwnerThatComesBackGoesOnWithItsRow) {
+  RunUntil(1s);
+  Observe(Established(1s).Tx(100));
+  Observe(Snapshot(2s).Owner(Key(101)).Tx(250));
+  Observe(Snapshot(3s).Owner(Key(100)).Tx(600));
+  Observe(End(4s).Owner(Key(100)).Tx(1'000));
+  std::map<ProcessId, std::uint64_t> last;
+  for (const auto& [lane, row] : Rows()) last[row.process] = row.totals.tx_payload_bytes;
+  EXPECT_EQ(last[IdOf(Key(100))], 100U + 350U + 400U);
+  EXPECT_EQ(last[IdOf(Key(101))], 150U);
+}
+
+TEST_F(AggregatorTest, AfterEightChangesAFlowIsSharedAndStillAddsUp) {
+  RunUntil(1s);
+  Observe(Established(1s).Tx(10));
+  std::uint64_t total = 10;
+  for (std::uint32_t i = 1; i <= 40; ++i) {
+    total += 100;
+    Observe(Snapshot(1s + std::chrono::milliseconds(i)).Owner(Key(100 + i % 3)).Tx(total));
+  }
+  total += 5;
+  Observe(End(2s).Owner(Key(101)).Tx(total));
+  std::map<ProcessId, std::uint64_t> last;
+  std::size_t rows = 0;
+  std::uint32_t flags = 0;
+  for (const auto& [lane, row] : Rows()) {
+    last[row.process] = row.totals.tx_payload_bytes;
+    flags = row.flags;
+    ++rows;
+  }
+  std::uint64_t sum = 0;
+  for (const auto& [process, bytes] : last) sum += bytes;
+  EXPECT_EQ(sum, total);
+  EXPECT_LE(rows, 12U);
+  EXPECT_NE(flags & kFlowFlagShared, 0U);
+}
+
+TEST_F(AggregatorTest, ARecordWithoutAnOwnerTakesNothingFromTheKnownOne) {
+  RunUntil(1s);
+  Observe(Established(1s).Tx(10));
+  Observe(End(2s).Owner({}).Tx(500));
+  const auto rows = Rows();
+  EXPECT_EQ(rows.back().second.process, IdOf(Key(100)));
+  EXPECT_EQ(rows.back().second.totals.tx_payload_bytes, 500U);
+}
+
+// The property that everything stands on: rows of one flow over all its processes add up to the socket's totals, and
+// no row ever goes down, whatever the order of owners, repetitions and steps of time.
+TEST_F(AggregatorTest, RowsAddUpToTheSocketsTotalsInRandomHistories) {
+  std::mt19937_64 random(7);
+  for (std::uint64_t cookie = 1; cookie <= 300; ++cookie) {
+    FlowTotals totals;
+    std::map<ProcessId, FlowTotals> last;
+    const auto collect = [&] {
+      for (const auto& [lane, row] : Rows()) {
+        FlowTotals& known = last[row.process];
+        EXPECT_GE(row.totals.tx_wire_bytes, known.tx_wire_bytes);
+        EXPECT_GE(row.totals.rx_payload_bytes, known.rx_payload_bytes);
+        known = row.totals;
+      }
+    };
+    Observe(Flow().Cookie(cookie).Reason(FlowReason::kAttempt).When(now_));
+    const std::uint64_t steps = random() % 30;
+    FlowEvent event = Snapshot(now_).Cookie(cookie).Build();
+    for (std::uint64_t step = 0; step < steps; ++step) {
+      totals.tx_wire_bytes += random() % (1ULL << (random() % 40));
+      totals.rx_wire_bytes += random() % 5'000'000'000ULL;
+      totals.tx_skb_bytes += random() % 100;
+      totals.rx_payload_bytes += random() % 1'000;
+      totals.retransmitted_bytes += random() % 2;
+      event.totals = totals;
+      event.owner = Key(100 + static_cast<std::uint32_t>(random() % 4));
+      event.at = At(now_ += 10ms);
+      event.reason = random() % 3 == 0 ? FlowReason::kOwner : FlowReason::kSnapshot;
+      Observe(event);
+      if (random() % 4 == 0) Observe(event);
+      aggregator_.Tick(At(now_ += std::chrono::milliseconds(random() % 3'000)));
+      collect();
+    }
+    event.reason = FlowReason::kEnd;
+    event.at = At(now_ += 10ms);
+    Observe(event);
+    collect();
+    FlowTotals sum;
+    for (const auto& [process, part] : last) {
+      sum.tx_wire_bytes += part.tx_wire_bytes;
+      sum.rx_wire_bytes += part.rx_wire_bytes;
+      sum.tx_skb_bytes += part.tx_skb_bytes;
+      sum.rx_payload_bytes += part.rx_payload_bytes;
+      sum.retransmitted_bytes += part.retransmitted_bytes;
+    }
+    EXPECT_EQ(sum, totals) << "flow " << cookie;
+  }
+  EXPECT_EQ(aggregator_.live_flows(), 0U);
+}
+
+struct DirectionCase {
+  std::string_view name;
+  std::string local, remote;
+  Direction expected;
+};
+class DirectionTest : public AggregatorTest, public ::testing::WithParamInterface<DirectionCase> {};
+
+TEST_P(DirectionTest, OfASocketFoundOpenFollowsItsListenerOrItsPorts) {
+  RunUntil(1s);
+  Observe(Snapshot(1s).Cookie(5).Local(GetParam().local).Remote(GetParam().remote)
+              .Dir(Direction::kUnknown).Flags(CULPRIT_FLOW_PREEXISTING));
+  // The iterator delivers listeners in no order: this one comes after its connection.
+  Observe(Snapshot(1s).Cookie(6).Local("0.0.0.0:8080").Remote("0.0.0.0").Dir(Direction::kListen));
+  RunUntil(2s);
+  bool found = false;
+  for (const auto& [lane, row] : Rows()) {
+    if (row.cookie == SocketCookie{6}) {
+      EXPECT_EQ(row.state, FlowState::kListening);
+    } else {
+      EXPECT_EQ(row.direction, GetParam().expected);
+      found = true;
+    }
+  }
+  EXPECT_TRUE(found);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Ports, DirectionTest,
+    ::testing::ValuesIn(std::vector<DirectionCase>{
+        {"Listener", "192.0.2.1:8080", "198.51.100.7:443", Direction::kIn},
+        {"WellKnownRemote", "192.0.2.1:40000", "198.51.100.7:443", Direction::kOut},
+        {"WellKnownLocal", "192.0.2.1:22", "198.51.100.7:50000", Direction::kIn},
+        {"RegisteredRemote", "192.0.2.1:40000", "198.51.100.7:5432", Direction::kOut},
+        {"RegisteredLocal", "192.0.2.1:5432", "198.51.100.7:50000", Direction::kIn},
+        {"BothEphemeral", "192.0.2.1:40000", "198.51.100.7:50000", Direction::kUnknown},
+        {"BothWellKnown", "192.0.2.1:500", "198.51.100.7:500", Direction::kUnknown},
+    }),
+    [](const auto& p) { return std::string(p.param.name); });
+
+TEST_F(AggregatorTest, AFullTableEvictsTheSilentAndTellsOfIt) {
+  AggregateLimits limits;
+  limits.max_flows = 50;
+  Aggregator small(BootId(), RunId(), limits);
+  for (std::uint64_t cookie = 1; cookie <= 120; ++cookie) {
+    const FlowEvent event = Snapshot(1s + std::chrono::milliseconds(cookie)).Cookie(cookie).Tx(cookie).Build();
+    small.OnFlow({event, IdOf(event.owner), IdOf(event.creator), false});
+  }
+  EXPECT_EQ(small.live_flows(), 50U);
+  EXPECT_EQ(small.counters().flows_evicted, 70U);
+  RecordBatch batch = small.TakeBatch(Lane::kEvidence);
+  EXPECT_EQ(batch.flows.size(), 70U);
+  ASSERT_THAT(batch.losses, SizeIs(1));
+  EXPECT_EQ(batch.losses[0].cause, LossCause::kAgentTableFull);
+  EXPECT_EQ(batch.losses[0].count, 70U);
+  EXPECT_EQ(batch.losses[0].detail, "flows=70");
+  // One that was evicted goes on with the same cumulative row.
+  const FlowEvent end = End(5s).Cookie(1).Tx(900).Build();
+  small.OnFlow({end, IdOf(end.owner), IdOf(end.creator), false});
+  const auto rows = small.TakeBatch(Lane::kEvidence).flows;
+  ASSERT_FALSE(rows.empty());
+  EXPECT_EQ(rows.back().totals.tx_payload_bytes, 900U);
+}
+
+TEST_F(AggregatorTest, PendingRowsAreBoundedAndTheLossIsTold) {
+  AggregateLimits limits;
+  limits.max_pending_rows = 100;
+  Aggregator small(BootId(), RunId(), limits);
+  for (std::uint64_t cookie = 1; cookie <= 1'000; ++cookie) {
+    const FlowEvent event = End(1s).Cookie(cookie).Build();
+    small.OnFlow({event, IdOf(event.owner), IdOf(event.creator), false});
+  }
+  const RecordBatch batch = small.TakeBatch(Lane::kEvidence, 4'000);
+  EXPECT_EQ(batch.flows.size(), 100U);
+  EXPECT_EQ(batch.flows.back().cookie, SocketCookie{1'000});
+  ASSERT_THAT(batch.losses, SizeIs(1));
+  EXPECT_EQ(batch.losses[0].count, 900U);
+}
+
+TEST_F(AggregatorTest, ABatchHoldsNoFlowBeforeTheDefinitionsItRefersTo) {
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    ProcessFacts facts;
+    facts.id = ProcessId{i + 1};
+    aggregator_.OnProcess(facts);
+  }
+  Observe(End(1s));
+  const RecordBatch first = aggregator_.TakeBatch(Lane::kEvidence, 6);
+  EXPECT_THAT(first.processes, SizeIs(6));
+  EXPECT_THAT(first.flows, IsEmpty());
+  const RecordBatch second = aggregator_.TakeBatch(Lane::kEvidence, 6);
+  EXPECT_THAT(second.processes, SizeIs(4));
+  EXPECT_THAT(second.flows, SizeIs(1));
+  EXPECT_EQ(aggregator_.pending(Lane::kEvidence), 0U);
+}
+
+TEST_F(AggregatorTest, DefinitionsInABatchAreBoundedByTheirText) {
+  for (int i = 0; i < 2'000; ++i) {
+    ProcessFacts facts;
+    facts.argv = {std::string(1'000, 'x')};
+    aggregator_.OnProcess(facts);
+  }
+  std::size_t batches = 0;
+  while (aggregator_.pending(Lane::kEvidence) > 0) {
+    const RecordBatch batch = aggregator_.TakeBatch(Lane::kEvidence, 4'000);
+    ASSERT_FALSE(batch.processes.empty());
+    EXPECT_LE(batch.processes.size() * 1'256, limits_.max_batch_bytes);
+    ++batches;
+  }
+  EXPECT_GE(batches, 5U);
+}
+
+TEST_F(AggregatorTest, CountersAreCoalescedAndNeverGoDown) {
+  CounterFacts facts;
+  facts.process = ProcessId{1};
+  for (int s = 1; s <= 21; ++s) {
+    facts.at = At(std::chrono::seconds(s));
+    facts.tcp_attempts = static_cast<std::uint64_t>(s);
+    aggregator_.OnCounters(facts);
+    RunUntil(std::chrono::seconds(s));
+  }
+  facts.tcp_attempts = 3;
+  aggregator_.OnCounters(facts);
+  aggregator_.OnExit({ProcessId{1}, At(22s), 0});
+  Take();
+  EXPECT_LE(counters_.size(), 4U);
+  EXPECT_EQ(counters_.back().tcp_attempts, 21U);
+}
+
+TEST_F(AggregatorTest, ManyAttemptsAreToldEverySecond) {
+  CounterFacts facts;
+  facts.process = ProcessId{1};
+  for (int s = 1; s <= 10; ++s) {
+    facts.tcp_attempts += 20'000;
+    facts.outcome[CULPRIT_OUTCOME_REFUSED] = facts.tcp_attempts;
+    aggregator_.OnCounters(facts);
+    RunUntil(std::chrono::seconds(s) + 200ms);
+  }
+  EXPECT_GE(counters_.size(), 8U);
+  EXPECT_EQ(counters_.back().outcome[CULPRIT_OUTCOME_REFUSED], 200'000U);
+}
+
+TEST_F(AggregatorTest, FlushAllTellsWhatChangedAndKeepsFlowsOpen) {
+  RunUntil(1s);
+  Observe(Established(1s));
+  RunUntil(2s);
+  Rows();
+  Observe(Snapshot(2s).Tx(77));
+  aggregator_.FlushAll(At(2'001ms));
+  const auto rows = Rows();
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].second.totals.tx_payload_bytes, 77U);
+  EXPECT_EQ(aggregator_.live_flows(), 1U);
+}
+
+TEST_F(AggregatorTest, TheAgentsOwnFlowsAreLabelled) {
+  Observe(End(1s).Build(), true);
+  EXPECT_EQ(Rows().back().second.flags, kFlowFlagAgent);
+}
+
+TEST_F(AggregatorTest, TheTupleMissingAtTheEndIsTheOneSeenBefore) {
+  RunUntil(1s);
+  Observe(Established(1s));
+  Observe(End(2s).Local("0.0.0.0:0").Remote("0.0.0.0:0"));
+  EXPECT_EQ(Rows().back().second.remote.ToString(), "198.51.100.7:443");
+}
+
+TEST_F(AggregatorTest, ALongPauseOfTheClockLosesNoTimer) {
+  RunUntil(1s);
+  for (std::uint64_t cookie = 1; cookie <= 100; ++cookie) Observe(Established(1s).Cookie(cookie));
+  now_ = 100'000s;
+  RunUntil(100'000s);
+  std::size_t told = 0;
+  for (const auto& [lane, row] : Rows()) told += lane == Lane::kEvidence ? 1 : 0;
+  EXPECT_EQ(told, 100U);
+}
+
+}  // namespace
+}  // namespace culprit
