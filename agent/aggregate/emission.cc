@@ -153,8 +153,10 @@ void Aggregator::EmitPart(Flow& flow, FlowPart& part, FlowState state, Lane lane
   row.state = state;
   row.error = flow.error;
   row.flags = flow.flags | (part.is_agent ? kFlowFlagAgent : 0);
-  row.start = flow.start;
-  row.last = std::max(flow.last, flow.start);
+  row.start = CutTime(flow.start, kStartCutBits);
+  // The distance is what is written, so it is what is cut.
+  const auto lasted = std::max(flow.last, flow.start) - flow.start;
+  row.last = row.start + CutTime(BootTime(lasted), kLastCutBits).time_since_epoch();
   row.emitted = at;
   row.totals = part.totals;
   row.netns = flow.netns;

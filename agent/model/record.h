@@ -81,6 +81,14 @@ inline constexpr std::uint32_t kFlowFlagOverflow = 32;
 inline constexpr std::uint32_t kFlowFlagOwnerByCreator = 64;
 inline constexpr std::uint32_t kFlowFlagAgent = 128;
 
+// Times of flow rows are cut to 1,024 ns (start) and 65,536 ns (last): their lowest bits say nothing and would be a tenth
+// of what a row costs on disk.
+constexpr BootTime CutTime(BootTime t, unsigned bits) {
+  return BootTimeFromNs(ToNs(t) >> bits << bits);
+}
+inline constexpr unsigned kStartCutBits = 10;
+inline constexpr unsigned kLastCutBits = 16;
+
 // One flow charged to one process. `totals` are cumulative over (flow, process): the row replaces older ones.
 // The rows of one flow over all its processes add up to the socket's own totals.
 struct FlowRow {
