@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// TempDir: a directory of its own for each test, removed with everything in it. Thread: one owner.
+#ifndef CULPRIT_TESTS_SUPPORT_TEMP_DIR_H_
+#define CULPRIT_TESTS_SUPPORT_TEMP_DIR_H_
+
+#include <string>
+
+namespace culprit {
+
+class TempDir {
+ public:
+  TempDir();  // under $TMPDIR or /tmp; aborts where that can not be written
+  ~TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace culprit
+
+#endif  // CULPRIT_TESTS_SUPPORT_TEMP_DIR_H_
