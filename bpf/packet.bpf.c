@@ -80,6 +80,11 @@ static __noinline int measure(struct __sk_buff *skb, struct packet *packet, bool
 	}
 	packet->headers = l3 + l4;
 	if (skb->gso_size) {
+		/* Super-packets beyond 64 KiB carry a jumbo option that segmentation takes out. */
+		if (packet->version == 6 && l3 > 40 && packet->len > 65535) {
+			packet->headers -= l3 - 40;
+			packet->wire -= l3 - 40;
+		}
 		u32 segments = skb->gso_segs;
 
 		if (!segments && packet->len > packet->headers)

@@ -31,7 +31,8 @@ Status IteratorReader::Read(const bpf_link* link, const IteratedRecord& deliver)
     std::size_t at = 0;
     while (held - at >= sizeof(culprit_header)) {
       auto& header = *reinterpret_cast<culprit_header*>(bytes + at);
-      if (header.size < sizeof(culprit_header) || header.size % 8 != 0 || header.size > kBufferBytes) {
+      if (header.size < sizeof(culprit_header) || header.size % 8 != 0 ||
+          header.size > kBufferBytes) {
         return DataLoss("iterator record of impossible size");
       }
       if (header.size > held - at) break;

@@ -14,7 +14,8 @@ struct bpf_link;
 
 namespace culprit {
 
-// Called with the header (aligned) and the whole record; the bytes may be changed and are valid during the call.
+// Called with the header (aligned) and the whole record; the bytes may be changed and are valid
+// during the call.
 using IteratedRecord = std::function<void(culprit_header& header, std::string_view record)>;
 
 class IteratorReader {

@@ -23,7 +23,8 @@ namespace {
 
 constexpr int kCapNetAdmin = 12, kCapSysAdmin = 21, kCapPerfmon = 38, kCapBpf = 39;
 
-// libbpf's messages, kept so that an error can quote the last one. Written and read by the one loading thread.
+// libbpf's messages, kept so that an error can quote the last one. Written and read by the one
+// loading thread.
 std::string* g_libbpf_log = nullptr;
 
 __attribute__((format(printf, 2, 0))) int KeepLog(libbpf_print_level level, const char* format,
@@ -40,7 +41,8 @@ __attribute__((format(printf, 2, 0))) int KeepLog(libbpf_print_level level, cons
 }
 
 std::string LastLog() {
-  return g_libbpf_log == nullptr || g_libbpf_log->empty() ? "no message from libbpf" : *g_libbpf_log;
+  return g_libbpf_log == nullptr || g_libbpf_log->empty() ? "no message from libbpf"
+                                                          : *g_libbpf_log;
 }
 
 std::string ReadAll(const std::string& path) {
@@ -66,10 +68,11 @@ Status CheckHost(const BpfSourceOptions& options) {
                  "root, or in a container with --privileged"};
   }
   if (access(options.btf_path.c_str(), R_OK) != 0) {
-    return FailedPrecondition("no kernel type information at " + options.btf_path +
-                              ": the kernel must be built with CONFIG_DEBUG_INFO_BTF=y (Amazon "
-                              "Linux 2023, Debian 11 and Ubuntu 20.10 or later are), and /sys must be "
-                              "mounted");
+    return FailedPrecondition(
+        "no kernel type information at " + options.btf_path +
+        ": the kernel must be built with CONFIG_DEBUG_INFO_BTF=y (Amazon "
+        "Linux 2023, Debian 11 and Ubuntu 20.10 or later are), and /sys must be "
+        "mounted");
   }
   return Ok();
 }
@@ -88,15 +91,19 @@ Result<UniqueFd> OpenCgroup(const BpfSourceOptions& options) {
 Status CheckRecordSizes(bpf_object* object) {
   const btf* types = bpf_object__btf(object);
   const std::pair<const char*, std::size_t> records[] = {
-      {"culprit_exec", sizeof(culprit_exec)},         {"culprit_fork", sizeof(culprit_fork)},
-      {"culprit_exit", sizeof(culprit_exit)},         {"culprit_flow", sizeof(culprit_flow)},
-      {"culprit_counters", sizeof(culprit_counters)}, {"culprit_peer_key", sizeof(culprit_peer_key)},
+      {"culprit_exec", sizeof(culprit_exec)},
+      {"culprit_fork", sizeof(culprit_fork)},
+      {"culprit_exit", sizeof(culprit_exit)},
+      {"culprit_flow", sizeof(culprit_flow)},
+      {"culprit_counters", sizeof(culprit_counters)},
+      {"culprit_peer_key", sizeof(culprit_peer_key)},
   };
   for (const auto& [name, size] : records) {
     const int id = btf__find_by_name_kind(types, name, BTF_KIND_STRUCT);
     const btf_type* type = id > 0 ? btf__type_by_id(types, static_cast<__u32>(id)) : nullptr;
     if (type == nullptr || type->size != size) {
-      return Internal(std::string("record ") + name + " differs between kernel programs and agent: rebuild both");
+      return Internal(std::string("record ") + name +
+                      " differs between kernel programs and agent: rebuild both");
     }
   }
   return Ok();
@@ -151,7 +158,8 @@ class Loader {
   }
 
   bool TracepointExists(const char* tracepoint) {
-    if (kernel_types_ == nullptr) kernel_types_.reset(btf__parse(options_.btf_path.c_str(), nullptr));
+    if (kernel_types_ == nullptr)
+      kernel_types_.reset(btf__parse(options_.btf_path.c_str(), nullptr));
     if (kernel_types_ == nullptr) return true;  // the load will say
     const std::string name = std::string("btf_trace_") + tracepoint;
     return btf__find_by_name_kind(kernel_types_.get(), name.c_str(), BTF_KIND_TYPEDEF) > 0;
@@ -239,8 +247,10 @@ const std::vector<Hook>& AllHooks() {
        "owner = creator for TCP and connected UDP, sender of unconnected UDP by sendmsg4/6"},
       {"sock_recv_length", "culprit_recv_length", kTracepoint, "sock_recv_length", false,
        "who only receives on an inherited socket is not noticed"},
-      {"sendmsg4", "culprit_sendmsg4", kCgroup, nullptr, false, "senders of a shared UDP socket count as one"},
-      {"sendmsg6", "culprit_sendmsg6", kCgroup, nullptr, false, "senders of a shared UDP socket count as one"},
+      {"sendmsg4", "culprit_sendmsg4", kCgroup, nullptr, false,
+       "senders of a shared UDP socket count as one"},
+      {"sendmsg6", "culprit_sendmsg6", kCgroup, nullptr, false,
+       "senders of a shared UDP socket count as one"},
       {"iter/task", "culprit_iter_task", kIterator, nullptr, false,
        "processes older than the agent come from /proc"},
       {"iter/task_file", "culprit_iter_file", kIterator, nullptr, false,
@@ -262,10 +272,11 @@ Result<std::string> FindCgroup2(std::string_view mountinfo) {
     if (mount.fs_type == "cgroup2") return mount.mount_point;
     cgroup1 = cgroup1 || mount.fs_type == "cgroup";
   }
-  return FailedPrecondition(
-      std::string(cgroup1 ? "only cgroup v1 is mounted here" : "no cgroup file system is mounted here") +
-      ": the agent attaches to a cgroup2 root; mount one (mkdir -p /run/culprit/cgroup2 && mount -t "
-      "cgroup2 none /run/culprit/cgroup2) or set source.cgroup_path");
+  return FailedPrecondition(std::string(cgroup1 ? "only cgroup v1 is mounted here"
+                                                : "no cgroup file system is mounted here") +
+                            ": the agent attaches to a cgroup2 root; mount one (mkdir -p "
+                            "/run/culprit/cgroup2 && mount -t "
+                            "cgroup2 none /run/culprit/cgroup2) or set source.cgroup_path");
 }
 
 Result<LoadedPrograms> LoadPrograms(const BpfSourceOptions& options) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads the kernel programs: checks what is needed, probes each optional hook, and says what is missing and why.
-// Stage: source (edge). Thread: one caller. Owned by BpfSource; nothing here outlives it.
+// Loads the kernel programs: checks what is needed, probes each optional hook, and says what is
+// missing and why. Stage: source (edge). Thread: one caller. Owned by BpfSource; nothing here
+// outlives it.
 #ifndef CULPRIT_AGENT_SOURCE_BPF_LOADER_H_
 #define CULPRIT_AGENT_SOURCE_BPF_LOADER_H_
 
@@ -20,7 +21,8 @@ namespace culprit {
 
 enum class HookKind { kTracepoint, kCgroup, kIterator };
 
-// One program of the object. `program` is its C name; `name` what people see and what disabled_hooks takes.
+// One program of the object. `program` is its C name; `name` what people see and what
+// disabled_hooks takes.
 struct Hook {
   const char* name;
   const char* program;

@@ -90,7 +90,8 @@ Status BpfSource::Init(bool measure_cost) {
   std::string text;
   std::getline(in, text);
   TRY(boot_id_, Uuid::Parse(text));
-  ring_.reset(ring_buffer__new(bpf_map__fd(loaded_.skeleton->maps.events), &OnRecord, this, nullptr));
+  ring_.reset(
+      ring_buffer__new(bpf_map__fd(loaded_.skeleton->maps.events), &OnRecord, this, nullptr));
   if (ring_ == nullptr) return ErrnoError("map the ring buffer");
   epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -108,7 +109,8 @@ Status BpfSource::Init(bool measure_cost) {
   // The bucket for what no entry could be made for must exist before the table is full.
   const culprit_process_key unknown{};
   const std::vector<char> zero(bpf_map__value_size(loaded_.skeleton->maps.processes));
-  bpf_map_update_elem(bpf_map__fd(loaded_.skeleton->maps.processes), &unknown, zero.data(), BPF_NOEXIST);
+  bpf_map_update_elem(bpf_map__fd(loaded_.skeleton->maps.processes), &unknown, zero.data(),
+                      BPF_NOEXIST);
   if (measure_cost) stats_.Reset(bpf_enable_stats(BPF_STATS_RUN_TIME));
   malloc_trim(0);  // libbpf has just parsed the kernel's types
   return Ok();
@@ -173,14 +175,16 @@ Status BpfSource::Start(const RecordSink& sink) {
     std::memcpy(room.data(), record.data(), record.size());
     auto& exec = *reinterpret_cast<culprit_exec*>(room.data());
     if ((exec.flags & CULPRIT_EXEC_KERNEL_THREAD) == 0) {
-      exec.args_len = static_cast<culprit_u32>(ReadCmdline(exec.key.tgid, exec.args, CULPRIT_ARGS_LEN));
+      exec.args_len =
+          static_cast<culprit_u32>(ReadCmdline(exec.key.tgid, exec.args, CULPRIT_ARGS_LEN));
       if (exec.args_len == CULPRIT_ARGS_LEN) exec.flags |= CULPRIT_EXEC_ARGS_TRUNCATED;
     }
-    exec.header.size = static_cast<culprit_u32>((record.size() + exec.args_len + 7) & ~std::size_t{7});
+    exec.header.size =
+        static_cast<culprit_u32>((record.size() + exec.args_len + 7) & ~std::size_t{7});
     sink({reinterpret_cast<const char*>(room.data()), exec.header.size});
   }));
-  TRY_VOID(Iterate("iter/task_file",
-                   [&](culprit_header&, std::string_view record) { sink(record); }));
+  TRY_VOID(
+      Iterate("iter/task_file", [&](culprit_header&, std::string_view record) { sink(record); }));
   malloc_trim(0);
   return Ok();
 }
@@ -216,7 +220,8 @@ Result<bool> BpfSource::Poll(std::chrono::milliseconds timeout, const RecordSink
     n = Drain(sink);
   }
   std::uint64_t ticks = 0;
-  if (read(timer_.get(), &ticks, sizeof(ticks)) < 0 && errno != EAGAIN) return ErrnoError("drain timer");
+  if (read(timer_.get(), &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
+    return ErrnoError("drain timer");
   if (n < 0) return ErrnoError("read the ring buffer", -n);
   return true;
 }
@@ -233,7 +238,8 @@ Status BpfSource::Sweep(const RecordSink& sink) {
 void BpfSource::EndPeer(const culprit_peer_key& key, const RecordSink& sink) {
   const int fd = bpf_map__fd(loaded_.skeleton->maps.peers);
   std::vector<std::uint64_t> value((bpf_map__value_size(loaded_.skeleton->maps.peers) + 7) / 8);
-  // Before 5.14 a hash cannot look up and delete in one step; then a packet in between is lost, after a minute's rest.
+  // Before 5.14 a hash cannot look up and delete in one step; then a packet in between is lost,
+  // after a minute's rest.
   if (bpf_map_lookup_and_delete_elem(fd, &key, value.data()) != 0) {
     if (bpf_map_lookup_elem(fd, &key, value.data()) != 0) return;
     bpf_map_delete_elem(fd, &key);

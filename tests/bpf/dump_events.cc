@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// dump_events [SECONDS] [HOOK-TO-SWITCH-OFF...]: prints every kernel record, then fidelity and cost per program.
+// dump_events [SECONDS] [HOOK-TO-SWITCH-OFF...]: prints every kernel record, then fidelity and cost
+// per program.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -37,7 +38,8 @@ int main(int argc, char** argv) {
     }
   }
   for (const auto& hook : (*source)->fidelity().hooks) {
-    std::printf("hook %-26s %s %s\n", hook.name.c_str(), hook.active ? "on" : "off", hook.note.c_str());
+    std::printf("hook %-26s %s %s\n", hook.name.c_str(), hook.active ? "on" : "off",
+                hook.note.c_str());
   }
   for (const auto& cost : (*source)->program_costs()) {
     if (cost.run_count == 0) continue;

@@ -26,8 +26,8 @@ std::string Key(const culprit_process_key& key) {
 }
 
 const char* Reason(int reason) {
-  static const char* const kNames[] = {"?",   "ATTEMPT",  "ESTABLISHED", "FAILED", "OWNER",
-                                       "END", "SNAPSHOT", "FIRST"};
+  static const char* const kNames[] = {"?",     "ATTEMPT", "ESTABLISHED", "FAILED",
+                                       "OWNER", "END",     "SNAPSHOT",    "FIRST"};
   return reason >= 0 && reason < 8 ? kNames[reason] : "?";
 }
 
@@ -35,14 +35,16 @@ void Flow(const culprit_flow& f, std::ostream& out) {
   static const char* const kDirections[] = {"unknown", "out", "in", "listen"};
   out << "FLOW " << Reason(f.reason) << " cookie=" << f.cookie << "/" << f.generation
       << " proto=" << int{f.protocol} << " " << kDirections[f.direction & 3] << " "
-      << Address(f.local, f.family, f.local_port) << " " << Address(f.remote, f.family, f.remote_port)
-      << " owner=" << Key(f.owner) << " creator=" << Key(f.creator) << " uid=" << f.uid
-      << " comm=" << std::string_view(f.comm, strnlen(f.comm, sizeof(f.comm))) << " tx=" << f.tx_wire_bytes
-      << "/" << f.tx_skb_bytes << "/" << f.tx_packets << " rx=" << f.rx_wire_bytes << "/"
-      << f.rx_skb_bytes << "/" << f.rx_packets << " payload=" << f.tx_payload_bytes << "/"
-      << f.rx_payload_bytes << " again=" << f.retransmitted_bytes << " err=" << f.error
-      << " flags=" << f.flags << " senders=" << f.n_senders << " state=" << int{f.tcp_state}
-      << " netns=" << f.netns << " srtt_us=" << f.srtt_us;
+      << Address(f.local, f.family, f.local_port) << " "
+      << Address(f.remote, f.family, f.remote_port) << " owner=" << Key(f.owner)
+      << " creator=" << Key(f.creator) << " uid=" << f.uid
+      << " comm=" << std::string_view(f.comm, strnlen(f.comm, sizeof(f.comm)))
+      << " tx=" << f.tx_wire_bytes << "/" << f.tx_skb_bytes << "/" << f.tx_packets
+      << " rx=" << f.rx_wire_bytes << "/" << f.rx_skb_bytes << "/" << f.rx_packets
+      << " payload=" << f.tx_payload_bytes << "/" << f.rx_payload_bytes
+      << " again=" << f.retransmitted_bytes << " err=" << f.error << " flags=" << f.flags
+      << " senders=" << f.n_senders << " state=" << int{f.tcp_state} << " netns=" << f.netns
+      << " srtt_us=" << f.srtt_us;
 }
 
 }  // namespace
@@ -64,8 +66,9 @@ std::string RecordText(std::string_view record) {
         << " parent=" << Key(exec.parent) << " uid=" << exec.uid << "/" << exec.euid
         << " loginuid=" << exec.loginuid << " comm=" << exec.comm << " path=" << exec.path
         << " inode=" << exec.exe.inode << " dev=" << exec.exe.dev_major << ":" << exec.exe.dev_minor
-        << " nlink=" << exec.exe.nlink << " ctime=" << exec.exe.ctime_sec << " cgroup=" << exec.cgroup
-        << " netns=" << exec.netns << " nspid=" << exec.pid_in_ns << " flags=" << exec.flags << " argv=[";
+        << " nlink=" << exec.exe.nlink << " ctime=" << exec.exe.ctime_sec
+        << " cgroup=" << exec.cgroup << " netns=" << exec.netns << " nspid=" << exec.pid_in_ns
+        << " flags=" << exec.flags << " argv=[";
     for (culprit_u32 i = 0; i < exec.args_len && i < CULPRIT_ARGS_LEN; ++i) {
       out << (exec.args[i] == 0 ? ' ' : exec.args[i]);
     }
@@ -81,7 +84,8 @@ std::string RecordText(std::string_view record) {
   } else if (header.kind == CULPRIT_RECORD_COUNTERS && record.size() >= sizeof(culprit_counters)) {
     culprit_counters c;
     std::memcpy(&c, record.data(), sizeof(c));
-    out << "COUNTERS " << Key(c.key) << " comm=" << c.comm << " attempts=" << c.tcp_attempts << " outcome=";
+    out << "COUNTERS " << Key(c.key) << " comm=" << c.comm << " attempts=" << c.tcp_attempts
+        << " outcome=";
     for (const auto n : c.outcome) out << n << ",";
     out << " accepts=" << c.accepts << " tx=" << c.tx_wire_bytes << "/" << c.tx_packets
         << " rx=" << c.rx_wire_bytes << "/" << c.rx_packets << " suppressed=" << c.suppressed_flows;
