@@ -106,6 +106,28 @@ static __noinline int measure(struct __sk_buff *skb, struct packet *packet, bool
 	return 0;
 }
 
+/* The common datagram, from the linear data: plain header, one packet. False: measure() it. */
+static __always_inline bool measure_plain(struct __sk_buff *skb, struct packet *packet, bool egress)
+{
+	const u8 *data = (const u8 *)(long)skb->data;
+	const u8 *end = (const u8 *)(long)skb->data_end;
+
+	if (data + 28 > end || skb->gso_size || (egress && packet->len > 1280))
+		return false;
+	if (data[0] == 0x45 && data[9] == IPPROTO_UDP) {
+		packet->version = 4;
+		packet->l3 = 20;
+	} else if (data[0] >> 4 == 6 && data[6] == IPPROTO_UDP) {
+		packet->version = 6;
+		packet->l3 = 40;
+	} else {
+		return false;
+	}
+	packet->protocol = IPPROTO_UDP;
+	packet->headers = packet->l3 + 8;
+	return true;
+}
+
 static __always_inline void add_packet(struct flow_state *flow, const struct packet *packet, u64 now,
 				       bool egress)
 {
@@ -284,7 +306,8 @@ static __always_inline int add_datagram(struct __sk_buff *skb, struct flow_state
 
 	if (!flow || !packet)
 		return 0;
-	measure(skb, packet, egress);
+	if (!measure_plain(skb, packet, egress))
+		measure(skb, packet, egress);
 	payload = packet->len > packet->headers ? packet->len - packet->headers : 0;
 	if (!connected && flow->kind == KIND_DATAGRAM) {
 		target = peer_of(skb, flow, packet, egress);
