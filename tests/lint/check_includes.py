@@ -89,7 +89,7 @@ def check(root):
                 findings.append(f"{where}: {folder(name)} must not include {target}")
             side = str(name).split("/")[0]
             if side == "agent" and target.endswith(".pb.h"):
-                wire = str(name).startswith("agent/model/wire.") or folder(name) == "agent/stream"
+                wire = str(name).startswith(("agent/model/wire.", "agent/model/wire_")) or folder(name) == "agent/stream"
                 if not wire:
                     findings.append(f"{where}: protobuf belongs in agent/model/wire.* and agent/stream")
     return findings
