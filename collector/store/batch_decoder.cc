@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "collector/model/evidence_rules.h"
+
 namespace culprit {
 namespace {
 
@@ -142,7 +144,8 @@ class FlowColumns {
   std::uint64_t cookie_ = 0, start_ = 0, emitted_ = 0;
 };
 
-void DecodeFlows(const v1::FlowBatch& batch, DecodedFrame* out) {
+void DecodeFlows(const v1::FlowBatch& batch, const std::vector<std::uint32_t>& bad,
+                 DecodedFrame* out) {
   if (batch.rows() == 0 && batch.flow_id().empty()) return;
   if (batch.rows() > kMaxRows || !ColumnsFit(batch, static_cast<int>(batch.rows()))) {
     out->rejected += std::max<std::uint64_t>(1, std::min(batch.rows(), kMaxRows));
@@ -150,11 +153,14 @@ void DecodeFlows(const v1::FlowBatch& batch, DecodedFrame* out) {
   }
   FlowColumns columns(batch, out->clock);
   out->flows.reserve(batch.rows());
+  auto next_bad = bad.begin();
   for (int i = 0; i < static_cast<int>(batch.rows()); ++i) {
     FlowObservation row;
-    if (columns.Read(i, &row)) {
+    const bool known_bad = next_bad != bad.end() && *next_bad == static_cast<std::uint32_t>(i);
+    if (known_bad) ++next_bad;  // counted already; still read for its deltas
+    if (columns.Read(i, &row) && !known_bad) {
       out->flows.push_back(row);
-    } else {
+    } else if (!known_bad) {
       ++out->rejected;
     }
   }
@@ -207,7 +213,9 @@ DecodedFrame DecodeStoredFrame(const StoredFrame& stored) {
   }
   if (auto boot = Uuid::FromBytes(batch.boot_id())) out.boot_id = *boot;
   if (auto run = Uuid::FromBytes(batch.run_id())) out.run_id = *run;
-  DecodeFlows(batch.flows(), &out);
+  const EvidenceVerdict verdict = ApplyEvidenceRules(&batch);
+  out.rejected = verdict.rejected;
+  DecodeFlows(batch.flows(), verdict.bad_flow_rows, &out);
   TakeRest(&batch, &out);
   return out;
 }

@@ -75,6 +75,9 @@ struct FlowTotal {
   FlowCounters sum;
 };
 
+// Whether the conditions on a flow hold for it; those on times are not looked at.
+bool FlowMatches(const FlowPredicate& where, const FlowTotal& flow);
+
 struct GroupTotal {
   std::string key;         // see GroupBy: process id (16 hex digits), address, user, path, agent id
   std::uint32_t host = 0;  // kProcess: where it runs; kHost: the host; else 0

@@ -209,6 +209,15 @@ bool RowMatches(const FlowPredicate& where, const FlowDelta& row) {
          !(where.exclude_listeners && f.direction == v1::FLOW_DIRECTION_LISTEN);
 }
 
+bool FlowMatches(const FlowPredicate& where, const FlowTotal& flow) {
+  FlowPredicate timeless = where;
+  timeless.from.reset();
+  timeless.to.reset();
+  const FlowDelta row{flow.host, flow.facts.last, flow.facts.last, flow.facts, {}};
+  return RowMatches(timeless, row) && (!where.state || *where.state == flow.facts.state) &&
+         flow.sum.tx_wire_bytes + flow.sum.rx_wire_bytes >= where.min_bytes;
+}
+
 bool PartMayMatch(const FlowPredicate& where, std::uint64_t part, const PartExtent& extent) {
   if (where.as_of && part > where.as_of->part) return false;
   return (!where.from || extent.max_t1 >= *where.from) &&

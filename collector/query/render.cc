@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/query/render.h"
+
+#include <fmt/format.h>
+
+#include "collector/query/filter.h"
+#include "common/hex.h"
+
+namespace culprit {
+namespace {
+
+std::string UserName(const v1::Process& p) {
+  return p.user().empty() ? std::to_string(p.uid()) : p.user();
+}
+
+void RenderFlags(std::uint32_t flags, v1::FlowRow* row) {
+  constexpr std::size_t kPrefix = sizeof("FLOW_FLAG_") - 1;
+  for (std::uint32_t bit = 1; bit != 0 && bit <= flags; bit <<= 1) {
+    const auto value = static_cast<int>(bit);
+    if ((flags & bit) == 0 || !v1::FlowFlag_IsValid(value)) continue;
+    std::string name = v1::FlowFlag_Name(static_cast<v1::FlowFlag>(value)).substr(kPrefix);
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    row->add_flags(std::move(name));
+  }
+}
+
+void RenderOwner(const v1::Process& p, v1::FlowRow* row) {
+  row->set_pid(p.tgid());
+  row->set_comm(p.comm());
+  row->set_exe(p.exe());
+  row->set_command_line(CommandLine(p));
+  row->set_user(UserName(p));
+  row->set_exe_sha256(HexEncode(p.exe_sha256()));
+  row->set_container_id(p.container_id());
+}
+
+void RenderSums(const FlowCounters& sum, v1::FlowRow* row) {
+  row->set_tx_wire_bytes(sum.tx_wire_bytes);
+  row->set_rx_wire_bytes(sum.rx_wire_bytes);
+  row->set_tx_payload_bytes(sum.tx_payload_bytes);
+  row->set_rx_payload_bytes(sum.rx_payload_bytes);
+  row->set_tx_packets(sum.tx_packets);
+  row->set_rx_packets(sum.rx_packets);
+  row->set_tx_skb_bytes(sum.tx_skb_bytes);
+  row->set_rx_skb_bytes(sum.rx_skb_bytes);
+  row->set_retransmitted_bytes(sum.retransmitted_bytes);
+}
+
+std::string GroupLabel(const GroupTotal& group, GroupBy by, Names* names) {
+  if (by == GroupBy::kHost) return HostLabel(names->Host(group.host));
+  if (by != GroupBy::kProcess) return group.key.empty() ? "(unknown)" : group.key;
+  const ProcessRecord* process = names->Process(group.host, group.process);
+  if (process == nullptr) return group.process.value() == 0 ? "(kernel or unknown)" : "(unknown)";
+  return fmt::format("{} [{}]", process->definition.comm(), process->definition.tgid());
+}
+
+}  // namespace
+
+v1::FlowRow RenderFlow(const FlowTotal& flow, Names* names) {
+  const FlowFacts& f = flow.facts;
+  v1::FlowRow row;
+  if (const HostRecord* host = names->Host(flow.host)) {
+    row.set_agent_id(host->agent_id.ToString());
+    row.set_host(HostLabel(host));
+  }
+  row.set_flow_id(HexId(f.flow.value()));
+  row.set_process_id(HexId(f.process.value()));
+  row.set_creator_process_id(HexId(f.creator.value()));
+  if (const ProcessRecord* process = names->Process(flow.host, f.process)) {
+    RenderOwner(process->definition, &row);
+  }
+  row.set_local(f.local.ToString());
+  row.set_local_port(f.local_port);
+  row.set_remote(f.remote.ToString());
+  row.set_remote_port(f.remote_port);
+  row.set_protocol(ProtocolName(f.protocol));
+  row.set_direction(DirectionName(f.direction));
+  row.set_state(StateName(f.state));
+  row.set_error(ErrnoName(f.error));
+  row.set_start_ns(ToNs(f.start));
+  row.set_last_ns(ToNs(f.last));
+  RenderSums(flow.sum, &row);
+  RenderFlags(f.flags, &row);
+  row.set_netns(f.netns);
+  row.set_n_senders(f.n_senders);
+  row.set_cookie(f.cookie);
+  return row;
+}
+
+v1::FlowGroup RenderGroup(const GroupTotal& group, GroupBy by, Names* names) {
+  v1::FlowGroup out;
+  out.set_key(group.key);
+  out.set_label(GroupLabel(group, by, names));
+  if (group.host != 0) out.set_host(HostLabel(names->Host(group.host)));
+  out.set_flows(group.flows);
+  out.set_destinations(group.destinations);
+  out.set_tx_wire_bytes(group.sum.tx_wire_bytes);
+  out.set_rx_wire_bytes(group.sum.rx_wire_bytes);
+  out.set_tx_payload_bytes(group.sum.tx_payload_bytes);
+  out.set_rx_payload_bytes(group.sum.rx_payload_bytes);
+  out.set_tx_packets(group.sum.tx_packets);
+  out.set_rx_packets(group.sum.rx_packets);
+  out.set_first_ns(ToNs(group.first));
+  out.set_last_ns(ToNs(group.last));
+  out.set_failed(group.failed);
+  return out;
+}
+
+v1::ProcessInfo RenderUnknownProcess(std::uint32_t host, ProcessId id, const Names& names) {
+  v1::ProcessInfo out;
+  out.set_process_id(HexId(id.value()));
+  if (const HostRecord* record = names.Host(host)) {
+    out.set_agent_id(record->agent_id.ToString());
+    out.set_host(HostLabel(record));
+  }
+  return out;
+}
+
+v1::ProcessInfo RenderProcess(const ProcessRecord& process, const Names& names) {
+  const v1::Process& p = process.definition;
+  v1::ProcessInfo out = RenderUnknownProcess(process.host, process.id(), names);
+  out.set_parent_id(HexId(p.parent_id()));
+  out.set_pid(p.tgid());
+  out.set_comm(p.comm());
+  out.set_exe(p.exe());
+  *out.mutable_argv() = p.argv();
+  out.set_user(UserName(p));
+  out.set_uid(p.uid());
+  out.set_login_user(p.login_user());
+  out.set_login_uid(p.login_uid());
+  out.set_session_id(p.session_id());
+  out.set_exe_sha256(HexEncode(p.exe_sha256()));
+  out.set_exe_deleted(p.exe_deleted());
+  out.set_exe_memfd(p.exe_memfd());
+  out.set_container_id(p.container_id());
+  out.set_cgroup(p.cgroup());
+  out.set_start_ns(ToNs(process.start));
+  out.set_exec_ns(ToNs(process.exec));
+  out.set_exit_ns(ToNs(process.exit));
+  out.set_wait_status(process.wait_status);
+  out.set_preexisting(p.preexisting());
+  out.set_forked(p.forked());
+  out.set_execed_over_parent(p.execed_over_parent());
+  out.set_argv_truncated(p.argv_truncated());
+  out.set_is_agent(p.is_agent());
+  return out;
+}
+
+v1::Counters RenderCounters(const v1::ProcessCounters& c) {
+  v1::Counters out;
+  out.set_tcp_attempts(c.tcp_attempts());
+  out.set_ok(c.ok());
+  out.set_refused(c.refused());
+  out.set_timed_out(c.timed_out());
+  out.set_unreachable(c.unreachable());
+  out.set_denied(c.denied());
+  out.set_reset(c.reset());
+  out.set_aborted(c.aborted());
+  out.set_not_sent(c.not_sent());
+  out.set_other(c.other());
+  out.set_accepts(c.accepts());
+  out.set_suppressed_flows(c.suppressed_flows());
+  return out;
+}
+
+v1::HostRow RenderHost(const HostRecord& host) {
+  v1::HostRow row;
+  row.set_agent_id(host.agent_id.ToString());
+  row.set_agent_name(host.agent_name);
+  row.set_instance_id(host.info.instance_id());
+  row.set_hostname(host.info.hostname());
+  row.set_region(host.info.region());
+  row.set_availability_zone(host.info.availability_zone());
+  row.set_account_id(host.info.account_id());
+  row.set_kernel(host.info.kernel());
+  row.set_os(host.info.os());
+  row.set_agent_version(host.info.agent_version());
+  row.set_last_received_ns(ToNs(host.last_received));
+  row.set_first_received_ns(ToNs(host.first_received));
+  row.set_clock_skew_ns(host.clock_skew_ns);
+  std::string missing;
+  for (const v1::Fidelity::Hook& hook : host.fidelity.hooks()) {
+    if (hook.active()) continue;
+    row.add_missing_hooks(hook.name());
+    missing += (missing.empty() ? "; missing " : ", ") + hook.name();
+  }
+  row.set_fidelity(host.fidelity.owner_mode() + missing);
+  *row.mutable_degraded() = host.heartbeat.degraded();
+  row.set_frames(host.frames);
+  row.set_records(host.records);
+  row.set_gaps(host.gaps);
+  row.set_forks(host.forks);
+  row.set_rollbacks(host.rollbacks);
+  row.set_rejected(host.rejected);
+  row.set_lost_events(std::max<std::uint64_t>(host.lost_events, host.heartbeat.events_lost()));
+  row.set_lost_frames(host.lost_frames);
+  row.set_agent_cpu_us(host.heartbeat.agent_cpu_us());
+  row.set_agent_pss_bytes(host.heartbeat.agent_pss_bytes());
+  row.set_spool_bytes(host.heartbeat.spool_bytes());
+  return row;
+}
+
+}  // namespace culprit

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/query/service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include "collector/pki/grpc_peer.h"
+#include "culprit/v1/query.grpc.pb.h"
+
+namespace culprit {
+namespace {
+
+Cancelled CancelledOf(grpc::ServerContext* context) {
+  return [context] { return context->IsCancelled(); };
+}
+
+class QueryService final : public v1::Query::Service {
+ public:
+  explicit QueryService(const QueryEngine& engine) : engine_(engine) {}
+
+  grpc::Status ListHosts(grpc::ServerContext* context, const v1::ListHostsRequest*,
+                         v1::ListHostsResponse* response) override {
+    return Answer(context, response, [&] { return engine_.ListHosts(); });
+  }
+  grpc::Status ListFlows(grpc::ServerContext* context, const v1::ListFlowsRequest* request,
+                         v1::ListFlowsResponse* response) override {
+    return Answer(context, response,
+                  [&] { return engine_.ListFlows(*request, CancelledOf(context)); });
+  }
+  grpc::Status FollowFlows(grpc::ServerContext* context, const v1::ListFlowsRequest* request,
+                           grpc::ServerWriter<v1::FlowRow>* writer) override {
+    if (auto peer = RequirePeer(*context, PeerRole::kOperator); !peer) {
+      return ToGrpcStatus(peer.error());
+    }
+    const Status done = engine_.FollowFlows(
+        *request, CancelledOf(context), [&](const v1::FlowRow& row) { return writer->Write(row); });
+    return done ? grpc::Status::OK : ToGrpcStatus(done.error());
+  }
+  grpc::Status GetProcess(grpc::ServerContext* context, const v1::GetProcessRequest* request,
+                          v1::GetProcessResponse* response) override {
+    return Answer(context, response,
+                  [&] { return engine_.GetProcess(*request, CancelledOf(context)); });
+  }
+  grpc::Status Top(grpc::ServerContext* context, const v1::TopRequest* request,
+                   v1::TopResponse* response) override {
+    return Answer(context, response, [&] { return engine_.Top(*request, CancelledOf(context)); });
+  }
+  grpc::Status GetStatus(grpc::ServerContext* context, const v1::GetStatusRequest*,
+                         v1::GetStatusResponse* response) override {
+    return Answer(context, response, [&] { return engine_.GetStatus(); });
+  }
+
+ private:
+  template <class Response, class Call>
+  static grpc::Status Answer(grpc::ServerContext* context, Response* response, const Call& call) {
+    if (auto peer = RequirePeer(*context, PeerRole::kOperator); !peer) {
+      return ToGrpcStatus(peer.error());
+    }
+    Result<Response> result = call();
+    if (!result) return ToGrpcStatus(result.error());
+    *response = std::move(*result);
+    return grpc::Status::OK;
+  }
+
+  const QueryEngine& engine_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeQueryService(const QueryEngine& engine) {
+  return std::make_unique<QueryService>(engine);
+}
+
+}  // namespace culprit
