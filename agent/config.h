@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's configuration: /etc/culprit/agent.toml -> a plain struct, checked.
-// Stage: wiring. Thread: values. deploy/agent.toml is the reference: every key, its default and its meaning.
+// Stage: wiring. Thread: values. deploy/agent.toml is the reference: every key, its default and its
+// meaning.
 #ifndef CULPRIT_AGENT_CONFIG_H_
 #define CULPRIT_AGENT_CONFIG_H_
 
@@ -80,8 +81,8 @@ struct ConfigFinding {
   enum class Level { kOk, kWarning, kError } level = Level::kOk;
   std::string what;
 };
-// Looks at the machine: certificates, collector's address, spool directory and disk, cgroup mount, kernel's BTF.
-// Changes nothing but creates the state directory if it is missing.
+// Looks at the machine: certificates, collector's address, spool directory and disk, cgroup mount,
+// kernel's BTF. Changes nothing but creates the state directory if it is missing.
 std::vector<ConfigFinding> CheckAgentConfig(const AgentConfig& config);
 
 }  // namespace culprit

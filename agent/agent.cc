@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/agent.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "agent/agent_impl.h"
+#include "agent/daemon.h"
+#include "common/file.h"
+
+namespace culprit {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kCoalesce(20);   // records are taken at most this often: one wake for many
+constexpr milliseconds kTick(50);       // while there is something to time
+constexpr seconds kBusyAfterRecord(3);  // longer than any hint or first-bytes delay
+constexpr seconds kSweep(1);
+constexpr milliseconds kShipAfter[kLaneCount] = {milliseconds(50), milliseconds(900)};
+constexpr std::size_t kShipRows = 1000;  // enough for a frame: no waiting
+constexpr hours kFactsEvery(1);
+constexpr std::size_t kMaxExisting = 65'536;
+
+}  // namespace
+
+// ---- Source -> decode -> enrich -> aggregate -> output ----
+
+void Agent::Impl::OnRecord(std::string_view record) {
+  if (recorder_) recorder_->KernelRecord(record);
+  Event event;
+  if (decoder_.Decode(record, event) == DecodeFault::kNone) OnEvent(event);
+}
+
+void Agent::Impl::OnEvent(const Event& event) {
+  if (const auto* exec = std::get_if<ExecEvent>(&event)) AskForHash(*exec);
+  if (const auto* lost = std::get_if<LostEvent>(&event)) {
+    kernel_lost_ = 0;
+    for (std::size_t i = 0; i < lost->stat.size(); ++i) {
+      if (i != CULPRIT_STAT_EVENTS_SENT && i != CULPRIT_STAT_FLOW_SUPPRESSED)
+        kernel_lost_ += lost->stat[i];
+    }
+  }
+  enricher_->Apply(event);
+}
+
+void Agent::Impl::AskForHash(const ExecEvent& exec) {
+  if (setup_.replay || exec.kernel_thread) return;
+  if (exec.from_iterator && !begun_ && existing_.size() < kMaxExisting)
+    existing_.push_back(exec.key.tgid);
+  if (!hasher_ || exec.exe.inode == 0) return;
+  if (exec.from_iterator) {
+    hasher_->OnExisting(exec.key.tgid, exec.exe);
+  } else {
+    hasher_->OnExec(exec.key.tgid, exec.exe, exec.memfd);
+  }
+}
+
+// What user space adds: hashes of executables, a better identity.
+void Agent::Impl::NoteUserEvents() {
+  if (hasher_) {
+    for (const ExeHashEvent& event : hasher_->Take()) {
+      if (recorder_) recorder_->ExeHash(event);
+      OnEvent(event);
+    }
+  }
+  if (identity_) identity_->ClearEvent();
+}
+
+Status Agent::Impl::Capture() {
+  auto more = source_->Poll(milliseconds(0), sink_);
+  if (!more) return std::move(more).error();
+  if (!*more) ended_ = true;
+  drained_ = source_->ReadClock().boot;
+  return Ok();
+}
+
+void Agent::Impl::Assemble(BootTime now) {
+  if (now >= next_sweep_) Sweep(now);
+  if (now >= next_tick_) {
+    aggregator_->Tick(now);
+    // Nothing happened lately: the sweep's pace is enough for intervals of ten seconds.
+    next_tick_ = now + (now < busy_until_ ? duration_cast<milliseconds>(kTick)
+                                          : duration_cast<milliseconds>(kSweep));
+  }
+  if (now >= next_beat_) Beat(now);
+  for (const Lane lane : {Lane::kEvidence, Lane::kBulk}) {
+    auto& due = ship_due_[static_cast<std::size_t>(lane)];
+    const std::size_t pending = aggregator_->pending(lane);
+    if (pending == 0) continue;
+    if (!due) due = now + kShipAfter[static_cast<std::size_t>(lane)];
+    if (now >= *due || pending >= kShipRows) Ship(lane);
+  }
+  if (spool_output_ != nullptr) spool_output_->SyncIfDue(now);
+}
+
+void Agent::Impl::Ship(Lane lane) {
+  const ClockPair clock = source_->ReadClock();
+  while (aggregator_->pending(lane) > 0) {
+    const RecordBatch batch = aggregator_->TakeBatch(lane);
+    if (batch.empty()) break;
+    for (const LossFacts& loss : batch.losses) {
+      losses_by_cause_[static_cast<std::size_t>(loss.cause)] =
+          std::max(losses_by_cause_[static_cast<std::size_t>(loss.cause)], loss.count);
+    }
+    // A batch that cannot be written is counted by the spool and declared when writing works again.
+    if (!output_->Write(lane, FrameKind::kBatch, batch, clock)) enricher_->ForgetSent();
+  }
+  ship_due_[static_cast<std::size_t>(lane)].reset();
+  PumpSender();
+}
+
+// Who the host is and what this agent can see: first of a run, on a change, hourly, and first of a
+// new stream.
+void Agent::Impl::ShipFacts() {
+  const ClockPair clock = source_->ReadClock();
+  HostFacts host = identity_->facts();
+  FidelityFacts fidelity = Fidelity();
+  if (!facts_due_ && host == host_ && fidelity == fidelity_ && clock.boot - facts_at_ < kFactsEvery)
+    return;
+  RecordBatch batch;
+  batch.boot_id = boot_id_;
+  batch.run_id = run_id_;
+  batch.host = host;
+  batch.fidelity = fidelity;
+  if (!output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, clock)) return;
+  facts_due_ = false;
+  facts_at_ = clock.boot;
+  host_ = std::move(host);
+  fidelity_ = std::move(fidelity);
+}
+
+void Agent::Impl::ShipLosses() {
+  if (!spool_) return;
+  if (sender_) {
+    for (SpoolLoss& loss : sender_->TakeQuarantined()) quarantined_.push_back(std::move(loss));
+  }
+  const std::vector<SpoolLoss> losses = spool_->TakeLosses();
+  if (losses.empty() && quarantined_.empty()) return;
+  const ClockPair clock = source_->ReadClock();
+  RecordBatch batch;
+  batch.boot_id = boot_id_;
+  batch.run_id = run_id_;
+  for (const SpoolLoss& loss : losses)
+    batch.losses.push_back(ToLossFacts(loss, std::nullopt, clock.boot));
+  for (const SpoolLoss& loss : quarantined_) {
+    batch.losses.push_back(ToLossFacts(loss, LossCause::kQuarantined, clock.boot));
+  }
+  // Not written: the spool gives its losses out again, and ours stay here.
+  if (!output_->Write(Lane::kEvidence, FrameKind::kLoss, batch, clock)) return;
+  quarantined_.clear();
+  bool evidence = false;
+  for (const LossFacts& loss : batch.losses) {
+    losses_by_cause_[static_cast<std::size_t>(loss.cause)] += loss.count;
+    evidence |= loss.lane_plus_one == static_cast<std::uint32_t>(Lane::kEvidence) + 1;
+  }
+  spdlog::warn("evidence lost and declared losses={} first={}", batch.losses.size(),
+               batch.losses.front().detail);
+  // Definitions of processes may have gone with it.
+  if (evidence) enricher_->ForgetSent();
+}
+
+void Agent::Impl::PumpSender() {
+  if (!sender_) return;
+  if (auto pumped = sender_->Pump(); !pumped) {
+    if (const auto n = pump_log_.Allow(); n > 0)
+      spdlog::warn("sender times={} error={}", n, pumped.error().message);
+  }
+  LabelOwnProcesses();
+  if (spool_->stream_id() != shipped_stream_) {
+    shipped_stream_ = spool_->stream_id();
+    enricher_->ForgetSent();
+    facts_due_ = true;
+  }
+}
+
+void Agent::Impl::LabelOwnProcesses() {
+  if (setup_.replay) return;
+  const int sender_pid = sender_ ? sender_->status().pid : -1;
+  if (sender_pid == sender_pid_ && begun_) return;
+  ended_senders_cpu_us_ += std::exchange(sender_cpu_us_, 0);
+  sender_pid_ = sender_pid;
+  std::vector<Tgid> own{Tgid(static_cast<std::uint32_t>(getpid()))};
+  if (sender_pid > 0) own.emplace_back(static_cast<std::uint32_t>(sender_pid));
+  enricher_->SetAgentTgids(own);
+}
+
+// ---- Timers ----
+
+void Agent::Impl::Sweep(BootTime now) {
+  next_sweep_ = now + kSweep;
+  if (auto swept = source_->Sweep(sink_); !swept) {
+    if (const auto n = sweep_log_.Allow(); n > 0)
+      spdlog::error("sweep times={} error={}", n, swept.error().message);
+  }
+  if (recorder_ && recorder_->stopped().empty()) {
+    recorder_->SweepEnd(now);
+    recorder_->Clock(source_->ReadClock());
+    recorder_->Flush();
+  }
+  NoteHashLosses(now);
+  enricher_->Tick(now);
+  next_tick_ = now;
+  ShipLosses();
+  PumpSender();
+}
+
+void Agent::Impl::NoteHashLosses(BootTime now) {
+  if (!hasher_) return;
+  const ExeHasherStats stats = hasher_->stats();
+  const std::pair<std::string_view, std::uint64_t> sources[] = {
+      {"fanotify queue", stats.fanotify_overflows},
+      {"requests", stats.requests_dropped},
+      {"results", stats.results_dropped},
+  };
+  for (const auto& [source, count] : sources) {
+    if (count > 0) aggregator_->OnLoss(LossCause::kHashQueue, source, count, now);
+  }
+}
+
+void Agent::Impl::Beat(BootTime now) {
+  next_beat_ = now + setup_.config.heartbeat;
+  ShipFacts();
+  RecordBatch batch;
+  batch.boot_id = boot_id_;
+  batch.run_id = run_id_;
+  batch.heartbeat = Heartbeat(now);
+  if (auto written =
+          output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, source_->ReadClock());
+      !written) {
+    spdlog::debug("heartbeat not written error={}", written.error().message);
+  }
+  NotifyManager("WATCHDOG=1");
+  PumpSender();
+}
+
+// ---- The loop ----
+
+int Agent::Impl::TimeoutMs(BootTime now) const {
+  if (source_->poll_fd() < 0) return 0;  // a recording has always something
+  BootTime due = std::min(next_sweep_, next_beat_);
+  if (now < busy_until_) due = std::min(due, next_tick_);
+  if (now < drained_ + kCoalesce) due = std::min(due, drained_ + kCoalesce);
+  for (const auto& ship : ship_due_) {
+    if (ship) due = std::min(due, *ship);
+  }
+  if (spool_output_ != nullptr && spool_output_->sync_due())
+    due = std::min(due, *spool_output_->sync_due());
+  const auto left =
+      duration_cast<milliseconds>(due - now + milliseconds(1) - std::chrono::nanoseconds(1));
+  return static_cast<int>(std::clamp<milliseconds::rep>(left.count(), 0, 1000));
+}
+
+Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
+  const BootTime now = source_->ReadClock().boot;
+  const bool take_records = now >= drained_ + kCoalesce;
+  std::array<pollfd, 6> fds{{{stop_fd, POLLIN, 0},
+                             {take_records ? source_->poll_fd() : -1, POLLIN, 0},
+                             {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
+                             {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
+                             {identity_->poll_fd(), POLLIN, 0},
+                             {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0}}};
+  if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
+  if (fds[0].revents != 0) return Woken::kStop;
+  if (fds[2].revents != 0) PumpSender();
+  if (fds[3].revents != 0) NoteUserEvents();
+  if (fds[4].revents != 0) {
+    identity_->ClearEvent();
+    ShipFacts();
+  }
+  if (fds[5].revents != 0) status_server_->Serve([this] { return status(); });
+  if (source_->poll_fd() < 0 || fds[1].revents != 0) {
+    if (source_->poll_fd() >= 0) busy_until_ = now + kBusyAfterRecord;
+    TRY_VOID(Capture());
+  }
+  return Woken::kWork;
+}
+
+// A recording is read faster than a collector takes it: wait for acks rather than drop the oldest.
+void Agent::Impl::HoldBackReplay(int stop_fd) {
+  if (!setup_.replay || !sender_) return;
+  while (spool_->bytes() > setup_.config.spool.max_bytes / 2) {
+    std::array<pollfd, 2> fds{{{stop_fd, POLLIN, 0}, {sender_->poll_fd(), POLLIN, 0}}};
+    if (poll(fds.data(), fds.size(), 100) < 0 && errno != EINTR) return;
+    if (fds[0].revents != 0) return;
+    PumpSender();
+  }
+}
+
+Status Agent::Impl::Run(int stop_fd) {
+  TRY_VOID(Begin());
+  NotifyManager("READY=1");
+  while (!ended_) {
+    auto woken = Wait(stop_fd);
+    if (!woken) return std::move(woken).error();
+    if (*woken == Woken::kStop) break;
+    Assemble(source_->ReadClock().boot);
+    HoldBackReplay(stop_fd);
+  }
+  NotifyManager("STOPPING=1");
+  Finish();
+  return Ok();
+}
+
+// Drains in pipeline order; what the collector does not take in time stays in the spool.
+void Agent::Impl::Finish() {
+  if (!ended_) {
+    if (auto taken = Capture(); !taken)
+      spdlog::warn("last records lost error={}", taken.error().message);
+  }
+  const BootTime now = source_->ReadClock().boot;
+  Sweep(now);
+  NoteUserEvents();
+  aggregator_->Tick(now);
+  aggregator_->FlushAll(now);
+  Ship(Lane::kEvidence);
+  Ship(Lane::kBulk);
+  Beat(now);
+  ShipLosses();
+  if (recorder_) recorder_->Flush();
+  if (spool_output_ != nullptr) spool_output_->SyncNow();
+  if (sender_) {
+    PumpSender();
+    sender_->Stop(setup_.config.sender.drain);
+  }
+}
+
+Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Agent::~Agent() = default;
+
+Result<std::unique_ptr<Agent>> Agent::Create(AgentSetup setup) {
+  auto impl = std::make_unique<Impl>(std::move(setup));
+  TRY_VOID(impl->Open());
+  return std::unique_ptr<Agent>(new Agent(std::move(impl)));
+}
+
+Status Agent::Run(int stop_fd) { return impl_->Run(stop_fd); }
+AgentStatus Agent::status() { return impl_->status(); }
+
+}  // namespace culprit

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sensor's parts. Private to agent*.cc. Thread: the loop's; see agent.h.
+#ifndef CULPRIT_AGENT_AGENT_IMPL_H_
+#define CULPRIT_AGENT_AGENT_IMPL_H_
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/agent.h"
+#include "agent/aggregate/aggregator.h"
+#include "agent/decode/decoder.h"
+#include "agent/enrich/enricher.h"
+#include "agent/identity.h"
+#include "agent/output.h"
+#include "agent/source/exe_hasher.h"
+#include "agent/source/passwd_names.h"
+#include "agent/source/procfs.h"
+#include "agent/source/recorder.h"
+#include "agent/status.h"
+#include "common/log.h"
+#include "common/unique_fd.h"
+
+namespace culprit {
+
+// The passwd file as the enricher's port.
+class HostUsers final : public UserNames {
+ public:
+  std::string NameOf(Uid uid) override { return names_.Name(uid, ReadBootClock()); }
+
+ private:
+  PasswdNames names_;
+};
+
+class Agent::Impl {
+ public:
+  explicit Impl(AgentSetup setup) : setup_(std::move(setup)) {}
+
+  Status Open();
+  Status Run(int stop_fd);
+  AgentStatus status();
+
+ private:
+  enum class Woken { kWork, kStop };
+
+  // The pipeline, in its order.
+  void OnRecord(std::string_view record);
+  void OnEvent(const Event& event);
+  void AskForHash(const ExecEvent& exec);
+  Status Capture();
+  void Assemble(BootTime now);
+  void Ship(Lane lane);
+  void ShipFacts();
+  void ShipLosses();
+  void PumpSender();
+
+  Status OpenSpool();
+  Status OpenSource();
+  Status Begin();
+  void AddProcessText();
+  void Finish();
+  Result<Woken> Wait(int stop_fd);
+  int TimeoutMs(BootTime now) const;
+  void Sweep(BootTime now);
+  void Beat(BootTime now);
+  void HoldBackReplay(int stop_fd);
+  void LabelOwnProcesses();
+  void NoteUserEvents();
+  void NoteHashLosses(BootTime now);
+
+  // agent_status.cc
+  std::vector<std::string> Degraded();
+  FidelityFacts Fidelity() const;
+  HeartbeatFacts Heartbeat(BootTime now);
+  std::vector<AgentStatus::Process> OwnProcesses(bool with_pss);
+  std::uint64_t EventsLost() const;
+
+  AgentSetup setup_;
+  Uuid run_id_ = Uuid::Random();
+  Uuid boot_id_;
+  ClockPair started_;
+
+  UniqueFd lock_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<EventSource> source_;
+  RecordSink sink_;
+  std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<ExeHasher> hasher_;
+  std::unique_ptr<HostIdentity> identity_;
+  std::unique_ptr<UserNames> users_;
+  Procfs procfs_;
+  Decoder decoder_;
+  std::unique_ptr<Aggregator> aggregator_;
+  std::unique_ptr<Enricher> enricher_;
+  std::unique_ptr<BatchOutput> output_;
+  SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
+  std::unique_ptr<SenderLink> sender_;
+  std::unique_ptr<StatusServer> status_server_;
+
+  bool begun_ = false, ended_ = false;
+  std::vector<Tgid> existing_;  // found by the source's start; their text is read from /proc
+  Uuid shipped_stream_;         // the stream that holds what the collector knows by now
+  int sender_pid_ = -1;
+  BootTime drained_, busy_until_, next_tick_, next_sweep_, next_beat_, facts_at_;
+  std::optional<BootTime> ship_due_[kLaneCount];
+  bool facts_due_ = true;
+  HostFacts host_;
+  FidelityFacts fidelity_;
+  std::vector<SpoolLoss> quarantined_;
+  std::uint64_t losses_by_cause_[12] = {};
+  std::uint64_t kernel_lost_ = 0;
+  ProcessUsage usage_;  // of all own processes, as of the last heartbeat
+  std::uint64_t ended_senders_cpu_us_ = 0, sender_cpu_us_ = 0;
+  std::uint32_t beats_ = 0;
+  LogLimit pump_log_{std::chrono::seconds(30)}, sweep_log_{std::chrono::seconds(60)};
+};
+
+}  // namespace culprit
+
+#endif  // CULPRIT_AGENT_AGENT_IMPL_H_

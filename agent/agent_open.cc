@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the sensor's parts come to be, in the order in which they need each other.
+#include <utility>
+
+#include "agent/agent_impl.h"
+#include "common/file.h"
+
+namespace culprit {
+
+Status Agent::Impl::OpenSpool() {
+  const AgentConfig& config = setup_.config;
+  if (setup_.print) {
+    output_ = std::make_unique<PrintOutput>(stdout);
+    return Ok();
+  }
+  TRY_VOID(MakeDirectories(config.state_dir, 0700));
+  auto lock = LockFile(config.state_dir + "/lock");
+  if (!lock) {
+    return std::move(lock).error().Context(
+        "the state directory is in use: is another culprit-agent running? (" + config.state_dir +
+        ")");
+  }
+  lock_ = std::move(*lock);
+  SpoolOptions options;
+  options.directory = config.SpoolDirectory();
+  options.max_bytes = config.spool.max_bytes;
+  options.segment_bytes = config.spool.segment_bytes;
+  TRY_VOID(MakeDirectories(options.directory, 0700));
+  TRY(spool_, Spool::Open(options));
+  shipped_stream_ = spool_->stream_id();
+  auto output = std::make_unique<SpoolOutput>(spool_.get());
+  spool_output_ = output.get();
+  output_ = std::move(output);
+  return Ok();
+}
+
+Status Agent::Impl::OpenSource() {
+  const AgentConfig& config = setup_.config;
+  TRY(source_, setup_.open_source([this](const Event& event) { OnEvent(event); }));
+  boot_id_ = source_->boot_id();
+  started_ = source_->ReadClock();
+  sink_ = [this](std::string_view record) { OnRecord(record); };
+  if (!setup_.record_path.empty()) {
+    RecordingHeader header;
+    header.boot_id = boot_id_;
+    header.clock = started_;
+    header.owner_mode = source_->fidelity().owner_mode;
+    TRY(recorder_, Recorder::Create(setup_.record_path, header, config.limits.max_recording_bytes));
+  }
+  AggregateLimits aggregate;
+  aggregate.max_flows = config.limits.max_flows;
+  EnrichLimits enrich;
+  enrich.max_processes = config.limits.max_processes;
+  if (setup_.replay) {
+    users_ = std::make_unique<NoUserNames>();
+  } else {
+    users_ = std::make_unique<HostUsers>();
+  }
+  aggregator_ = std::make_unique<Aggregator>(boot_id_, run_id_, aggregate);
+  enricher_ = std::make_unique<Enricher>(boot_id_, enrich, *users_, *aggregator_);
+  return Ok();
+}
+
+Status Agent::Impl::Open() {
+  const AgentConfig& config = setup_.config;
+  TRY_VOID(OpenSpool());
+  TRY_VOID(OpenSource());
+  IdentityOptions identity;
+  identity.source = setup_.replay ? "machine" : config.identity.source;
+  identity.endpoint = config.identity.endpoint;
+  identity.agent_version = setup_.version;
+  identity_ = std::make_unique<HostIdentity>(std::move(identity));
+  if (!setup_.replay) {
+    ExeHasherOptions hash;
+    hash.use_fanotify = config.hash.enabled;
+    hash.max_file_bytes = config.hash.max_file_bytes;
+    hash.bytes_per_second = config.hash.bytes_per_second;
+    if (config.hash.enabled) {
+      TRY(hasher_, ExeHasher::Start(hash));
+    }
+  }
+  if (spool_ && setup_.start_sender) {
+    TRY(sender_, setup_.start_sender(spool_.get(), boot_id_, run_id_));
+  }
+  if (spool_) {
+    auto server = StatusServer::Listen(config.state_dir);
+    if (server) {
+      status_server_ = std::move(*server);
+    } else {
+      spdlog::warn("no status socket error={}", server.error().message);
+    }
+  }
+  return Ok();
+}
+
+Status Agent::Impl::Begin() {
+  LabelOwnProcesses();
+  ShipFacts();
+  ShipLosses();  // what the spool found damaged when it was opened
+  TRY_VOID(source_->Start(sink_));
+  AddProcessText();
+  begun_ = true;
+  const BootTime now = source_->ReadClock().boot;
+  drained_ = now;
+  busy_until_ = now + std::chrono::seconds(3);
+  next_tick_ = now;
+  next_sweep_ = now + std::chrono::seconds(1);
+  next_beat_ = now;
+  const SourceFidelity fidelity = source_->fidelity();
+  for (const HookStatus& hook : fidelity.hooks) {
+    if (hook.active) continue;
+    spdlog::log(hook.required ? spdlog::level::err : spdlog::level::info,
+                "hook missing name={} required={} note={}", hook.name, hook.required, hook.note);
+  }
+  spdlog::info("capturing source={} processes={} stream={} reason={}", fidelity.source,
+               enricher_->live_processes(), spool_ ? spool_->stream_id().ToString() : "none",
+               spool_ ? spool_->stream_reason() : "print");
+  return Ok();
+}
+
+// Arguments, working directory and container of what was there before: the iterators gave the
+// identities.
+void Agent::Impl::AddProcessText() {
+  const BootTime now = source_->ReadClock().boot;
+  for (const Tgid tgid : existing_) {
+    auto text = procfs_.Read(tgid, now);
+    if (!text) continue;
+    if (recorder_) recorder_->ProcessText(*text);
+    enricher_->Apply(Event(std::move(*text)));
+  }
+  existing_.clear();
+  existing_.shrink_to_fit();
+}
+
+}  // namespace culprit

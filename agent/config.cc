@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/config.h"
+
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+#include "agent/source/mounts.h"
+#include "common/credentials.h"
+#include "common/file.h"
+#include "common/toml_reader.h"
+#include "common/units.h"
+
+namespace culprit {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr std::uint64_t kMiB = 1ULL << 20;
+constexpr std::uint64_t kTiB = 1ULL << 40;
+
+Result<AgentConfig> Read(TomlReader toml) {
+  AgentConfig config;
+  toml.Path("state_dir", config.state_dir);
+  toml.Choice("log_level", config.log_level, {"trace", "debug", "info", "warning", "error"});
+  toml.Duration("heartbeat", config.heartbeat, milliseconds(100), minutes(1));
+  toml.String("collector.address", config.collector.address);
+  toml.String("collector.server_name", config.collector.server_name);
+  toml.Path("collector.ca", config.collector.ca);
+  toml.Path("collector.certificate", config.collector.certificate);
+  toml.Path("collector.key", config.collector.key);
+  toml.Path("sender.program", config.sender.program);
+  toml.String("sender.user", config.sender.user);
+  toml.Duration("sender.drain", config.sender.drain, milliseconds(0), minutes(10));
+  toml.Choice("identity.source", config.identity.source, {"auto", "imds", "machine"});
+  toml.String("identity.endpoint", config.identity.endpoint);
+  toml.Bytes("spool.max_bytes", config.spool.max_bytes, kMiB, kTiB);
+  toml.Bytes("spool.segment_bytes", config.spool.segment_bytes, 64ULL << 10, 1ULL << 30);
+  toml.Path("kernel.cgroup_path", config.kernel.cgroup_path);
+  toml.Path("kernel.btf_path", config.kernel.btf_path);
+  toml.Strings("kernel.disabled_hooks", config.kernel.disabled_hooks);
+  toml.Bool("kernel.measure_cost", config.kernel.measure_cost);
+  toml.Bool("hash.enabled", config.hash.enabled);
+  toml.Bytes("hash.max_file_bytes", config.hash.max_file_bytes, 1, kTiB);
+  toml.Bytes("hash.bytes_per_second", config.hash.bytes_per_second, kMiB, kTiB);
+  toml.Uint32("limits.max_flows", config.limits.max_flows, 64, 4'000'000);
+  toml.Uint32("limits.max_processes", config.limits.max_processes, 64, 4'000'000);
+  toml.Bytes("limits.max_recording_bytes", config.limits.max_recording_bytes, kMiB, kTiB);
+  TRY_VOID(toml.Finish());
+  return config;
+}
+
+Status CheckAddress(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  std::uint32_t port = 0;
+  if (colon != std::string::npos && colon > 0) {
+    const char* end = address.data() + address.size();
+    const auto [stop, error] = std::from_chars(address.data() + colon + 1, end, port);
+    if (error == std::errc() && stop == end && port > 0 && port < 65'536) return Ok();
+  }
+  return InvalidArgument("collector.address: expected \"host:port\" or \"[v6]:port\", found \"" +
+                         address + "\"");
+}
+
+std::string Quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+  return out + "\"";
+}
+
+std::string Millis(milliseconds span) { return Quoted(std::to_string(span.count()) + "ms"); }
+
+using Level = ConfigFinding::Level;
+
+void CheckCollector(const AgentConfig& config, std::vector<ConfigFinding>* out) {
+  if (config.collector.address.empty()) {
+    out->push_back({Level::kWarning, "collector.address is not set: evidence stays in the spool"});
+    return;
+  }
+  out->push_back({Level::kOk, "collector " + config.collector.address});
+  const auto credentials = CheckCredentials(
+      CredentialPaths{config.collector.ca, config.collector.certificate, config.collector.key},
+      ReadWallClock());
+  if (credentials) {
+    out->push_back({Level::kOk, "certificate of " + credentials->certificate.common_name +
+                                    ", valid until " +
+                                    FormatUtc(credentials->certificate.not_after)});
+  } else {
+    out->push_back({Level::kError, credentials.error().message});
+  }
+  const std::string program = config.SenderProgram();
+  if (access(program.c_str(), X_OK) == 0) {
+    out->push_back({Level::kOk, "sender " + program});
+  } else {
+    out->push_back({Level::kError, ErrnoError("sender.program " + program).message});
+  }
+}
+
+void CheckSpool(const AgentConfig& config, std::vector<ConfigFinding>* out) {
+  const std::string directory = config.SpoolDirectory();
+  if (auto made = MakeDirectories(directory, 0700); !made) {
+    out->push_back({Level::kError, made.error().message});
+    return;
+  }
+  if (access(directory.c_str(), W_OK | X_OK) != 0) {
+    out->push_back(
+        {Level::kError, ErrnoError("spool directory " + directory + " is not writable").message});
+    return;
+  }
+  const auto free = FreeDiskBytes(directory);
+  if (!free) {
+    out->push_back({Level::kError, free.error().message});
+  } else if (*free < config.spool.max_bytes) {
+    out->push_back({Level::kWarning,
+                    "spool.max_bytes is " + FormatByteSize(config.spool.max_bytes) + ", but only " +
+                        FormatByteSize(*free) + " are free on the disk of " + directory});
+  } else {
+    out->push_back({Level::kOk, "spool " + directory + ", " + FormatByteSize(*free) + " free"});
+  }
+}
+
+void CheckKernel(const AgentConfig& config, std::vector<ConfigFinding>* out) {
+  constexpr long kCgroup2Magic = 0x63677270;
+  std::string cgroup = config.kernel.cgroup_path;
+  if (cgroup.empty()) {
+    const auto text = ReadWholeFile("/proc/self/mountinfo", 4 * kMiB);
+    if (text) {
+      for (const Mount& mount : ParseMountinfo(*text)) {
+        if (mount.fs_type == "cgroup2") cgroup = mount.mount_point;
+      }
+    }
+  }
+  struct statfs fs {};
+  if (cgroup.empty()) {
+    out->push_back(
+        {Level::kError,
+         "no cgroup2 mount: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified) or set "
+         "kernel.cgroup_path"});
+  } else if (statfs(cgroup.c_str(), &fs) != 0) {
+    out->push_back({Level::kError, ErrnoError("kernel.cgroup_path " + cgroup).message});
+  } else if (static_cast<long>(fs.f_type) != kCgroup2Magic) {
+    out->push_back({Level::kError, "kernel.cgroup_path " + cgroup + " is not a cgroup2 mount"});
+  } else {
+    out->push_back({Level::kOk, "cgroup2 at " + cgroup});
+  }
+  if (access(config.kernel.btf_path.c_str(), R_OK) == 0) {
+    out->push_back({Level::kOk, "kernel type information at " + config.kernel.btf_path});
+  } else {
+    out->push_back({Level::kError, ErrnoError("kernel.btf_path " + config.kernel.btf_path).message +
+                                       " (needs a kernel with CONFIG_DEBUG_INFO_BTF)"});
+  }
+}
+
+}  // namespace
+
+std::string AgentConfig::SenderProgram() const {
+  if (!sender.program.empty()) return sender.program;
+  std::array<char, 4096> buffer{};
+  const ssize_t n = readlink("/proc/self/exe", buffer.data(), buffer.size());
+  const std::string self(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  return self.substr(0, self.rfind('/') + 1) + "culprit-agent-sender";
+}
+
+Result<AgentConfig> ParseAgentConfig(std::string_view text, const std::string& name) {
+  TRY(TomlReader toml, TomlReader::Parse(text, name));
+  return Read(std::move(toml));
+}
+
+Result<AgentConfig> LoadAgentConfig(const std::string& path, bool required) {
+  auto toml = TomlReader::Load(path);
+  if (!toml) {
+    if (toml.error().code == Code::kNotFound && !required) return AgentConfig{};
+    return std::move(toml).error();
+  }
+  return Read(std::move(*toml));
+}
+
+Status ValidateAgentConfig(const AgentConfig& config) {
+  if (!config.collector.address.empty()) TRY_VOID(CheckAddress(config.collector.address));
+  if (!config.identity.endpoint.starts_with("http://")) {
+    return InvalidArgument("identity.endpoint: expected \"http://host[:port]\", found \"" +
+                           config.identity.endpoint + "\"");
+  }
+  if (config.spool.segment_bytes * 4 > config.spool.max_bytes) {
+    return InvalidArgument(
+        "spool.segment_bytes: expected at most a quarter of spool.max_bytes, so that the cap can "
+        "drop whole segments");
+  }
+  return Ok();
+}
+
+std::string FormatAgentConfig(const AgentConfig& config) {
+  std::string hooks;
+  for (const std::string& hook : config.kernel.disabled_hooks)
+    hooks += (hooks.empty() ? "" : ", ") + Quoted(hook);
+  const auto flag = [](bool value) { return std::string(value ? "true" : "false"); };
+  const auto& [collector, sender, identity] =
+      std::tie(config.collector, config.sender, config.identity);
+  return "state_dir = " + Quoted(config.state_dir) + "\nlog_level = " + Quoted(config.log_level) +
+         "\nheartbeat = " + Millis(config.heartbeat) +
+         "\n\n[collector]\naddress = " + Quoted(collector.address) +
+         "\nserver_name = " + Quoted(collector.server_name) + "\nca = " + Quoted(collector.ca) +
+         "\ncertificate = " + Quoted(collector.certificate) + "\nkey = " + Quoted(collector.key) +
+         "\n\n[sender]\nprogram = " + Quoted(config.SenderProgram()) +
+         "\nuser = " + Quoted(sender.user) + "\ndrain = " + Millis(sender.drain) +
+         "\n\n[identity]\nsource = " + Quoted(identity.source) +
+         "\nendpoint = " + Quoted(identity.endpoint) +
+         "\n\n[spool]\nmax_bytes = " + std::to_string(config.spool.max_bytes) +
+         "\nsegment_bytes = " + std::to_string(config.spool.segment_bytes) +
+         "\n\n[kernel]\ncgroup_path = " + Quoted(config.kernel.cgroup_path) +
+         "\nbtf_path = " + Quoted(config.kernel.btf_path) + "\ndisabled_hooks = [" + hooks +
+         "]\nmeasure_cost = " + flag(config.kernel.measure_cost) +
+         "\n\n[hash]\nenabled = " + flag(config.hash.enabled) +
+         "\nmax_file_bytes = " + std::to_string(config.hash.max_file_bytes) +
+         "\nbytes_per_second = " + std::to_string(config.hash.bytes_per_second) +
+         "\n\n[limits]\nmax_flows = " + std::to_string(config.limits.max_flows) +
+         "\nmax_processes = " + std::to_string(config.limits.max_processes) +
+         "\nmax_recording_bytes = " + std::to_string(config.limits.max_recording_bytes) + "\n";
+}
+
+std::vector<ConfigFinding> CheckAgentConfig(const AgentConfig& config) {
+  std::vector<ConfigFinding> out;
+  if (auto valid = ValidateAgentConfig(config); !valid)
+    out.push_back({Level::kError, valid.error().message});
+  CheckCollector(config, &out);
+  CheckSpool(config, &out);
+  CheckKernel(config, &out);
+  return out;
+}
+
+}  // namespace culprit

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/daemon.h"
+
+#include <linux/capability.h>
+#include <malloc.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "common/file.h"
+
+namespace culprit {
+
+Result<UniqueFd> StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return ErrnoError("block signals");
+  if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return ErrnoError("ignore SIGPIPE");
+  UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return ErrnoError("signalfd");
+  return fd;
+}
+
+void NotifyManager(std::string_view state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr) return;
+  const std::size_t length = std::strlen(path);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (length < 2 || length >= sizeof(address.sun_path)) return;
+  std::memcpy(address.sun_path, path, length);
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';  // the abstract namespace
+  const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return;
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+         reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+std::vector<std::string> MissingCapabilities(std::string_view status) {
+  constexpr std::string_view kField = "CapEff:\t";
+  std::uint64_t effective = 0;
+  const std::size_t at = status.find(kField);
+  if (at != std::string_view::npos) {
+    const std::string_view rest = status.substr(at + kField.size());
+    std::from_chars(rest.data(), rest.data() + rest.size(), effective, 16);
+  }
+  const auto has = [&](int capability) { return (effective >> capability & 1) != 0; };
+  constexpr int kBpf = 39, kPerfmon = 38;  // newer than some kernel headers
+  const bool admin = has(CAP_SYS_ADMIN);
+  std::vector<std::string> missing;
+  if (!has(kBpf) && !admin) missing.emplace_back("CAP_BPF (load programs)");
+  if (!has(kPerfmon) && !admin) missing.emplace_back("CAP_PERFMON (tracepoints)");
+  if (!has(CAP_NET_ADMIN)) missing.emplace_back("CAP_NET_ADMIN (socket hooks)");
+  if (!admin) missing.emplace_back("CAP_SYS_ADMIN (fanotify: hashes of executables)");
+  return missing;
+}
+
+Status CheckPrivileges() {
+  TRY(const std::string status, ReadWholeFile("/proc/self/status", 64U << 10));
+  const std::vector<std::string> missing = MissingCapabilities(status);
+  // Without CAP_SYS_ADMIN alone capture works; hashes are then a degraded mode.
+  if (missing.empty() || (missing.size() == 1 && missing.front().starts_with("CAP_SYS_ADMIN")))
+    return Ok();
+  std::string list;
+  for (const std::string& name : missing) list += (list.empty() ? "" : ", ") + name;
+  return MakeError(Code::kPermissionDenied, "live capture is not permitted; missing: " + list +
+                                                ". Run as root (sudo culprit-agent run), or as a "
+                                                "service with these capabilities. Without them "
+                                                "`culprit-agent replay FILE` works.");
+}
+
+void KeepMemorySmall() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 128 << 10);
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
+}  // namespace culprit

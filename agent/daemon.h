@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every daemon needs of its surroundings: signals as a descriptor, word to the service
+// manager, privileges. Stage: wiring (edge). Thread: from main before other threads start;
+// NotifyManager from any.
+#ifndef CULPRIT_AGENT_DAEMON_H_
+#define CULPRIT_AGENT_DAEMON_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+namespace culprit {
+
+// SIGTERM, SIGINT and SIGHUP make the descriptor readable instead of ending the process; SIGPIPE is
+// ignored.
+Result<UniqueFd> StopSignals();
+
+// sd_notify(3): one datagram to $NOTIFY_SOCKET, if there is one.
+void NotifyManager(std::string_view state);
+
+// Names of the capabilities that capture needs and `status` (text of /proc/self/status) does not
+// grant.
+std::vector<std::string> MissingCapabilities(std::string_view status);
+// Errors: what is missing, how to get it, and what works without.
+Status CheckPrivileges();
+
+// Few arenas and early return of memory: the sensor allocates on one thread.
+void KeepMemorySmall();
+
+}  // namespace culprit
+
+#endif  // CULPRIT_AGENT_DAEMON_H_

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/identity.h"
+
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "agent/http_get.h"
+#include "common/file.h"
+#include "common/hex.h"
+#include "common/sha256.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::size_t kMaxFileBytes = 64U << 10;
+constexpr std::size_t kMaxFieldBytes = 256;
+constexpr std::size_t kMaxAddresses = 64;
+
+std::string ReadTrimmed(const std::string& path) {
+  auto text = ReadWholeFile(path, kMaxFileBytes);
+  if (!text) return {};
+  while (!text->empty() && (text->back() == '\n' || text->back() == ' ')) text->pop_back();
+  return *text;
+}
+
+std::vector<IpAddress> InterfaceAddresses() {
+  std::vector<IpAddress> addresses;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return addresses;
+  for (const ifaddrs* entry = list; entry != nullptr && addresses.size() < kMaxAddresses;
+       entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr) continue;
+    std::string_view bytes;
+    if (entry->ifa_addr->sa_family == AF_INET) {
+      const auto* in = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
+      bytes = {reinterpret_cast<const char*>(&in->sin_addr), 4};
+    } else if (entry->ifa_addr->sa_family == AF_INET6) {
+      const auto* in6 = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
+      bytes = {reinterpret_cast<const char*>(&in6->sin6_addr), 16};
+    }
+    const auto address = IpAddress::FromBytes(bytes);
+    if (address && !address->IsLoopback()) addresses.push_back(*address);
+  }
+  freeifaddrs(list);
+  std::sort(addresses.begin(), addresses.end());
+  return addresses;
+}
+
+// The value of "name": "text" in a flat JSON object; empty for anything else. Escapes do not occur
+// in these fields, so a value with one is refused.
+std::string JsonText(std::string_view json, const std::string& name) {
+  const std::string key = "\"" + name + "\"";
+  const std::size_t at = json.find(key);
+  if (at == std::string_view::npos) return {};
+  json.remove_prefix(at + key.size());
+  constexpr std::string_view kBlank = " \t\r\n";
+  const auto skip_blank = [&] {
+    json.remove_prefix(std::min(json.find_first_not_of(kBlank), json.size()));
+  };
+  skip_blank();
+  if (json.empty() || json.front() != ':') return {};
+  json.remove_prefix(1);
+  skip_blank();
+  if (json.empty() || json.front() != '"') return {};
+  json.remove_prefix(1);
+  const std::size_t end = json.find('"');
+  if (end == std::string_view::npos || end > kMaxFieldBytes) return {};
+  const std::string_view value = json.substr(0, end);
+  const bool plain = std::all_of(value.begin(), value.end(),
+                                 [](char c) { return c > ' ' && c < 127 && c != '\\'; });
+  return plain ? std::string(value) : std::string();
+}
+
+}  // namespace
+
+std::string OsReleaseField(std::string_view text, std::string_view name) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != '=') continue;
+    line.remove_prefix(name.size() + 1);
+    if (line.size() >= 2 && (line.front() == '"' || line.front() == '\'') &&
+        line.back() == line.front()) {
+      line = line.substr(1, line.size() - 2);
+    }
+    return std::string(line.substr(0, kMaxFieldBytes));
+  }
+  return {};
+}
+
+HostFacts LocalHostFacts(const IdentityOptions& options) {
+  HostFacts facts;
+  utsname uts{};
+  if (uname(&uts) == 0) {
+    facts.hostname = uts.nodename;
+    facts.kernel = uts.release;
+    facts.architecture = uts.machine;
+  }
+  facts.os = OsReleaseField(ReadTrimmed(options.root + "/etc/os-release"), "PRETTY_NAME");
+  facts.agent_version = options.agent_version;
+  facts.identity_source = "machine";
+  // Never the machine id itself: machine-id(5) asks for a hash. Without one, the host name has to
+  // do.
+  std::string seed = ReadTrimmed(options.root + "/etc/machine-id");
+  if (!seed.empty()) facts.machine_id_hash = HexEncode(AsBytes(Sha256Of(seed)));
+  if (seed.empty()) seed = facts.hostname;
+  facts.instance_id =
+      "machine-" + HexEncode(AsBytes(Sha256Of("culprit machine " + seed))).substr(0, 16);
+  facts.addresses = InterfaceAddresses();
+  return facts;
+}
+
+bool FirmwareSaysEc2(const std::string& root) {
+  return ReadTrimmed(root + "/sys/class/dmi/id/sys_vendor").starts_with("Amazon EC2") ||
+         ReadTrimmed(root + "/sys/class/dmi/id/board_vendor").starts_with("Amazon EC2") ||
+         ReadTrimmed(root + "/sys/hypervisor/uuid").starts_with("ec2");
+}
+
+Status ApplyIdentityDocument(std::string_view json, HostFacts* facts) {
+  const std::string instance_id = JsonText(json, "instanceId");
+  if (!instance_id.starts_with("i-")) {
+    return DataLoss("the metadata service's identity document names no instance");
+  }
+  facts->identity_source = "imds";
+  facts->instance_id = instance_id;
+  facts->account_id = JsonText(json, "accountId");
+  facts->region = JsonText(json, "region");
+  facts->availability_zone = JsonText(json, "availabilityZone");
+  facts->image_id = JsonText(json, "imageId");
+  facts->instance_type = JsonText(json, "instanceType");
+  return Ok();
+}
+
+Result<HostFacts> AskImds(const IdentityOptions& options, HostFacts facts) {
+  HttpRequest request;
+  request.method = "PUT";
+  request.target = "/latest/api/token";
+  request.headers = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n";
+  auto token = HttpExchange(options.endpoint, request, options.timeout);
+  if (!token) return std::move(token).error().Context("ask IMDSv2 for a token");
+  const bool plain =
+      !token->empty() && token->size() <= 1024 &&
+      std::all_of(token->begin(), token->end(), [](char c) { return c > ' ' && c < 127; });
+  if (!plain) return DataLoss("ask IMDSv2 for a token: not a token");
+  request.method = "GET";
+  request.target = "/latest/dynamic/instance-identity/document";
+  request.headers = "X-aws-ec2-metadata-token: " + *token + "\r\n";
+  auto document = HttpExchange(options.endpoint, request, options.timeout);
+  if (!document) return std::move(document).error().Context("ask IMDSv2 for the identity document");
+  TRY_VOID(ApplyIdentityDocument(*document, &facts));
+  return facts;
+}
+
+HostIdentity::HostIdentity(IdentityOptions options)
+    : options_(std::move(options)), event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  facts_ = LocalHostFacts(options_);
+  const bool ask =
+      options_.source == "imds" || (options_.source == "auto" && FirmwareSaysEc2(options_.root));
+  if (ask) thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+}
+
+HostIdentity::~HostIdentity() = default;
+
+HostFacts HostIdentity::facts() const {
+  const std::lock_guard lock(mutex_);
+  return facts_;
+}
+
+std::string HostIdentity::problem() const {
+  const std::lock_guard lock(mutex_);
+  return problem_;
+}
+
+void HostIdentity::ClearEvent() {
+  std::uint64_t count = 0;
+  if (read(event_fd_.get(), &count, sizeof(count)) < 0) return;  // nothing there
+}
+
+void HostIdentity::Run(const std::stop_token& stop) {
+  for (std::size_t attempt = 0; !stop.stop_requested(); ++attempt) {
+    auto answer = AskImds(options_, facts());
+    std::unique_lock lock(mutex_);
+    if (answer) {
+      facts_ = std::move(*answer);
+      problem_.clear();
+      const std::uint64_t one = 1;
+      if (write(event_fd_.get(), &one, sizeof(one)) < 0) problem_ = "identity: eventfd";
+      return;
+    }
+    problem_ = answer.error().message;
+    if (options_.retries.empty()) return;
+    // After the last delay it goes on at that pace: the service may be switched on later.
+    const auto delay = options_.retries[std::min(attempt, options_.retries.size() - 1)];
+    wait_.wait_for(lock, stop, delay, [] { return false; });
+  }
+}
+
+}  // namespace culprit

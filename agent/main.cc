@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// culprit-agent: the command line of the sensor process. Options and signals only; agent.h has the
+// rest.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <string>
+
+#include "agent/agent.h"
+#include "agent/config.h"
+#include "agent/daemon.h"
+#include "agent/source/bpf_source.h"
+#include "common/log.h"
+
+namespace culprit {
+namespace {
+
+constexpr const char* kVersion = CULPRIT_VERSION;
+constexpr const char* kDefaultConfig = "/etc/culprit/agent.toml";
+
+enum ExitCode {
+  kExitOk = 0,
+  kExitFailed = 1,
+  kExitUsage = 2,
+  kExitConfig = 3,
+  kExitPrivileges = 4,
+  kExitNotRunning = 5
+};
+
+constexpr const char* kFooter =
+    "Exit codes: 0 done; 1 failed; 2 wrong options; 3 wrong configuration; 4 not permitted (run as "
+    "root); "
+    "5 no agent is running (status).\n"
+    "Examples:\n"
+    "  culprit-agent check-config\n"
+    "  sudo culprit-agent run --collector 192.0.2.10:7443\n"
+    "  sudo culprit-agent status --json\n"
+    "  sudo culprit-agent run --data /tmp/agent --record events.rec   # then, as anybody:\n"
+    "  culprit-agent replay events.rec --print";
+
+struct Options {
+  std::string config = kDefaultConfig;
+  std::string data, collector, record, file, log_level;
+  bool json = false, print = false, config_given = false;
+};
+
+int Fail(const Error& error, ExitCode code) {
+  std::cerr << "culprit-agent: " << error.message << "\n";
+  return code;
+}
+
+int FailBy(const Error& error) {
+  return Fail(error, error.code == Code::kPermissionDenied ? kExitPrivileges : kExitFailed);
+}
+
+// The file, then what the command line says.
+Result<AgentConfig> Configuration(const Options& options) {
+  TRY(AgentConfig config, LoadAgentConfig(options.config, options.config_given));
+  if (!options.data.empty()) config.state_dir = options.data;
+  if (!options.collector.empty()) config.collector.address = options.collector;
+  if (!options.log_level.empty()) config.log_level = options.log_level;
+  TRY_VOID(ValidateAgentConfig(config));
+  return config;
+}
+
+Result<std::unique_ptr<EventSource>> OpenKernel(const AgentConfig& config) {
+  BpfSourceOptions options;
+  options.cgroup_path = config.kernel.cgroup_path;
+  options.btf_path = config.kernel.btf_path;
+  options.disabled_hooks = config.kernel.disabled_hooks;
+  options.measure_cost = config.kernel.measure_cost;
+  return OpenBpfSource(options);
+}
+
+Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, Spool* spool,
+                                                const Uuid& boot_id, const Uuid& run_id) {
+  SenderOptions options;
+  options.program = config.SenderProgram();
+  options.collector = config.collector.address;
+  options.server_name = config.collector.server_name;
+  options.ca_path = config.collector.ca;
+  options.certificate_path = config.collector.certificate;
+  options.key_path = config.collector.key;
+  options.user = config.sender.user;
+  options.boot_id = boot_id;
+  options.run_id = run_id;
+  options.agent_version = kVersion;
+  return SenderLink::Start(options, spool);
+}
+
+int RunAgent(AgentSetup setup) {
+  if (auto log = InitLog("culprit-agent", setup.config.log_level); !log)
+    return Fail(log.error(), kExitFailed);
+  KeepMemorySmall();
+  auto stop = StopSignals();
+  if (!stop) return Fail(stop.error(), kExitFailed);
+  setup.version = kVersion;
+  const AgentConfig config = setup.config;
+  if (!config.collector.address.empty() && !setup.print) {
+    setup.start_sender = [config](Spool* spool, const Uuid& boot_id, const Uuid& run_id) {
+      return StartSender(config, spool, boot_id, run_id);
+    };
+  } else if (!setup.print) {
+    spdlog::warn(
+        "no collector is configured (collector.address): evidence stays in the spool dir={}",
+        config.SpoolDirectory());
+  }
+  auto agent = Agent::Create(std::move(setup));
+  if (!agent) return FailBy(agent.error());
+  if (auto ran = (*agent)->Run(stop->get()); !ran) return FailBy(ran.error());
+  return kExitOk;
+}
+
+int Run(const Options& options) {
+  auto config = Configuration(options);
+  if (!config) return Fail(config.error(), kExitConfig);
+  if (auto permitted = CheckPrivileges(); !permitted)
+    return Fail(permitted.error(), kExitPrivileges);
+  AgentSetup setup;
+  setup.config = *config;
+  setup.record_path = options.record;
+  setup.open_source = [kept = *config](UserEventSink) { return OpenKernel(kept); };
+  return RunAgent(std::move(setup));
+}
+
+int Replay(const Options& options) {
+  auto config = Configuration(options);
+  if (!config) return Fail(config.error(), kExitConfig);
+  AgentSetup setup;
+  setup.config = *config;
+  setup.replay = true;
+  setup.print = options.print;
+  setup.open_source =
+      [file = options.file](UserEventSink user_events) -> Result<std::unique_ptr<EventSource>> {
+    TRY(auto source, ReplaySource::Open(file, std::move(user_events)));
+    return std::unique_ptr<EventSource>(std::move(source));
+  };
+  return RunAgent(std::move(setup));
+}
+
+int ShowStatus(const Options& options) {
+  auto config = Configuration(options);
+  if (!config) return Fail(config.error(), kExitConfig);
+  auto answer = AskStatus(config->state_dir, options.json);
+  if (!answer) {
+    const bool absent = answer.error().code == Code::kNotFound;
+    return absent ? Fail(answer.error(), kExitNotRunning) : FailBy(answer.error());
+  }
+  std::cout << *answer;
+  return kExitOk;
+}
+
+int CheckConfig(const Options& options) {
+  auto config = Configuration(options);
+  if (!config) return Fail(config.error(), kExitConfig);
+  std::cout << "# The configuration in force.\n" << FormatAgentConfig(*config) << "\n";
+  bool good = true;
+  for (const ConfigFinding& finding : CheckAgentConfig(*config)) {
+    const bool error = finding.level == ConfigFinding::Level::kError;
+    good &= !error;
+    std::cout << (error                                             ? "# ERROR    "
+                  : finding.level == ConfigFinding::Level::kWarning ? "# warning  "
+                                                                    : "# ok       ")
+              << finding.what << "\n";
+  }
+  if (auto permitted = CheckPrivileges(); !permitted)
+    std::cout << "# warning  " << permitted.error().message << "\n";
+  return good ? kExitOk : kExitConfig;
+}
+
+void AddCommon(CLI::App* command, Options* options) {
+  command->add_option("--config", options->config, "Configuration file")->capture_default_str();
+  command->add_option("--data", options->data,
+                      "State directory, instead of state_dir of the configuration");
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App app{
+      "culprit-agent: which process on this host talks to whom, as evidence for a collector"};
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  CLI::App* run = app.add_subcommand("run", "Capture, until SIGTERM or SIGINT");
+  CLI::App* status = app.add_subcommand(
+      "status", "Ask the running agent: hooks, degraded modes, spool, losses, cost");
+  CLI::App* check =
+      app.add_subcommand("check-config", "Show the configuration in force and check what it names");
+  CLI::App* replay =
+      app.add_subcommand("replay", "Run the whole agent on a recording; needs no privileges");
+  CLI::App* version = app.add_subcommand("version", "Show the version");
+  for (CLI::App* command : {run, status, check, replay}) AddCommon(command, &options);
+  for (CLI::App* command : {run, check, replay}) {
+    command->add_option("--collector", options.collector,
+                        "HOST:PORT, instead of collector.address");
+  }
+  for (CLI::App* command : {run, replay}) {
+    command->add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+  }
+  run->add_option("--record", options.record, "Also write the events to this file, for replay");
+  status->add_flag("--json", options.json, "JSON instead of text");
+  replay->add_option("FILE", options.file, "A recording made with `run --record`")->required();
+  replay->add_flag("--print", options.print,
+                   "Write records as lines of JSON to stdout instead of a spool");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  for (const CLI::App* command : {run, status, check, replay})
+    options.config_given |= command->count("--config") > 0;
+  if (run->parsed()) return Run(options);
+  if (status->parsed()) return ShowStatus(options);
+  if (check->parsed()) return CheckConfig(options);
+  if (replay->parsed()) return Replay(options);
+  if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
+  return kExitOk;
+}
+
+}  // namespace
+}  // namespace culprit
+
+int main(int argc, char** argv) {
+  try {
+    return culprit::Main(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "culprit-agent: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Records as lines of JSON, for `replay --print`: what a person or a script looks at, not a format
+// of record.
+#include "agent/json_writer.h"
+#include "agent/output.h"
+#include "common/hex.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::string_view kStates[] = {"none",    "attempt",  "open",        "closed",   "failed",
+                                        "aborted", "not_sent", "handed_over", "listening"};
+constexpr std::string_view kDirections[] = {"unknown", "out", "in", "listen"};
+constexpr std::string_view kCauses[] = {"unspecified",     "ring_full",     "socket_storage",
+                                        "peer_table_full", "process_table", "spool_cap",
+                                        "spool_corrupt",   "spool_write",   "quarantined",
+                                        "agent_tables",    "queue_full",    "hash_queue"};
+
+template <std::size_t N, class Enum>
+std::string_view NameIn(const std::string_view (&names)[N], Enum value) {
+  const auto index = static_cast<std::size_t>(value);
+  return index < N ? names[index] : names[0];
+}
+
+template <class Id>
+std::string IdText(Id id) {
+  std::string bytes(8, '\0');
+  for (std::size_t i = 0; i < 8; ++i)
+    bytes[i] = static_cast<char>((id.value() >> (56 - 8 * i)) & 0xff);
+  return HexEncode(bytes);
+}
+
+// One record: opens the object with its type, closes it and ends the line.
+template <class Fill>
+void Line(std::string_view type, std::string* out, const Fill& fill) {
+  JsonWriter json;
+  json.Open('{');
+  json.Field("type", type);
+  fill(json);
+  json.Close('}');
+  *out += json.text() + "\n";
+}
+
+void ProcessLine(const ProcessFacts& process, const ClockPair& clock, std::string* out) {
+  Line("process", out, [&](JsonWriter& json) {
+    json.Field("process", IdText(process.id));
+    json.Field("parent", IdText(process.parent));
+    json.Field("pid", std::uint64_t{process.key.tgid.value()});
+    json.Field("exec_id", process.key.exec_id);
+    json.Field("started", FormatUtc(clock.ToWall(process.key.start)));
+    json.Field("exe", process.exe);
+    json.Field("comm", process.comm);
+    json.Key("argv").Open('[');
+    for (const std::string& arg : process.argv) json.Text(arg);
+    json.Close(']');
+    json.Field("uid", std::uint64_t{process.uid.value()});
+    json.Field("user", process.user);
+    json.Field("login_user", process.login_user);
+    json.Field("session", std::uint64_t{process.session_id});
+    json.Field("container", process.container_id);
+    json.Field("cgroup", process.cgroup);
+    json.Field("cwd", process.cwd);
+    json.Field("sha256",
+               process.exe_sha256 ? HexEncode(AsBytes(*process.exe_sha256)) : std::string());
+    json.FlagField("deleted", process.exe_deleted);
+    json.FlagField("memfd", process.exe_memfd);
+    json.FlagField("preexisting", process.preexisting);
+    json.FlagField("forked", process.forked);
+    json.FlagField("agent", process.is_agent);
+  });
+}
+
+void FlowLine(const FlowRow& flow, const ClockPair& clock, std::string* out) {
+  Line("flow", out, [&](JsonWriter& json) {
+    json.Field("flow", IdText(flow.flow));
+    json.Field("process", IdText(flow.process));
+    json.Field("creator", IdText(flow.creator));
+    json.Field("at", FormatUtc(clock.ToWall(flow.emitted)));
+    json.Field("start", FormatUtc(clock.ToWall(flow.start)));
+    json.Field("protocol", std::uint64_t{flow.protocol});
+    json.Field("direction", NameIn(kDirections, flow.direction));
+    json.Field("local", flow.local.ToString());
+    json.Field("remote", flow.remote.ToString());
+    json.Field("state", NameIn(kStates, flow.state));
+    json.Key("errno").Signed(flow.error);
+    json.Field("flags", std::uint64_t{flow.flags});
+    json.Field("tx_wire_bytes", flow.totals.tx_wire_bytes);
+    json.Field("rx_wire_bytes", flow.totals.rx_wire_bytes);
+    json.Field("tx_payload_bytes", flow.totals.tx_payload_bytes);
+    json.Field("rx_payload_bytes", flow.totals.rx_payload_bytes);
+    json.Field("tx_packets", flow.totals.tx_packets);
+    json.Field("rx_packets", flow.totals.rx_packets);
+  });
+}
+
+void CounterLine(const CounterFacts& counters, const ClockPair& clock, std::string* out) {
+  Line("counters", out, [&](JsonWriter& json) {
+    json.Field("process", IdText(counters.process));
+    json.Field("at", FormatUtc(clock.ToWall(counters.at)));
+    json.Field("attempts", counters.tcp_attempts);
+    json.Field("ok", counters.outcome[CULPRIT_OUTCOME_OK]);
+    json.Field("refused", counters.outcome[CULPRIT_OUTCOME_REFUSED]);
+    json.Field("timed_out", counters.outcome[CULPRIT_OUTCOME_TIMED_OUT]);
+    json.Field("unreachable", counters.outcome[CULPRIT_OUTCOME_UNREACHABLE]);
+    json.Field("accepts", counters.accepts);
+    json.Field("suppressed_flows", counters.suppressed_flows);
+  });
+}
+
+}  // namespace
+
+std::string BatchLines(const RecordBatch& batch, const ClockPair& clock) {
+  std::string out;
+  if (batch.host) {
+    Line("host", &out, [&](JsonWriter& json) {
+      json.Field("hostname", batch.host->hostname);
+      json.Field("instance_id", batch.host->instance_id);
+      json.Field("kernel", batch.host->kernel);
+    });
+  }
+  for (const ProcessFacts& process : batch.processes) ProcessLine(process, clock, &out);
+  for (const FlowRow& flow : batch.flows) FlowLine(flow, clock, &out);
+  for (const CounterFacts& counters : batch.counters) CounterLine(counters, clock, &out);
+  for (const ExitFacts& exit : batch.exits) {
+    Line("exit", &out, [&](JsonWriter& json) {
+      json.Field("process", IdText(exit.id));
+      json.Field("at", FormatUtc(clock.ToWall(exit.at)));
+      json.Key("wait_status").Signed(exit.wait_status);
+    });
+  }
+  for (const LossFacts& loss : batch.losses) {
+    Line("loss", &out, [&](JsonWriter& json) {
+      json.Field("cause", NameIn(kCauses, loss.cause));
+      json.Field("count", loss.count);
+      json.Field("detail", loss.detail);
+    });
+  }
+  return out;
+}
+
+}  // namespace culprit
