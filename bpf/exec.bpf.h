@@ -43,7 +43,8 @@ static __always_inline void read_ctime(struct inode *inode, struct culprit_exe *
 		exe->ctime_nsec = BPF_CORE_READ(inode66, __i_ctime.tv_nsec);
 	} else if (bpf_core_field_exists(inode611->i_ctime_sec)) {
 		exe->ctime_sec = BPF_CORE_READ(inode611, i_ctime_sec);
-		exe->ctime_nsec = BPF_CORE_READ(inode611, i_ctime_nsec);
+		/* Bit 31 is I_CTIME_QUERIED (since 6.13): stat(2) does not show it. */
+		exe->ctime_nsec = BPF_CORE_READ(inode611, i_ctime_nsec) & 0x7fffffffU;
 	}
 }
 
