@@ -125,6 +125,15 @@ static __always_inline void fill_tcp(struct culprit_flow *rec, struct sock *sk, 
 		rec->srtt_us = tp->srtt_us >> 3;
 }
 
+/* Turns the tick of the last packet into a time, as exact as the tick. */
+static __always_inline void stamp_last(struct flow_state *flow, u64 now)
+{
+	u64 ticks = bpf_jiffies64() - flow->last_jiffies;
+
+	if (flow->last_jiffies)
+		flow->rec.last_boot_ns = now - ticks * tick_ns;
+}
+
 static __always_inline void finish_record(struct culprit_flow *rec, u8 reason, u64 now)
 {
 	rec->header.kind = CULPRIT_RECORD_FLOW;
@@ -140,13 +149,15 @@ static __always_inline void finish_record(struct culprit_flow *rec, u8 reason, u
 static __always_inline void emit_flow(struct flow_state *flow, u8 reason, bool settled_only)
 {
 	struct culprit_flow *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	u64 now = bpf_ktime_get_boot_ns();
 
 	if (!record) {
 		count_stat(CULPRIT_STAT_RING_FULL_FLOW);
 		return;
 	}
+	stamp_last(flow, now);
 	__builtin_memcpy(record, &flow->rec, sizeof(*record));
-	finish_record(record, reason, bpf_ktime_get_boot_ns());
+	finish_record(record, reason, now);
 	if (settled_only) {
 		record->tx_wire_bytes = minus(record->tx_wire_bytes, flow->pend_wire);
 		record->tx_skb_bytes = minus(record->tx_skb_bytes, flow->pend_skb);

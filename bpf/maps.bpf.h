@@ -59,6 +59,7 @@ struct flow_state {
 	/* how much of rec is already in a process's counters */
 	u64 done_tx_wire, done_rx_wire, done_tx_packets, done_rx_packets;
 	u64 exported; /* packets + 1 at the last sweep */
+	u64 last_jiffies; /* of the last packet: a clock read for each would double its cost */
 	u64 window_ns;
 	u32 window_peers;
 	u32 phase;
@@ -93,6 +94,7 @@ struct handshake {
 
 /* Settings, written by the loader before the load. */
 const volatile bool has_send_length __weak = false;
+const volatile __u64 tick_ns __weak = 4000000;
 /* Set by the programs when they woke the reader, cleared by the reader after a drain. */
 __u32 wake_pending __weak = 0;
 

@@ -128,10 +128,10 @@ static __always_inline bool measure_plain(struct __sk_buff *skb, struct packet *
 	return true;
 }
 
-static __always_inline void add_packet(struct flow_state *flow, const struct packet *packet, u64 now,
+static __always_inline void add_packet(struct flow_state *flow, const struct packet *packet,
 				       bool egress)
 {
-	flow->rec.last_boot_ns = now;
+	flow->last_jiffies = bpf_jiffies64();
 	if (egress) {
 		__sync_fetch_and_add(&flow->rec.tx_wire_bytes, packet->wire);
 		__sync_fetch_and_add(&flow->rec.tx_skb_bytes, packet->len);
@@ -163,6 +163,9 @@ static __always_inline void read_ends(struct __sk_buff *skb, const struct packet
 	u8 addresses[32] = {};
 	__be32 ipv4[2] = {};
 	u16 ports[2] = {};
+	const u8 *data = (const u8 *)(long)skb->data;
+	const u8 *end = (const u8 *)(long)skb->data_end;
+	bool plain = false;
 
 	if (packet->version == 6) {
 		bpf_skb_load_bytes(skb, 8, addresses, 32);
@@ -170,13 +173,21 @@ static __always_inline void read_ends(struct __sk_buff *skb, const struct packet
 		__builtin_memcpy(egress ? ends->remote : ends->local, addresses + 16, 16);
 		ends->family = 6;
 	} else {
-		bpf_skb_load_bytes(skb, 12, ipv4, 8);
+		if (data + 28 <= end && packet->l3 == 20 && packet->protocol == IPPROTO_UDP) {
+			ipv4[0] = *(const __be32 *)(data + 12);
+			ipv4[1] = *(const __be32 *)(data + 16);
+			ports[0] = *(const u16 *)(data + 20);
+			ports[1] = *(const u16 *)(data + 22);
+			plain = true;
+		} else {
+			bpf_skb_load_bytes(skb, 12, ipv4, 8);
+		}
 		map_v4(ends->local, egress ? ipv4[0] : ipv4[1]);
 		map_v4(ends->remote, egress ? ipv4[1] : ipv4[0]);
 		ends->family = 4;
 	}
-	if (packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP ||
-	    packet->protocol == IPPROTO_SCTP)
+	if (!plain && (packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP ||
+		       packet->protocol == IPPROTO_SCTP))
 		bpf_skb_load_bytes(skb, packet->l3 & 0xff, ports, 4);
 	ends->local_port = bpf_ntohs(egress ? ports[0] : ports[1]);
 	ends->remote_port = bpf_ntohs(egress ? ports[1] : ports[0]);
@@ -243,7 +254,7 @@ static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct 
 	struct culprit_peer_key key = {};
 	struct ends ends = {};
 	struct flow_state *peer;
-	u64 now = bpf_ktime_get_boot_ns();
+	u64 now;
 
 	if (!flow || !packet)
 		return NULL;
@@ -260,6 +271,7 @@ static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct 
 	peer = bpf_map_lookup_elem(&peers, &key);
 	if (peer)
 		return peer;
+	now = bpf_ktime_get_boot_ns();
 	if (now - flow->window_ns > PEER_IDLE_NS) {
 		flow->window_ns = now;
 		flow->window_peers = 0;
@@ -301,7 +313,6 @@ static __always_inline int add_datagram(struct __sk_buff *skb, struct flow_state
 				   bool connected, bool egress)
 {
 	struct flow_state *target = flow;
-	u64 now = bpf_ktime_get_boot_ns();
 	u64 payload;
 
 	if (!flow || !packet)
@@ -316,7 +327,7 @@ static __always_inline int add_datagram(struct __sk_buff *skb, struct flow_state
 			flow->rec.flags |= CULPRIT_FLOW_OVERFLOW;
 		}
 	}
-	add_packet(target, packet, now, egress);
+	add_packet(target, packet, egress);
 	if (egress)
 		__sync_fetch_and_add(&target->rec.tx_payload_bytes, payload);
 	else
@@ -335,7 +346,7 @@ static __always_inline int add_datagram(struct __sk_buff *skb, struct flow_state
 	    flow->kind == KIND_DATAGRAM) {
 		if (target == flow && !flow->rec.direction)
 			flow->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
-		announce_first(target, now);
+		announce_first(target, bpf_ktime_get_boot_ns());
 	}
 	return 0;
 }
@@ -408,7 +419,7 @@ static __always_inline int on_packet(struct __sk_buff *skb, bool egress)
 		add_handshake(skb, flow, &packet, egress);
 	else if (skb->gso_size)
 		measure(skb, &packet, egress);
-	add_packet(flow, &packet, bpf_ktime_get_boot_ns(), egress);
+	add_packet(flow, &packet, egress);
 	if (egress)
 		add_pending(flow, &packet);
 	return 1;

@@ -108,6 +108,7 @@ int culprit_iter_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *sk = ctx->sk;
 	struct culprit_flow *record;
 	struct tcp_sock *tp;
+	u64 now = bpf_ktime_get_boot_ns();
 	u64 packets;
 
 	if (!flow || !sk || !flow->rec.cookie)
@@ -120,6 +121,7 @@ int culprit_iter_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 	record = scratch_flow();
 	if (!record)
 		return 0;
+	stamp_last(flow, now);
 	__builtin_memcpy(record, &flow->rec, sizeof(*record));
 	if (flow->kind == KIND_STREAM) {
 		tp = bpf_skc_to_tcp_sock(sk);
@@ -132,7 +134,7 @@ int culprit_iter_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 		subtract_moved(record);
 		record->local_port = sk->__sk_common.skc_num;
 	}
-	finish_record(record, CULPRIT_FLOW_SNAPSHOT, bpf_ktime_get_boot_ns());
+	finish_record(record, CULPRIT_FLOW_SNAPSHOT, now);
 	if (bpf_seq_write(ctx->meta->seq, record, sizeof(*record)) == 0)
 		flow->exported = packets;
 	return 0;
@@ -151,6 +153,7 @@ int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	packets = flow->rec.tx_packets + flow->rec.rx_packets + 1;
 	cookie = flow->rec.cookie;
+	stamp_last(flow, now);
 	if (packets == flow->exported)
 		sweep |= CULPRIT_SWEEP_UNCHANGED;
 	if (flow->rec.last_boot_ns + PEER_IDLE_NS < now || bpf_map_lookup_elem(&closed_sockets, &cookie))

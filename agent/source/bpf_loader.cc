@@ -11,6 +11,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <sstream>
 
@@ -176,6 +177,9 @@ class Loader {
     TRY_VOID(CheckRecordSizes(skeleton->obj));
     const bool send_length = Wanted("sock_send_length");
     skeleton->rodata->has_send_length = send_length;
+    timespec tick{};  // of the coarse clock = one jiffy
+    clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+    skeleton->rodata->tick_ns = static_cast<__u64>(tick.tv_nsec);
     for (const Hook& hook : AllHooks()) {
       bpf_program* program = bpf_object__find_program_by_name(skeleton->obj, hook.program);
       if (program == nullptr) return Internal(std::string("no program ") + hook.program);
