@@ -2,6 +2,7 @@
 // culprit-agent-sender: the agent's only process that speaks gRPC and TLS. Started by culprit-agent
 // with the link on descriptor 3; reads its key, gives up its rights, then sends. Ends with its
 // parent.
+#include <grpc/support/log.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ int RunSender() {
     return kUsage;
   }
   if (const Status log = InitLog("culprit-agent-sender", "info"); !log) return kFailed;
+  gpr_set_log_function([](gpr_log_func_args*) {});  // the diagnosis says it better
   SensorPort port{UniqueFd(kLinkFd)};
   const auto config = port.ReceiveConfig();
   if (!config) return Fail(&port, config.error());

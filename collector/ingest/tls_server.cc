@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/ingest/tls_server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 
+#include "common/log.h"
 #include "common/net_address.h"
 #include "common/unique_fd.h"
 
@@ -20,6 +22,15 @@ namespace {
 // refused by our own check.
 constexpr int kMaxMessageBytes = 4 << 20;
 constexpr int kSecond = 1000;
+
+// gRPC writes a line to stderr for each handshake that fails: any port scan would fill the log.
+void LimitGrpcLog() {
+  gpr_set_log_function([](gpr_log_func_args* args) {
+    static LogLimit limit{std::chrono::seconds(10)};
+    if (args->severity != GPR_LOG_SEVERITY_ERROR) return;
+    if (const auto n = limit.Allow(); n > 0) spdlog::warn("grpc: {} times={}", args->message, n);
+  });
+}
 
 class GrpcTlsServer final : public TlsServer {
  public:
@@ -121,6 +132,7 @@ Result<std::unique_ptr<TlsServer>> StartTlsServer(const TlsServerOptions& option
     return InvalidArgument("listen address \"" + options.listen +
                            "\" is not ADDRESS:PORT (for instance 0.0.0.0:7443 or [::]:7443)");
   }
+  LimitGrpcLog();
   grpc::ServerBuilder builder;
   SetLimits(options, &builder);
   int port = 0;
