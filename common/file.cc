@@ -29,15 +29,17 @@ struct CloseDir {
 }  // namespace
 
 Status MakeDirectories(const std::string& path, mode_t mode) {
-  if (mkdir(path.c_str(), mode) == 0) return Ok();
+  if (mkdir(path.c_str(), mode) == 0) return SyncDirectory(ParentOf(path));
   if (errno == ENOENT && ParentOf(path) != path) {
     TRY_VOID(MakeDirectories(ParentOf(path), mode));
-    if (mkdir(path.c_str(), mode) == 0) return Ok();
+    if (mkdir(path.c_str(), mode) == 0) return SyncDirectory(ParentOf(path));
   }
   if (errno != EEXIST) return ErrnoError("create directory " + path);
   struct stat st {};
   if (stat(path.c_str(), &st) != 0) return ErrnoError("stat " + path);
   if (!S_ISDIR(st.st_mode)) return ErrnoError(path, ENOTDIR);
+  // Whoever created it may have died before the next line. A parent that is not ours to read is not synced.
+  static_cast<void>(SyncDirectory(ParentOf(path)));
   return Ok();
 }
 

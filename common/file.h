@@ -17,7 +17,7 @@
 
 namespace culprit {
 
-// Creates `path` and its missing parents with `mode`. Fine if it exists.
+// Creates `path` and its missing parents with `mode`, to survive a power cut. Fine if it exists.
 Status MakeDirectories(const std::string& path, mode_t mode);
 // Names in a directory, sorted, without "." and "..".
 Result<std::vector<std::string>> ListDirectory(const std::string& path);

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/file.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_dir.h"
+
+namespace culprit {
+namespace {
+
+TEST(FileTest, AtomicWriteReplacesAndLeavesNothingElse) {
+  const TempDir dir;
+  ASSERT_TRUE(WriteFileAtomically(dir / "state", "one").has_value());
+  ASSERT_TRUE(WriteFileAtomically(dir / "state", "two").has_value());
+  EXPECT_EQ(*ReadWholeFile(dir / "state", 100), "two");
+  EXPECT_EQ(*ListDirectory(dir.path()), std::vector<std::string>{"state"});
+}
+
+TEST(FileTest, BoundedReadRefusesWhatIsLonger) {
+  const TempDir dir;
+  ASSERT_TRUE(WriteFileAtomically(dir / "f", std::string(100'000, 'x')).has_value());
+  EXPECT_EQ(ReadWholeFile(dir / "f", 100'000)->size(), 100'000U);
+  EXPECT_EQ(ReadWholeFile(dir / "f", 99'999).error().code, Code::kOutOfRange);
+  EXPECT_EQ(ReadWholeFile(dir / "none", 1).error().code, Code::kNotFound);
+}
+
+TEST(FileTest, DirectoriesAreMadeWithTheirParentsAndAFileInTheWayIsNamed) {
+  const TempDir dir;
+  ASSERT_TRUE(MakeDirectories(dir / "a/b/c", 0700).has_value());
+  ASSERT_TRUE(MakeDirectories(dir / "a/b/c", 0700).has_value());
+  ASSERT_TRUE(WriteFileAtomically(dir / "file", "").has_value());
+  EXPECT_FALSE(MakeDirectories(dir / "file/x", 0700).has_value());
+  EXPECT_NE(MakeDirectories(dir / "file", 0700).error().message.find("file"), std::string::npos);
+}
+
+TEST(FileTest, ALockIsExclusiveUntilItIsClosed) {
+  const TempDir dir;
+  auto lock = LockFile(dir / "lock");
+  ASSERT_TRUE(lock.has_value());
+  EXPECT_EQ(LockFile(dir / "lock").error().code, Code::kFailedPrecondition);
+  lock->Reset();
+  EXPECT_TRUE(LockFile(dir / "lock").has_value());
+}
+
+}  // namespace
+}  // namespace culprit
