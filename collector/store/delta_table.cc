@@ -46,15 +46,14 @@ bool IsFinal(v1::FlowState state) {
 std::optional<FlowStep> DeltaTable::Observe(const FlowKey& key, const FlowObservation& seen,
                                             const Fetch& fetch) {
   FlowStep step;
-  auto it = entries_.find(key);
-  if (it == entries_.end()) {
-    std::optional<FlowBase> stored = fetch ? fetch(key) : std::nullopt;
-    Entry& entry = Insert(key, stored ? *stored : FlowBase{});
-    it = entries_.find(key);
+  const auto it = entries_.find(key);
+  Entry* known = it == entries_.end() ? nullptr : &it->second;
+  if (known == nullptr) {
+    const std::optional<FlowBase> stored = fetch ? fetch(key) : std::nullopt;
+    known = &Insert(key, stored ? *stored : FlowBase{});
     step.first = !stored;
-    (void)entry;
   }
-  Entry& entry = it->second;
+  Entry& entry = *known;
   FlowBase& base = entry.base;
   if (step.first) {
     step.added = seen.cumulative;
@@ -123,8 +122,10 @@ void DeltaTable::Trim(std::size_t max_flows, const Spill& spill) {
   }
 }
 
-void DeltaTable::ForEachOpen(const Spill& visit) const {
-  for (const FlowKey& key : open_) visit(key, entries_.at(key).base);
+void DeltaTable::ForEach(const Spill& visit) const {
+  for (const Order* order : {&open_, &closed_}) {
+    for (const FlowKey& key : *order) visit(key, entries_.at(key).base);
+  }
 }
 
 void DeltaTable::Clear() {

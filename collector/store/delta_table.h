@@ -66,7 +66,7 @@ class DeltaTable {
 
   using Spill = std::function<void(const FlowKey&, const FlowBase&)>;
   void Trim(std::size_t max_flows, const Spill& spill);
-  void ForEachOpen(const Spill& visit) const;
+  void ForEach(const Spill& visit) const;
   std::size_t size() const { return entries_.size(); }
   void Clear();
 

@@ -141,7 +141,7 @@ void RowMaker::TakeProcesses(const DecodedFrame& frame, std::uint32_t host, Pend
   for (const v1::Process& p : frame.processes) {
     auto record = edit(p.process_id(), !IsWhole(p));
     Merge(&record->definition, p);
-    record->start = BootToWall(frame.clock, p.start_boot_ns());
+    if (p.start_boot_ns() != 0) record->start = BootToWall(frame.clock, p.start_boot_ns());
     if (p.exec_boot_ns() != 0) record->exec = BootToWall(frame.clock, p.exec_boot_ns());
     Keep({host, p.process_id()}, std::move(record), batch);
     Refer({host, p.parent_id()}, batch);

@@ -27,10 +27,11 @@ Status PartWriter::PutBase(const FlowKey& key, const FlowBase& base, bool carrie
   base_.Bind(3, key.process);
   base_.BindBlob(4, counters);
   base_.Bind(5, base.emitted_boot_ns);
-  base_.Bind(6, base.newest_row.part);
-  base_.Bind(7, base.newest_row.row);
-  base_.Bind(8, carried ? base.newest_row.part : 0);
-  base_.Bind(9, carried ? base.newest_row.row : 0);
+  base_.Bind(6, base.final ? 1 : 0);
+  base_.Bind(7, base.newest_row.part);
+  base_.Bind(8, base.newest_row.row);
+  base_.Bind(9, carried ? base.newest_row.part : 0);
+  base_.Bind(10, carried ? base.newest_row.row : 0);
   return base_.Run();
 }
 
@@ -39,7 +40,7 @@ Status PartWriter::CopySpilled(const std::string& path) {
   attach.BindText(1, path);
   TRY_VOID(attach.Run());
   const Status copied =
-      db_.Exec("INSERT OR IGNORE INTO base SELECT host,flow,process,counters,emitted,newest_part,"
+      db_.Exec("INSERT OR IGNORE INTO base SELECT host,flow,process,counters,emitted,final,newest_part,"
                "newest_row,newest_part,newest_row FROM older.base WHERE length(counters)>0");
   TRY_VOID(db_.Exec("DETACH older"));
   return copied;
@@ -55,6 +56,7 @@ std::optional<FlowBase> PartWriter::FetchBase(const FlowKey& key) {
     out->cumulative = DecodeCounters(base_get_.Blob(0));
     out->emitted_boot_ns = base_get_.UInt(1);
     out->newest_row = {base_get_.UInt(2), base_get_.Int(3)};
+    out->final = base_get_.Int(4) != 0;
   }
   base_get_.Reset();
   return out;

@@ -93,12 +93,13 @@ Status PartWriter::Prepare() {
   TRY(minute_get_, db_.Prepare("SELECT started,active,tx,rx,attempts,failed,is_agent,busiest,"
                                "busiest_bytes,destinations FROM minute "
                                "WHERE host=? AND minute=? AND process=?"));
-  TRY(base_, db_.Prepare("INSERT INTO base VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
+  TRY(base_, db_.Prepare("INSERT INTO base VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
                          "counters=excluded.counters, emitted=excluded.emitted, "
+                         "final=excluded.final, "
                          "newest_part=excluded.newest_part, newest_row=excluded.newest_row"));
-  TRY(base_get_, db_.Prepare("SELECT counters,emitted,newest_part,newest_row FROM base "
+  TRY(base_get_, db_.Prepare("SELECT counters,emitted,newest_part,newest_row,final FROM base "
                              "WHERE host=? AND flow=? AND process=?"));
-  TRY(carried_, db_.Prepare("INSERT INTO base VALUES(?,?,?,x'',0,0,0,?,?) ON CONFLICT DO UPDATE SET "
+  TRY(carried_, db_.Prepare("INSERT INTO base VALUES(?,?,?,x'',0,0,0,0,?,?) ON CONFLICT DO UPDATE SET "
                             "carried_part=excluded.carried_part, carried_row=excluded.carried_row"));
   TRY(host_, db_.Prepare("INSERT OR REPLACE INTO host VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(loss_, db_.Prepare("INSERT OR REPLACE INTO loss VALUES(?,?,?,?,?,?,?,?,?)"));

@@ -174,13 +174,13 @@ Status SqliteStore::RestoreState(PartWriter& part) {
 
 Status SqliteStore::RestoreBases(PartWriter& part) {
   TRY(SqliteStatement bases,
-      part.db().Prepare("SELECT host,flow,process,counters,emitted,newest_part,newest_row FROM base "
+      part.db().Prepare("SELECT host,flow,process,counters,emitted,newest_part,newest_row,final FROM base "
                         "WHERE length(counters)>0"));
   while (true) {
     TRY(const bool row, bases.Step());
     if (!row) break;
     maker_.deltas().Restore({bases.U32(0), bases.UInt(1), bases.UInt(2)},
-                            {DecodeCounters(bases.Blob(3)), bases.UInt(4), false,
+                            {DecodeCounters(bases.Blob(3)), bases.UInt(4), bases.Int(7) != 0,
                              {bases.UInt(5), bases.Int(6)}});
   }
   TRY(SqliteStatement rows,

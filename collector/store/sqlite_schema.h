@@ -50,7 +50,7 @@ CREATE INDEX process_tgid ON process(tgid);
 CREATE INDEX process_parent ON process(parent);
 CREATE TABLE base(
   host INT NOT NULL, flow INT NOT NULL, process INT NOT NULL, counters BLOB NOT NULL,
-  emitted INT NOT NULL, newest_part INT NOT NULL, newest_row INT NOT NULL,
+  emitted INT NOT NULL, final INT NOT NULL, newest_part INT NOT NULL, newest_row INT NOT NULL,
   carried_part INT NOT NULL, carried_row INT NOT NULL,
   PRIMARY KEY(host, flow, process)) STRICT, WITHOUT ROWID;
 CREATE TABLE host(

@@ -89,11 +89,12 @@ Status SqliteStore::CarryOver(PartWriter* next) {
   TRY_VOID(next->db().Exec("BEGIN IMMEDIATE"));
   TRY_VOID(next->PutHostsAndLosses(maker_.hosts(), maker_.losses()));
   TRY_VOID(next->db().Exec("COMMIT"));
-  std::vector<std::pair<FlowKey, FlowBase>> open;
-  maker_.deltas().ForEachOpen(
-      [&](const FlowKey& key, const FlowBase& base) { open.emplace_back(key, base); });
+  // Closed flows too: a late repeat of their last record must not count again.
+  std::vector<std::pair<FlowKey, FlowBase>> bases;
+  maker_.deltas().ForEach(
+      [&](const FlowKey& key, const FlowBase& base) { bases.emplace_back(key, base); });
   if (spilled_ && !parts_.empty()) TRY_VOID(next->CopySpilled(parts_.back()->path()));
-  return next->PutBases(open, true);
+  return next->PutBases(bases, true);
 }
 
 Lsn SqliteStore::applied_lsn() const {

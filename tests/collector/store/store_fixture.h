@@ -35,7 +35,9 @@ class StoreFixture : public ::testing::Test {
   void Take(const StoredFrame& stored, bool flush = true) {
     const DecodedFrame frame = DecodeStoredFrame(stored);
     ASSERT_TRUE(store_->Append({&frame, 1}));
-    if (flush) ASSERT_TRUE(store_->Flush());
+    if (flush) {
+      ASSERT_TRUE(store_->Flush());
+    }
   }
   // Takes rows in a frame of their own, right behind the one before.
   void TakeRows(const std::vector<Row>& rows, double at, std::uint8_t agent = 1) {
