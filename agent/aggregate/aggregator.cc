@@ -172,7 +172,8 @@ void Aggregator::Merge(Flow& flow, const FlowEvent& event) {
   if (event.established != BootTime{}) flow.established = event.established;
   flow.last = std::max(flow.last, event.last);
   if (event.error != 0) flow.error = event.error;
-  flow.flags |= RowFlags(event.flags);
+  // The kernel takes some back, as when a process takes a kernel's socket over; shared stays.
+  flow.flags = RowFlags(event.flags) | (flow.flags & kFlowFlagShared);
   flow.n_senders = std::max(flow.n_senders, event.n_senders);
   flow.tcp_state = event.tcp_state;
   if (event.direction == Direction::kListen && flow.direction != Direction::kListen) {

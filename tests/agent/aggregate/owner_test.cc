@@ -90,6 +90,13 @@ TEST_F(AggregatorTest, ARecordWithoutAnOwnerTakesNothingFromTheKnownOne) {
   EXPECT_EQ(rows.back().second.totals.tx_payload_bytes, 500U);
 }
 
+TEST_F(AggregatorTest, AFlagThatTheKernelTakesBackIsGone) {
+  RunUntil(1s);
+  Observe(Established(1s).Flags(CULPRIT_FLOW_PREEXISTING | CULPRIT_FLOW_SHARED));
+  Observe(End(2s).Flags(CULPRIT_FLOW_OWNER_BY_CREATOR));
+  EXPECT_EQ(Rows().back().second.flags, kFlowFlagShared | kFlowFlagOwnerByCreator);
+}
+
 // The property that everything stands on: rows of one flow over all its processes add up to the socket's totals, and
 // no row ever goes down, whatever the order of owners, repetitions and steps of time.
 TEST_F(AggregatorTest, RowsAddUpToTheSocketsTotalsInRandomHistories) {
