@@ -297,7 +297,7 @@ void SenderLinkImpl::HandleReport(const link::SenderReport& report) {
   status_.connected = report.connected();
   status_.last_error = report.last_error().substr(0, kMaxTextBytes);
   status_.frames_sent = report.frames_sent();
-  status_.bytes_sent = report.bytes_sent();
+  status_.bytes_sent = report.sent_bytes();
   status_.reconnects = report.reconnects();
   status_.collector_skew_ns = report.skew_ns();
   status_.rejected_records = report.rejected_records();

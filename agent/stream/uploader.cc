@@ -323,7 +323,7 @@ Result<bool> UploaderImpl::SendOne(Connection* c, Lane lane) {
     const std::lock_guard lock(mutex_);
     window_.Sent(sent);
     report_.set_frames_sent(report_.frames_sent() + 1);
-    report_.set_bytes_sent(report_.bytes_sent() + sent.bytes);
+    report_.set_sent_bytes(report_.sent_bytes() + sent.bytes);
   }
   if (!c->stream->Write(message)) c->ended = true;
   return true;

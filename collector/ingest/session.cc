@@ -206,6 +206,7 @@ grpc::Status IngestSession::HandleValid(ValidFrame valid) {
     if (agent_->live.lock().get() != this) {
       return {grpc::StatusCode::ABORTED, "a newer connection of this agent took over"};
     }
+    if (const Lock own(mutex_); end_) return ToGrpcStatus(*end_);
     verdict = agent_->sequence.Observe(header, valid.frame.hash);
     AgentIngestStats& stats = agent_->stats;
     stats.last_received = ReadWallClock();
@@ -285,9 +286,16 @@ void IngestSession::Journalise(CollectorStamp stamp, ValidFrame valid) {
                    });
 }
 
-// On the journal's commit thread: no I/O, no waiting.
+// On the journal's commit thread: no I/O, no waiting. The end comes before the settlement: whoever
+// sees the sequence fall back must not go on accepting behind it.
 void IngestSession::OnSettled(Lane lane, std::uint64_t seq, std::uint64_t bytes,
                               const Status& result) {
+  if (!result) {
+    registry_->CountRefusal("journal");
+    End(MakeError(Code::kResourceExhausted,
+                  "the collector can not store evidence now: " + result.error().message),
+        seconds(5));
+  }
   std::uint64_t durable = 0;
   {
     const Lock lock(agent_->mutex);
@@ -296,12 +304,6 @@ void IngestSession::OnSettled(Lane lane, std::uint64_t seq, std::uint64_t bytes,
     if (!result) agent_->stats.last_refusal = result.error().message;
   }
   agent_->settled.notify_all();
-  if (!result) {
-    registry_->CountRefusal("journal");
-    End(MakeError(Code::kResourceExhausted,
-                  "the collector can not store evidence now: " + result.error().message),
-        seconds(5));
-  }
   const Lock lock(mutex_);
   --inflight_frames_;
   inflight_bytes_ -= bytes;

@@ -6,7 +6,7 @@
 namespace culprit {
 
 void LaneHeads::Update(const HeadEntry& entry) {
-  HeadEntry& known = heads_[{entry.head.stream_id, entry.head.lane}];
+  HeadEntry& known = heads_[{entry.head.agent_id, entry.head.stream_id, entry.head.lane}];
   if (entry.head.seq >= known.head.seq) known = entry;
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The newest frame of each (stream, lane) with its LSN: what dedup stands on, and what a seal's footer holds.
+// The newest frame of each (agent, stream, lane) with its LSN: what dedup stands on, and what a seal's footer holds.
 // Stage: journal. Pure. Thread: the caller's lock.
 #ifndef CULPRIT_COLLECTOR_JOURNAL_HEADS_H_
 #define CULPRIT_COLLECTOR_JOURNAL_HEADS_H_
 
 #include <map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -25,14 +26,15 @@ class LaneHeads {
   void UpdateAll(const std::vector<HeadEntry>& entries) {
     for (const HeadEntry& entry : entries) Update(entry);
   }
-  // In the order of (stream, lane).
+  // In the order of (agent, stream, lane).
   std::vector<HeadEntry> entries() const;
   // Those whose newest entry lies before `lsn`; of more than `max`, the newest.
   std::vector<HeadEntry> OlderThan(Lsn lsn, std::size_t max) const;
   void clear() { heads_.clear(); }
 
  private:
-  std::map<std::pair<Uuid, Lane>, HeadEntry> heads_;
+  // By agent too: an agent that sends under another's stream id must not move the other's head.
+  std::map<std::tuple<Uuid, Uuid, Lane>, HeadEntry> heads_;
 };
 
 }  // namespace culprit

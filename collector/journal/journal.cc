@@ -61,6 +61,7 @@ class JournalImpl final : public Journal {
   void Publish(const std::vector<Pending>& group);
   void SealIfFull();
   void Fail(const Error& error, bool for_good);
+  void FailQueued(const Error& error);
 
   const SealSigner* signer() const { return signer_ ? &*signer_ : nullptr; }
   std::string PathOf(const std::string& name) const { return options_.directory + "/" + name; }
@@ -167,7 +168,24 @@ void JournalImpl::Commit(std::vector<Pending>* group) {
       pending.done(pending.lsn);
     }
   }
-  if (written) SealIfFull();
+  if (written) {
+    SealIfFull();
+  } else {
+    FailQueued(written.error());
+  }
+}
+
+// What queued up behind a group that failed may follow a frame of it: were it stored, that frame would look like one that
+// was stored before.
+void JournalImpl::FailQueued(const Error& error) {
+  std::deque<Pending> queued;
+  {
+    MutexLock lock(&mutex_);
+    queued.swap(queue_);
+    queued_bytes_ = 0;
+    room_.NotifyAll();
+  }
+  for (Pending& pending : queued) pending.done(error);
 }
 
 Status JournalImpl::Write(std::vector<Pending>* group) {

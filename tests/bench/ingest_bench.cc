@@ -76,8 +76,12 @@ std::string MakeBatch(int rows, std::mt19937_64* random) {
     return static_cast<std::uint32_t>((*random)() % n);
   };
   for (int i = 0; i < rows; ++i) {
-    const auto tx = static_cast<std::uint64_t>(size(*random)),
-               rx = static_cast<std::uint64_t>(size(*random));
+    // A quarter are DNS questions, the others TCP from one request to large transfers.
+    const bool dns = pick(4) == 0;
+    const std::uint64_t tx = dns ? 30 + pick(30) : static_cast<std::uint64_t>(size(*random));
+    const std::uint64_t rx = dns ? 46 + pick(200) : static_cast<std::uint64_t>(size(*random));
+    const std::uint64_t more = dns ? 1 : 3, headers = dns ? 28 : 52;
+    const std::uint64_t tx_packets = tx / 1400 + more, rx_packets = rx / 1400 + more;
     const std::uint32_t process = pick(8) == 0 ? pick(40) : pick(6);
     f->add_flow_id((*random)() | 1U);
     f->add_cookie(static_cast<std::int64_t>(pick(20)));
@@ -86,23 +90,23 @@ std::string MakeBatch(int rows, std::mt19937_64* random) {
     f->add_local(pick(2));
     f->add_remote(pick(120));
     f->add_local_port(32'768 + pick(28'000));
-    f->add_remote_port(pick(4) == 0 ? 53 : 443);
-    f->add_protocol(pick(4) == 0 ? 17 : 6);
+    f->add_remote_port(dns ? 53 : 443);
+    f->add_protocol(dns ? 17 : 6);
     f->add_direction(v1::FLOW_DIRECTION_OUTBOUND);
     f->add_state(pick(3) == 0 ? v1::FLOW_STATE_CLOSED : v1::FLOW_STATE_OPEN);
     f->add_error(0);
     f->add_flags(0);
     f->add_start_boot_ns(static_cast<std::int64_t>(pick(50'000'000)));
     f->add_last_after_start_ns(pick(1'000'000'000));
-    f->add_emitted_boot_ns(pick(100'000));
-    f->add_tx_wire_bytes(tx + 40 * (tx / 1400 + 3));
-    f->add_rx_wire_bytes(rx + 40 * (rx / 1400 + 3));
-    f->add_tx_packets(tx / 1400 + 3);
-    f->add_rx_packets(rx / 1400 + 3);
+    f->add_emitted_boot_ns(i == 0 ? 1'000'000'000 : 0);  // one sweep
+    f->add_tx_wire_bytes(tx + headers * tx_packets);
+    f->add_rx_wire_bytes(rx + headers * rx_packets);
+    f->add_tx_packets(tx_packets);
+    f->add_rx_packets(rx_packets);
     f->add_tx_payload_bytes(tx);
     f->add_rx_payload_bytes(rx);
-    f->add_tx_skb_bytes(tx + 120);
-    f->add_rx_skb_bytes(rx + 120);
+    f->add_tx_skb_bytes(tx + headers * (tx / 60'000 + more));  // super-packets
+    f->add_rx_skb_bytes(rx + headers * (rx / 60'000 + more));
     f->add_generation(1);
     f->add_netns(4'026'531'840U);
     f->add_n_senders(1);
