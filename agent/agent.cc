@@ -21,10 +21,11 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds kCoalesce(20);   // records are taken at most this often: one wake for many
-constexpr milliseconds kTick(50);       // while there is something to time
-constexpr seconds kBusyAfterRecord(3);  // longer than any hint or first-bytes delay
+constexpr milliseconds kCoalesce(50);  // records are taken at most this often: one wake for many
+constexpr milliseconds kTick(50);      // while there is something to time
+constexpr milliseconds kBusyAfterRecord(1500);  // longer than the delays of hints and first bytes
 constexpr seconds kSweep(1);
+constexpr seconds kRedefine(60);
 constexpr milliseconds kShipAfter[kLaneCount] = {milliseconds(50), milliseconds(900)};
 constexpr std::size_t kShipRows = 1000;  // enough for a frame: no waiting
 constexpr hours kFactsEvery(1);
@@ -79,7 +80,7 @@ Status Agent::Impl::Capture() {
   auto more = source_->Poll(milliseconds(0), sink_);
   if (!more) return std::move(more).error();
   if (!*more) ended_ = true;
-  drained_ = source_->ReadClock().boot;
+  drained_ = Now();
   return Ok();
 }
 
@@ -112,7 +113,7 @@ void Agent::Impl::Ship(Lane lane) {
           std::max(losses_by_cause_[static_cast<std::size_t>(loss.cause)], loss.count);
     }
     // A batch that cannot be written is counted by the spool and declared when writing works again.
-    if (!output_->Write(lane, FrameKind::kBatch, batch, clock)) enricher_->ForgetSent();
+    if (!output_->Write(lane, FrameKind::kBatch, batch, clock)) break;
   }
   ship_due_[static_cast<std::size_t>(lane)].reset();
   PumpSender();
@@ -165,7 +166,7 @@ void Agent::Impl::ShipLosses() {
   spdlog::warn("evidence lost and declared losses={} first={}", batch.losses.size(),
                batch.losses.front().detail);
   // Definitions of processes may have gone with it.
-  if (evidence) enricher_->ForgetSent();
+  redefine_due_ |= evidence;
 }
 
 void Agent::Impl::PumpSender() {
@@ -177,9 +178,18 @@ void Agent::Impl::PumpSender() {
   LabelOwnProcesses();
   if (spool_->stream_id() != shipped_stream_) {
     shipped_stream_ = spool_->stream_id();
-    enricher_->ForgetSent();
+    redefine_due_ = true;
     facts_due_ = true;
   }
+}
+
+// Once a minute at most, and not while nobody takes them: under a full spool they would push out
+// what they name.
+void Agent::Impl::RedefineIfDue(BootTime now) {
+  if (!redefine_due_ || now < next_redefine_ || (sender_ && !sender_->status().connected)) return;
+  redefine_due_ = false;
+  next_redefine_ = now + kRedefine;
+  enricher_->ForgetSent();
 }
 
 void Agent::Impl::LabelOwnProcesses() {
@@ -207,10 +217,12 @@ void Agent::Impl::Sweep(BootTime now) {
     recorder_->Flush();
   }
   NoteHashLosses(now);
+  AddProcessText(enricher_->TakeUnresolved());
   enricher_->Tick(now);
   next_tick_ = now;
   ShipLosses();
   PumpSender();
+  RedefineIfDue(now);
 }
 
 void Agent::Impl::NoteHashLosses(BootTime now) {
@@ -260,7 +272,7 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 }
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
-  const BootTime now = source_->ReadClock().boot;
+  const BootTime now = Now();
   const bool take_records = now >= drained_ + kCoalesce;
   std::array<pollfd, 6> fds{{{stop_fd, POLLIN, 0},
                              {take_records ? source_->poll_fd() : -1, POLLIN, 0},
@@ -302,7 +314,7 @@ Status Agent::Impl::Run(int stop_fd) {
     auto woken = Wait(stop_fd);
     if (!woken) return std::move(woken).error();
     if (*woken == Woken::kStop) break;
-    Assemble(source_->ReadClock().boot);
+    Assemble(Now());
     HoldBackReplay(stop_fd);
   }
   NotifyManager("STOPPING=1");
@@ -316,7 +328,7 @@ void Agent::Impl::Finish() {
     if (auto taken = Capture(); !taken)
       spdlog::warn("last records lost error={}", taken.error().message);
   }
-  const BootTime now = source_->ReadClock().boot;
+  const BootTime now = Now();
   Sweep(now);
   NoteUserEvents();
   aggregator_->Tick(now);

@@ -45,6 +45,9 @@ class Agent::Impl {
  private:
   enum class Woken { kWork, kStop };
 
+  // The source's time. A live source's is this host's, and reading that alone is no system call.
+  BootTime Now() { return setup_.replay ? source_->ReadClock().boot : ReadBootClock(); }
+
   // The pipeline, in its order.
   void OnRecord(std::string_view record);
   void OnEvent(const Event& event);
@@ -55,11 +58,12 @@ class Agent::Impl {
   void ShipFacts();
   void ShipLosses();
   void PumpSender();
+  void RedefineIfDue(BootTime now);
 
   Status OpenSpool();
   Status OpenSource();
   Status Begin();
-  void AddProcessText();
+  void AddProcessText(const std::vector<Tgid>& tgids);
   void Finish();
   Result<Woken> Wait(int stop_fd);
   int TimeoutMs(BootTime now) const;
@@ -106,6 +110,8 @@ class Agent::Impl {
   BootTime drained_, busy_until_, next_tick_, next_sweep_, next_beat_, facts_at_;
   std::optional<BootTime> ship_due_[kLaneCount];
   bool facts_due_ = true;
+  bool redefine_due_ = false;  // the collector may lack definitions of processes that it had
+  BootTime next_redefine_;
   HostFacts host_;
   FidelityFacts fidelity_;
   std::vector<SpoolLoss> quarantined_;

@@ -98,11 +98,11 @@ Status Agent::Impl::Begin() {
   ShipFacts();
   ShipLosses();  // what the spool found damaged when it was opened
   TRY_VOID(source_->Start(sink_));
-  AddProcessText();
+  AddProcessText(std::exchange(existing_, {}));
   begun_ = true;
-  const BootTime now = source_->ReadClock().boot;
+  const BootTime now = Now();
   drained_ = now;
-  busy_until_ = now + std::chrono::seconds(3);
+  busy_until_ = now + std::chrono::seconds(2);
   next_tick_ = now;
   next_sweep_ = now + std::chrono::seconds(1);
   next_beat_ = now;
@@ -118,18 +118,17 @@ Status Agent::Impl::Begin() {
   return Ok();
 }
 
-// Arguments, working directory and container of what was there before: the iterators gave the
-// identities.
-void Agent::Impl::AddProcessText() {
-  const BootTime now = source_->ReadClock().boot;
-  for (const Tgid tgid : existing_) {
+// Arguments, working directory and container of what was there before (the iterators gave the
+// identities), and of what only a flow told about.
+void Agent::Impl::AddProcessText(const std::vector<Tgid>& tgids) {
+  if (setup_.replay || tgids.empty()) return;
+  const BootTime now = Now();
+  for (const Tgid tgid : tgids) {
     auto text = procfs_.Read(tgid, now);
     if (!text) continue;
     if (recorder_) recorder_->ProcessText(*text);
     enricher_->Apply(Event(std::move(*text)));
   }
-  existing_.clear();
-  existing_.shrink_to_fit();
 }
 
 }  // namespace culprit

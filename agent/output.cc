@@ -29,7 +29,8 @@ Status SpoolOutput::Write(Lane lane, FrameKind kind, const RecordBatch& batch,
 void SpoolOutput::Failed(const Error& error, const ClockPair& clock) {
   ++failed_frames_;
   if (problem_.empty()) {
-    problem_ = "spool: " + error.message + ", since " + FormatUtc(clock.wall);
+    problem_ = (error.message.starts_with("spool") ? "" : "spool: ") + error.message + ", since " +
+               FormatUtc(clock.wall);
     spdlog::error("spool cannot be written, evidence is counted as lost until it can error={}",
                   error.message);
   }
