@@ -23,7 +23,8 @@ const Uuid kStream{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
 
 void Check(const ValidFrame& valid) {
   if (valid.rejected_records > valid.records) std::abort();
-  if (FrameHash(valid.frame.header_bytes, valid.frame.payload) != valid.frame.hash) std::abort();
+  if (culprit::FrameHash(valid.frame.header_bytes, valid.frame.payload) != valid.frame.hash)
+    std::abort();
   AgentSequence sequence;
   sequence.Observe(valid.frame.header, valid.frame.hash);
   sequence.Settle(valid.frame.header.stream_id, valid.frame.header.lane, valid.frame.header.seq,
