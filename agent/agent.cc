@@ -21,10 +21,11 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds kCoalesce(50);  // records are taken at most this often: one wake for many
-constexpr milliseconds kTick(50);      // while there is something to time
+constexpr milliseconds kTick(50);               // while there is something to time
 constexpr milliseconds kBusyAfterRecord(1500);  // longer than the delays of hints and first bytes
 constexpr seconds kSweep(1);
+constexpr seconds kQuietSweep(
+    2);  // nothing moved since the last one: a sweep walks whole kernel tables
 constexpr seconds kRedefine(60);
 constexpr milliseconds kShipAfter[kLaneCount] = {milliseconds(50), milliseconds(900)};
 constexpr std::size_t kShipRows = 1000;  // enough for a frame: no waiting
@@ -44,11 +45,13 @@ void Agent::Impl::OnRecord(std::string_view record) {
 void Agent::Impl::OnEvent(const Event& event) {
   if (const auto* exec = std::get_if<ExecEvent>(&event)) AskForHash(*exec);
   if (const auto* lost = std::get_if<LostEvent>(&event)) {
-    kernel_lost_ = 0;
+    kernel_lost_ = 0;  // the record is cumulative
     for (std::size_t i = 0; i < lost->stat.size(); ++i) {
       if (i != CULPRIT_STAT_EVENTS_SENT && i != CULPRIT_STAT_FLOW_SUPPRESSED)
         kernel_lost_ += lost->stat[i];
     }
+  } else {
+    ++moved_;
   }
   enricher_->Apply(event);
 }
@@ -77,10 +80,11 @@ void Agent::Impl::NoteUserEvents() {
 }
 
 Status Agent::Impl::Capture() {
+  const std::uint64_t before = moved_;
   auto more = source_->Poll(milliseconds(0), sink_);
   if (!more) return std::move(more).error();
   if (!*more) ended_ = true;
-  drained_ = Now();
+  if (moved_ != before) busy_until_ = Now() + kBusyAfterRecord;
   return Ok();
 }
 
@@ -206,7 +210,6 @@ void Agent::Impl::LabelOwnProcesses() {
 // ---- Timers ----
 
 void Agent::Impl::Sweep(BootTime now) {
-  next_sweep_ = now + kSweep;
   if (auto swept = source_->Sweep(sink_); !swept) {
     if (const auto n = sweep_log_.Allow(); n > 0)
       spdlog::error("sweep times={} error={}", n, swept.error().message);
@@ -216,6 +219,8 @@ void Agent::Impl::Sweep(BootTime now) {
     recorder_->Clock(source_->ReadClock());
     recorder_->Flush();
   }
+  next_sweep_ = now + (moved_ == swept_ && !setup_.replay ? kQuietSweep : kSweep);
+  swept_ = moved_;
   NoteHashLosses(now);
   AddProcessText(enricher_->TakeUnresolved());
   enricher_->Tick(now);
@@ -260,7 +265,6 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
   if (source_->poll_fd() < 0) return 0;  // a recording has always something
   BootTime due = std::min(next_sweep_, next_beat_);
   if (now < busy_until_) due = std::min(due, next_tick_);
-  if (now < drained_ + kCoalesce) due = std::min(due, drained_ + kCoalesce);
   for (const auto& ship : ship_due_) {
     if (ship) due = std::min(due, *ship);
   }
@@ -273,9 +277,8 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  const bool take_records = now >= drained_ + kCoalesce;
   std::array<pollfd, 6> fds{{{stop_fd, POLLIN, 0},
-                             {take_records ? source_->poll_fd() : -1, POLLIN, 0},
+                             {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
                              {identity_->poll_fd(), POLLIN, 0},
@@ -290,7 +293,6 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   }
   if (fds[5].revents != 0) status_server_->Serve([this] { return status(); });
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {
-    if (source_->poll_fd() >= 0) busy_until_ = now + kBusyAfterRecord;
     TRY_VOID(Capture());
   }
   return Woken::kWork;

@@ -107,7 +107,7 @@ class Agent::Impl {
   std::vector<Tgid> existing_;  // found by the source's start; their text is read from /proc
   Uuid shipped_stream_;         // the stream that holds what the collector knows by now
   int sender_pid_ = -1;
-  BootTime drained_, busy_until_, next_tick_, next_sweep_, next_beat_, facts_at_;
+  BootTime busy_until_, next_tick_, next_sweep_, next_beat_, facts_at_;
   std::optional<BootTime> ship_due_[kLaneCount];
   bool facts_due_ = true;
   bool redefine_due_ = false;  // the collector may lack definitions of processes that it had
@@ -117,7 +117,8 @@ class Agent::Impl {
   std::vector<SpoolLoss> quarantined_;
   std::uint64_t losses_by_cause_[12] = {};
   std::uint64_t kernel_lost_ = 0;
-  ProcessUsage usage_;  // of all own processes, as of the last heartbeat
+  std::uint64_t moved_ = 0, swept_ = 0;  // events but for loss counts; as of the last sweep
+  ProcessUsage usage_;                   // of all own processes, as of the last heartbeat
   std::uint64_t ended_senders_cpu_us_ = 0, sender_cpu_us_ = 0;
   std::uint32_t beats_ = 0;
   LogLimit pump_log_{std::chrono::seconds(30)}, sweep_log_{std::chrono::seconds(60)};

@@ -101,7 +101,6 @@ Status Agent::Impl::Begin() {
   AddProcessText(std::exchange(existing_, {}));
   begun_ = true;
   const BootTime now = Now();
-  drained_ = now;
   busy_until_ = now + std::chrono::seconds(2);
   next_tick_ = now;
   next_sweep_ = now + std::chrono::seconds(1);
