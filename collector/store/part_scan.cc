@@ -99,7 +99,7 @@ class Scan {
   // Reads what `s` yields. True = the visitor wants more.
   Result<bool> Drain(SqliteStatement* s) {
     while (true) {
-      if (++seen_ % kRowsPerCancelCheck == 0 && cancelled_ && cancelled_()) {
+      if (seen_++ % kRowsPerCancelCheck == 0 && cancelled_ && cancelled_()) {
         return MakeError(Code::kCancelled, "query cancelled");
       }
       TRY(const bool row, s->Step());
