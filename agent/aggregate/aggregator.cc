@@ -280,13 +280,10 @@ void Aggregator::Advance(Flow& flow, const FlowEvent& event) {
       return;
     case FlowReason::kEnd:
       if (HasFailed(flow.state)) return;
-      if ((event.flags & (CULPRIT_FLOW_NOT_SENT | CULPRIT_FLOW_ABORTED)) != 0) {
-        flow.state = FailureOf(event);
-      } else if (!connected && NeverOpened(flow)) {
-        flow.state = FailureOf(event);
-      } else {
-        flow.state = FlowState::kClosed;
-      }
+      flow.state = (event.flags & (CULPRIT_FLOW_NOT_SENT | CULPRIT_FLOW_ABORTED)) != 0 ||
+                           (!connected && NeverOpened(flow))
+                       ? FailureOf(event)
+                       : FlowState::kClosed;
       return;
   }
 }

@@ -34,7 +34,7 @@ struct AggregateLimits {
   std::size_t max_counters = 8'192;       // processes whose counters are coalesced
   std::size_t max_pending_rows = 32'768;  // per lane; over it the oldest row is dropped and counted
   std::size_t max_pending_processes = 16'384;
-  std::size_t max_batch_bytes = 512 * 1024;  // of process text in one batch: a frame holds 1 MiB compressed
+  std::size_t max_batch_bytes = std::size_t{512} << 10;  // of process text in one batch: a frame holds 1 MiB compressed
 
   std::chrono::nanoseconds hint_delay = std::chrono::milliseconds(100);
   std::chrono::nanoseconds first_bytes = std::chrono::seconds(1);
@@ -104,7 +104,7 @@ class Aggregator final : public EnrichSink {
   void End(std::uint32_t index, BootTime at);
   void EvictOne(BootTime at);
   void SweepSilent();
-  void Push(FlowRow row, Lane lane);
+  void Push(const FlowRow& row, Lane lane);
   void TakeProcesses(RecordBatch& batch, std::size_t max_rows);
   void TakeLosses(RecordBatch& batch);
   bool LossesDue() const;

@@ -164,7 +164,7 @@ void Aggregator::EmitPart(Flow& flow, FlowPart& part, FlowState state, Lane lane
   part.dirty = false;
   part.emitted = true;
   part.emitted_state = state;
-  Push(std::move(row), lane);
+  Push(row, lane);
 }
 
 void Aggregator::End(std::uint32_t index, BootTime at) {
@@ -204,7 +204,7 @@ void Aggregator::EvictOne(BootTime at) {
   OnLoss(LossCause::kAgentTableFull, "flows", counters_.flows_evicted, at);
 }
 
-void Aggregator::Push(FlowRow row, Lane lane) {
+void Aggregator::Push(const FlowRow& row, Lane lane) {
   const auto n = static_cast<std::size_t>(lane);
   Queue& queue = queues_[n];
   if (queue.size() >= limits_.max_pending_rows) {
@@ -217,7 +217,7 @@ void Aggregator::Push(FlowRow row, Lane lane) {
       queue.head = 0;
     }
   }
-  queue.rows.push_back(std::move(row));
+  queue.rows.push_back(row);
   ++counters_.rows[n];
 }
 
