@@ -25,7 +25,9 @@ bool ArgvFits(const v1::Process& p) {
 bool IsGood(const v1::Process& p) {
   const bool hash_ok = p.exe_sha256().empty() || p.exe_sha256().size() == 32;
   const auto name_fits = [](const std::string& s) { return s.size() <= kMaxNameBytes; };
-  return p.process_id() != 0 && p.tgid() != 0 && hash_ok && p.exe().size() <= kMaxPathBytes &&
+  // The kernel itself has no process: its flows are charged to tgid 0.
+  const bool tgid_ok = p.tgid() != 0 || p.comm() == "kernel";
+  return p.process_id() != 0 && tgid_ok && hash_ok && p.exe().size() <= kMaxPathBytes &&
          p.cwd().size() <= kMaxPathBytes && name_fits(p.comm()) && name_fits(p.user()) &&
          name_fits(p.login_user()) && name_fits(p.container_id()) && name_fits(p.cgroup()) &&
          ArgvFits(p);

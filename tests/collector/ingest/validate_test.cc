@@ -241,11 +241,20 @@ TEST(EvidenceRulesTest, RecordsWithoutIdentityOrOversizeAreCountedOut) {
   v1::Process* good = batch.add_processes();
   good->set_process_id(2);
   good->set_tgid(1);
+  batch.add_processes()->set_process_id(3);  // no tgid
   const EvidenceVerdict verdict = ApplyEvidenceRules(&batch);
-  EXPECT_EQ(verdict.records, 6U);
-  EXPECT_EQ(verdict.rejected, 4U);
+  EXPECT_EQ(verdict.records, 7U);
+  EXPECT_EQ(verdict.rejected, 5U);
   ASSERT_EQ(batch.processes_size(), 1);
   EXPECT_EQ(batch.processes(0).process_id(), 2U);
+}
+
+TEST(EvidenceRulesTest, TheKernelItselfIsAProcessWithoutATgid) {
+  v1::EvidenceBatch batch;
+  v1::Process* kernel = batch.add_processes();
+  kernel->set_process_id(1);
+  kernel->set_comm("kernel");
+  EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 0U);
 }
 
 TEST(HelloTest, FormIsChecked) {
