@@ -9,7 +9,10 @@ namespace culprit {
 
 class TempDir {
  public:
-  TempDir();  // under $TMPDIR or /tmp; aborts where that can not be written
+  // Disk: under $TMPDIR or /tmp. Memory: under /dev/shm where there is one, for tests with thousands of fsyncs that are
+  // not about the disk.
+  enum class Where { kDisk, kMemory };
+  explicit TempDir(Where where = Where::kDisk);  // aborts where nothing can be written
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;

@@ -17,7 +17,9 @@ namespace culprit {
 
 class SpoolFixture : public ::testing::Test {
  protected:
-  SpoolFixture() { options_.directory = dir_ / "spool"; }
+  explicit SpoolFixture(TempDir::Where where = TempDir::Where::kDisk) : dir_(where) {
+    options_.directory = dir_ / "spool";
+  }
 
   void Open() {
     spool_.reset();

@@ -16,7 +16,7 @@ using ::testing::SizeIs;
 
 class SpoolRecoveryTest : public SpoolFixture {
  protected:
-  SpoolRecoveryTest() {
+  SpoolRecoveryTest() : SpoolFixture(TempDir::Where::kMemory) {
     options_.max_bytes = 1 << 20;
     options_.segment_bytes = 2 << 10;
   }

@@ -48,7 +48,7 @@ class FrameMaker {
 
 class JournalFixture : public ::testing::Test {
  protected:
-  JournalFixture() {
+  explicit JournalFixture(TempDir::Where where = TempDir::Where::kDisk) : dir_(where) {
     options_.directory = dir_ / "journal";
     options_.segment_bytes = 4 << 10;
   }

@@ -17,6 +17,7 @@ using ::testing::SizeIs;
 
 class JournalRecoveryTest : public JournalFixture {
  protected:
+  JournalRecoveryTest() : JournalFixture(TempDir::Where::kMemory) {}
   void Prepare(int entries) {
     Open();
     AppendMany(&maker_, entries);
