@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/collector.h"
+
+#include <grpcpp/impl/codegen/service_type.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "collector/data_dir.h"
+#include "collector/ingest/ingest.h"
+#include "collector/ingest/tls_server.h"
+#include "collector/journal/journal.h"
+#include "collector/maintenance.h"
+#include "collector/pki/pki.h"
+#include "collector/query/engine.h"
+#include "collector/query/service.h"
+#include "collector/store/indexer.h"
+#include "common/file.h"
+#include "common/hex.h"
+#include "common/log.h"
+#include "common/units.h"
+
+namespace culprit {
+namespace {
+
+constexpr auto kRetentionInterval = std::chrono::seconds(60);
+constexpr auto kReconnectAfter = std::chrono::seconds(2);
+constexpr auto kExpiryWarning = std::chrono::hours(24 * 30);
+constexpr std::uint64_t kLagWarning = 5000;  // frames
+
+JournalOptions JournalOptionsOf(const CollectorConfig& config) {
+  JournalOptions options;
+  options.directory = config.journal_dir();
+  options.segment_bytes = config.journal.segment_bytes;
+  options.signing_key_path = PkiPathsIn(config.pki()).journal_key;
+  return options;
+}
+
+SqliteStoreOptions StoreOptionsOf(const CollectorConfig& config) {
+  SqliteStoreOptions options;
+  options.directory = config.index_dir();
+  options.part_rows = config.index.part_rows;
+  options.part_age = config.index.part_age;
+  return options;
+}
+
+IndexerOptions IndexerOptionsOf(const CollectorConfig& config) {
+  IndexerOptions options;
+  options.commit_interval = config.index.commit_interval;
+  options.max_bytes = config.index.max_bytes;
+  options.max_age = config.index.max_age;
+  return options;
+}
+
+IngestOptions IngestOptionsOf(const CollectorConfig& config) {
+  IngestOptions options;
+  options.collector_version = CULPRIT_VERSION;
+  options.max_inflight_frames = config.ingest.max_inflight_frames;
+  options.max_inflight_bytes = config.ingest.max_inflight_bytes;
+  options.is_revoked = [revoked = config.ingest.revoked](const PeerIdentity& peer) {
+    const std::string fingerprint = HexEncode(
+        {reinterpret_cast<const char*>(peer.cert_sha256.data()), peer.cert_sha256.size()});
+    return std::any_of(revoked.begin(), revoked.end(), [&](const std::string& entry) {
+      return entry == peer.agent_id.ToString() || entry == fingerprint;
+    });
+  };
+  return options;
+}
+
+TlsServerOptions ServerOptionsOf(const CollectorConfig& config) {
+  TlsServerOptions options;
+  options.listen = config.listen;
+  options.max_memory_bytes = config.ingest.max_memory;
+  options.max_threads = static_cast<int>(config.ingest.max_threads);
+  return options;
+}
+
+class CollectorImpl : public Collector {
+ public:
+  explicit CollectorImpl(const CollectorConfig& config) : config_(config) {}
+  ~CollectorImpl() override { Stop(); }
+
+  // Reads like the picture: what is made first is what the later stages stand on.
+  Status Open() {
+    TRY(credentials_, LoadServerCredentials(config_));
+    TRY(lock_, LockDataDir(config_.data_dir));
+    TRY(journal_, Journal::Open(JournalOptionsOf(config_)));
+    ReportJournal();
+    TRY(store_, OpenOrReindex(*journal_, StoreOptionsOf(config_)));
+    indexer_ = std::make_unique<Indexer>(*journal_, *store_, IndexerOptionsOf(config_));
+    index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
+    ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
+    engine_ = std::make_unique<QueryEngine>(QueryEngineDeps{*store_, &activity_, &status_});
+    query_service_ = MakeQueryService(*engine_);
+    TRY(server_, StartTlsServer(ServerOptionsOf(config_), credentials_,
+                                {ingest_->service(), query_service_.get()}));
+    spdlog::info(
+        "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
+        CULPRIT_VERSION, config_.listen, server_->port(), config_.data_dir,
+        journal_->stats().durable_lsn, store_->applied_lsn());
+    return Ok();
+  }
+
+  int port() const override { return server_->port(); }
+
+  Status Tick() override {
+    const JournalStats journal = journal_->stats();
+    if (!journal.failed.empty()) {
+      return DataLoss(fmt::format(
+          "the journal cannot be written any more: {}; nothing is acknowledged that is not on "
+          "disk, agents keep it; look at the disk, then start the collector again",
+          journal.failed));
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_retention_) {
+      next_retention_ = now + kRetentionInterval;
+      Retain();
+    }
+    Report(Problems(journal));
+    return Ok();
+  }
+
+  void Stop() override {
+    if (std::exchange(stopped_, true)) return;
+    if (ingest_) ingest_->Drain(kReconnectAfter);
+    if (server_) server_->Stop(config_.drain);
+    if (index_thread_.joinable()) {
+      index_thread_.request_stop();
+      index_thread_.join();
+    }
+    if (journal_) journal_->Stop();
+    if (server_) {
+      spdlog::info("collector stopped journal_lsn={}", journal_->stats().durable_lsn);
+    }
+  }
+
+ private:
+  // What the query service asks of the other stages.
+  struct Activity : HostActivity {
+    explicit Activity(const CollectorImpl& owner_in) : owner(owner_in) {}
+    IngestStats Read() const override { return owner.ingest_->stats(); }
+    const CollectorImpl& owner;
+  };
+  struct State : StatusSource {
+    explicit State(const CollectorImpl& owner_in) : owner(owner_in) {}
+    CollectorState Read() const override {
+      const JournalStats journal = owner.journal_->stats();
+      return {CULPRIT_VERSION, owner.started_,           journal.durable_lsn,
+              journal.bytes,   owner.FreeBytes(journal), owner.Problems(journal)};
+    }
+    const CollectorImpl& owner;
+  };
+
+  std::uint64_t FreeBytes(const JournalStats& journal) const {
+    const auto free = FreeDiskBytes(config_.data_dir);
+    return free ? *free : journal.free_disk_bytes;
+  }
+
+  // What an operator should know, one line each, with the remedy. The first word is the kind.
+  std::vector<std::string> Problems(const JournalStats& journal) const {
+    std::vector<std::string> problems;
+    const std::uint64_t free = FreeBytes(journal);
+    if (free < config_.disk.critical_free) {
+      problems.push_back(fmt::format(
+          "disk: {} free under {}: evidence is about to be refused (agents keep it); free "
+          "space, or set journal.max_bytes",
+          FormatByteSize(free), config_.data_dir));
+    } else if (free < config_.disk.warn_free) {
+      problems.push_back(
+          fmt::format("disk-low: {} free under {}: free space, or set journal.max_bytes and "
+                      "index.max_bytes",
+                      FormatByteSize(free), config_.data_dir));
+    }
+    if (!journal_->damage().empty()) {
+      problems.push_back(
+          fmt::format("journal-damage: {} damaged places were found at the start: run "
+                      "`culprit-collector verify`",
+                      journal_->damage().size()));
+    }
+    const IndexerStats index = indexer_->stats();
+    if (!index.failing.empty()) {
+      problems.push_back(fmt::format(
+          "index: {}; evidence is still taken, answers do not show it yet", index.failing));
+    } else if (index.lag > kLagWarning) {
+      problems.push_back(
+          fmt::format("index-lag: {} frames are not visible in answers yet", index.lag));
+    }
+    const auto left = credentials_.certificate.not_after - ReadWallClock();
+    if (left < kExpiryWarning) {
+      problems.push_back(
+          fmt::format("certificate: the server's certificate ends on {}: remove server.pem and "
+                      "server.key, run `culprit-collector init`, restart",
+                      FormatUtc(credentials_.certificate.not_after)));
+    }
+    return problems;
+  }
+
+  // Each kind of problem is logged when it comes and when it goes, not once a second.
+  void Report(const std::vector<std::string>& problems) {
+    std::set<std::string> kinds;
+    for (const std::string& problem : problems) {
+      kinds.insert(KindOf(problem));
+      if (reported_.count(KindOf(problem)) == 0) spdlog::warn("degraded {}", problem);
+    }
+    for (const std::string& kind : reported_) {
+      if (kinds.count(kind) == 0) spdlog::info("recovered {}", kind);
+    }
+    reported_ = std::move(kinds);
+  }
+
+  static std::string KindOf(const std::string& problem) {
+    return problem.substr(0, problem.find(':'));
+  }
+
+  void ReportJournal() const {
+    for (const JournalDamage& damage : journal_->damage()) {
+      spdlog::warn("journal damage file={} offset={} bytes={} what={}", damage.file, damage.offset,
+                   damage.bytes, damage.what);
+    }
+  }
+
+  void Retain() {
+    const auto age = config_.journal.max_age;
+    if (config_.journal.max_bytes == 0 && age.count() == 0) return;
+    const WallTime older_than = age.count() == 0 ? WallTime{} : ReadWallClock() - age;
+    if (const Status status = journal_->Retain(config_.journal.max_bytes, older_than); !status) {
+      spdlog::warn("journal retention failed reason={}", status.error().message);
+    }
+  }
+
+  const CollectorConfig config_;
+  const WallTime started_ = ReadWallClock();
+  Credentials credentials_;
+  UniqueFd lock_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<EvidenceStore> store_;
+  std::unique_ptr<Indexer> indexer_;
+  std::unique_ptr<Ingest> ingest_;
+  const Activity activity_{*this};
+  const State status_{*this};
+  std::unique_ptr<QueryEngine> engine_;
+  std::unique_ptr<grpc::Service> query_service_;
+  std::unique_ptr<TlsServer> server_;
+  std::jthread index_thread_;
+  std::chrono::steady_clock::time_point next_retention_{};
+  std::set<std::string> reported_;  // kinds of problems that are in force
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Collector>> Collector::Start(const CollectorConfig& config) {
+  auto collector = std::make_unique<CollectorImpl>(config);
+  TRY_VOID(collector->Open());
+  return std::unique_ptr<Collector>(std::move(collector));
+}
+
+}  // namespace culprit

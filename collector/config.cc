@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/config.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/hex.h"
+#include "common/ids.h"
+#include "common/net_address.h"
+#include "common/text.h"
+#include "common/toml_reader.h"
+#include "common/units.h"
+
+namespace culprit {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::uint64_t kNoLimit = 1ULL << 62U;
+
+bool IsRevocable(const std::string& text) {
+  return Uuid::Parse(text).has_value() || (text.size() == 64 && HexDecode(text).has_value());
+}
+
+void CheckMeaning(const CollectorConfig& config, TomlReader& toml) {
+  const auto listen = Endpoint::Parse(config.listen);
+  if (!listen || (listen->port == 0 && !config.listen.ends_with(":0"))) {
+    toml.AddError(
+        "listen",
+        fmt::format("expected ADDRESS:PORT such as \"0.0.0.0:7443\" or \"[::]:7443\", found \"{}\"",
+                    EscapeText(config.listen)));
+  }
+  if (!std::all_of(config.ingest.revoked.begin(), config.ingest.revoked.end(), IsRevocable)) {
+    toml.AddError("ingest.revoked",
+                  "expected agent ids (UUIDs) or SHA-256 fingerprints of certificates");
+  }
+  if (config.disk.critical_free > config.disk.warn_free) {
+    toml.AddError("disk.critical_free", "must not be larger than disk.warn_free");
+  }
+  const std::uint64_t cap = config.journal.max_bytes;
+  if (cap != 0 && cap < 2 * config.journal.segment_bytes) {
+    toml.AddError("journal.max_bytes",
+                  "must be at least two journal.segment_bytes, or 0 for no limit");
+  }
+}
+
+std::string Quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') out += '\\';
+    if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\u{:04x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string QuotedList(const std::vector<std::string>& list) {
+  std::string out = "[";
+  for (const std::string& item : list) out += (out.size() > 1 ? ", " : "") + Quoted(item);
+  return out + "]";
+}
+
+std::string Span(milliseconds span) {
+  if (span.count() % 1000 != 0) return fmt::format("\"{}ms\"", span.count());
+  return fmt::format("\"{}s\"", span.count() / 1000);
+}
+
+}  // namespace
+
+Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::string& name) {
+  TRY(TomlReader toml, TomlReader::Parse(text, name));
+  CollectorConfig c;
+  toml.String("listen", c.listen);
+  toml.Path("data_dir", c.data_dir);
+  toml.Path("pki_dir", c.pki_dir);
+  toml.Strings("server_names", c.server_names);
+  toml.Choice("log_level", c.log_level, {"trace", "debug", "info", "warning", "error"});
+  toml.Duration("drain", c.drain, seconds(0), seconds(60));
+  toml.Uint32("ingest.max_inflight_frames", c.ingest.max_inflight_frames, 1, 65536);
+  toml.Bytes("ingest.max_inflight_bytes", c.ingest.max_inflight_bytes, 1ULL << 20, 1ULL << 30);
+  toml.Bytes("ingest.max_memory", c.ingest.max_memory, 16ULL << 20, 1ULL << 40);
+  toml.Uint32("ingest.max_threads", c.ingest.max_threads, 8, 65536);
+  toml.Strings("ingest.revoked", c.ingest.revoked);
+  toml.Bytes("journal.segment_bytes", c.journal.segment_bytes, 1ULL << 20, 4ULL << 30);
+  toml.Bytes("journal.max_bytes", c.journal.max_bytes, 0, kNoLimit);
+  toml.Duration("journal.max_age", c.journal.max_age, seconds(0), hours(24 * 36500));
+  toml.Duration("index.commit_interval", c.index.commit_interval, milliseconds(10), seconds(60));
+  toml.Uint32("index.part_rows", c.index.part_rows, 10'000, 100'000'000);
+  toml.Duration("index.part_age", c.index.part_age, seconds(60), hours(24 * 31));
+  toml.Bytes("index.max_bytes", c.index.max_bytes, 0, kNoLimit);
+  toml.Duration("index.max_age", c.index.max_age, seconds(0), hours(24 * 36500));
+  toml.Bytes("disk.warn_free", c.disk.warn_free, 0, kNoLimit);
+  toml.Bytes("disk.critical_free", c.disk.critical_free, 0, kNoLimit);
+  CheckMeaning(c, toml);
+  TRY_VOID(toml.Finish());
+  return c;
+}
+
+Result<CollectorConfig> LoadCollectorConfig(const std::string& path) {
+  const std::string file = path.empty() ? std::string(kDefaultConfigPath) : path;
+  if (path.empty() && access(file.c_str(), F_OK) != 0 && errno == ENOENT) return CollectorConfig();
+  TRY(const std::string text, ReadFileBounded(file, TomlReader::kMaxFileBytes));
+  return ParseCollectorConfig(text, file);
+}
+
+std::string FormatCollectorConfig(const CollectorConfig& c) {
+  std::string out;
+  const auto add = [&](std::string_view name, const auto& value) {
+    out += fmt::format("{} = {}\n", name, value);
+  };
+  add("listen", Quoted(c.listen));
+  add("data_dir", Quoted(c.data_dir));
+  add("pki_dir", Quoted(c.pki()));
+  add("server_names", QuotedList(c.server_names));
+  add("log_level", Quoted(c.log_level));
+  add("drain", Span(c.drain));
+  out += "\n[ingest]\n";
+  add("max_inflight_frames", c.ingest.max_inflight_frames);
+  add("max_inflight_bytes", c.ingest.max_inflight_bytes);
+  add("max_memory", c.ingest.max_memory);
+  add("max_threads", c.ingest.max_threads);
+  add("revoked", QuotedList(c.ingest.revoked));
+  out += "\n[journal]\n";
+  add("segment_bytes", c.journal.segment_bytes);
+  add("max_bytes", c.journal.max_bytes);
+  add("max_age", Span(c.journal.max_age));
+  out += "\n[index]\n";
+  add("commit_interval", Span(c.index.commit_interval));
+  add("part_rows", c.index.part_rows);
+  add("part_age", Span(c.index.part_age));
+  add("max_bytes", c.index.max_bytes);
+  add("max_age", Span(c.index.max_age));
+  out += "\n[disk]\n";
+  add("warn_free", c.disk.warn_free);
+  add("critical_free", c.disk.critical_free);
+  return out;
+}
+
+}  // namespace culprit
