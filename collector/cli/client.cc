@@ -136,7 +136,8 @@ class GrpcClient : public Client {
 
   Error ExplainUnavailable(const std::string& said) const {
     const std::string& at = options_.collector;
-    if (Contains(said, "CERTIFICATE_VERIFY_FAILED")) {
+    if (Contains(said, "CERTIFICATE_VERIFY_FAILED") ||
+        Contains(said, "certificate verify failed")) {
       return {Code::kUnauthenticated,
               fmt::format("the certificate of {} is not one that the CA in {} vouches for: the "
                           "credentials belong to "

@@ -72,18 +72,33 @@ int UnknownCommand(const CLI::App& app, const std::string& word) {
                "");
 }
 
+// Waits for SIGINT, SIGTERM and SIGHUP, which must be blocked in every thread, and interrupts the
+// session.
+class SignalWaiter {
+ public:
+  SignalWaiter(Session& session, const sigset_t& signals)
+      : thread_([&session, signals](const std::stop_token& stop) {
+          int signal = 0;
+          while (sigwait(&signals, &signal) == 0 && !stop.stop_requested()) session.Interrupt();
+        }) {}
+  ~SignalWaiter() {
+    thread_.request_stop();
+    pthread_kill(thread_.native_handle(), SIGHUP);  // only to wake it
+  }
+  SignalWaiter(const SignalWaiter&) = delete;
+  SignalWaiter& operator=(const SignalWaiter&) = delete;
+
+ private:
+  std::jthread thread_;
+};
+
 int RunCommand(const Command& command, const GlobalOptions& options) {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   Session session(options);
-  std::jthread waiter([&session, &signals](const std::stop_token& stop) {
-    const timespec poll{0, 100'000'000};
-    while (!stop.stop_requested()) {
-      if (sigtimedwait(&signals, nullptr, &poll) > 0) session.Interrupt();
-    }
-  });
+  const SignalWaiter waiter(session, signals);
   return command.run(session);
 }
 

@@ -42,7 +42,7 @@ std::string EndOf(const v1::ProcessInfo& p, const View& view) {
 
 std::string TreeLine(const v1::ProcessInfo& p) {
   const std::string user = p.user().empty() ? std::to_string(p.uid()) : p.user();
-  const std::string exe = p.exe().empty() ? p.comm() : p.exe();
+  const std::string exe = !p.exe().empty() ? p.exe() : p.comm().empty() ? "unknown" : p.comm();
   return fmt::format("{} {} ({}) {}{}", p.pid(), EscapeText(exe), EscapeText(user),
                      EscapeText(CommandLineOf(p)), p.forked() ? " [forked, no exec]" : "");
 }
@@ -106,7 +106,11 @@ class Lines {
  public:
   explicit Lines(const View& view) : view_(view) {}
   void Add(std::string_view name, const std::string& value) {
-    if (!value.empty()) text_ += FitLine(fmt::format("{:<12} {}", name, value), view_) + "\n";
+    if (!value.empty()) text_ += fmt::format("{:<12} {}\n", name, EscapeText(value));
+  }
+  // Cut to the width of the terminal: a command line may be a thousand characters long.
+  void AddCut(std::string_view name, const std::string& value) {
+    text_ += FitLine(fmt::format("{:<12} {}", name, value), view_) + "\n";
   }
   std::string Take() { return std::move(text_); }
 
@@ -129,17 +133,20 @@ std::string ChainOf(const v1::GetProcessResponse& process) {
 std::string RenderProcess(const v1::GetProcessResponse& answer, const View& view) {
   const v1::ProcessInfo& p = answer.process();
   Lines lines(view);
-  lines.Add("process", fmt::format("{} on {}, pid {}{}", p.process_id(), p.host(), p.pid(),
+  lines.Add("process", fmt::format("{} on {}, pid {}{}", p.process_id(),
+                                   p.host().empty() ? "an unknown host" : p.host(), p.pid(),
                                    p.is_agent() ? " (Culprit's own agent)" : ""));
   lines.Add("executable", (p.exe().empty() ? "unknown" : p.exe()) + ExeNotes(p));
   lines.Add("sha256", p.exe_sha256().empty() ? "not known" : p.exe_sha256());
-  lines.Add("command", CommandLineOf(p));
+  lines.AddCut("command", CommandLineOf(p));
   lines.Add("user", UserOf(p));
   lines.Add("container", p.container_id());
   lines.Add("cgroup", p.cgroup());
-  lines.Add("started", fmt::format("{} ({}){}", FormatTime(p.start_ns(), view.zone),
-                                   FormatAge(p.start_ns(), view.now_ns),
-                                   p.preexisting() ? ", before the agent" : ""));
+  lines.Add("started", p.start_ns() == 0
+                           ? "not known"
+                           : fmt::format("{} ({}){}", FormatTime(p.start_ns(), view.zone),
+                                         FormatAge(p.start_ns(), view.now_ns),
+                                         p.preexisting() ? ", before the agent" : ""));
   lines.Add("ended", EndOf(p, view));
   const v1::FlowGroup& totals = answer.totals();
   lines.Add(

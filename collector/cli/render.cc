@@ -46,10 +46,14 @@ Layout FitColumns(const std::vector<Column>& columns, std::vector<std::size_t> n
     layout.widths = natural;
     Shrink(columns, limit, layout);
     if (TotalWidth(layout) <= limit) return layout;
-    const auto drop = std::find_if(layout.shown.rbegin(), layout.shown.rend(),
-                                   [&](std::size_t c) { return columns[c].optional; });
-    if (drop == layout.shown.rend()) return layout;
-    layout.shown.erase(std::next(drop).base());
+    std::size_t worst = layout.shown.size();
+    for (std::size_t i = 0; i < layout.shown.size(); ++i) {
+      const int drop = columns[layout.shown[i]].drop;
+      if (drop > 0 && (worst == layout.shown.size() || drop >= columns[layout.shown[worst]].drop))
+        worst = i;
+    }
+    if (worst == layout.shown.size()) return layout;
+    layout.shown.erase(layout.shown.begin() + static_cast<std::ptrdiff_t>(worst));
   }
 }
 
@@ -100,6 +104,12 @@ std::string Table::Render(const View& view) const {
   add_line([&](std::size_t c) -> const Cell& { return header[c]; });
   for (const auto& row : rows_) add_line([&](std::size_t c) -> const Cell& { return row[c]; });
   return out;
+}
+
+std::string ShortTime(std::int64_t ns, const View& view) {
+  constexpr std::int64_t kNear = 12LL * 3600 * 1'000'000'000;
+  const bool near = ns > view.now_ns - kNear && ns < view.now_ns + kNear;
+  return view.width > 0 && near ? FormatClock(ns, view.zone) : FormatTime(ns, view.zone);
 }
 
 std::string FormatCount(std::uint64_t n) {

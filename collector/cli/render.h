@@ -36,7 +36,7 @@ struct Column {
   std::string title;
   bool right = false;         // numbers
   std::size_t min_width = 0;  // > 0: the middle may be cut down to this many columns
-  bool optional = false;  // left out, the rightmost first, where the table does not fit otherwise
+  int drop = 0;  // > 0: left out where the table does not fit otherwise, the highest first
 };
 
 class Table {
@@ -53,6 +53,8 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
+// A point in time for a column: on a terminal without the date if it is less than 12 h away.
+std::string ShortTime(std::int64_t ns, const View& view);
 // "1,234,567".
 std::string FormatCount(std::uint64_t n);
 // "3m12s ago", "just now" (also for times a little ahead of `now_ns`), "-" for 0.

@@ -11,7 +11,7 @@ namespace {
 
 // Not "Join": protobuf has one that argument-dependent look-up would prefer.
 std::string JoinWords(const google::protobuf::RepeatedPtrField<std::string>& parts,
-                 std::string_view between) {
+                      std::string_view between) {
   std::string out;
   for (const std::string& part : parts) {
     if (!out.empty()) out += between;
@@ -39,7 +39,8 @@ Style StyleOfHost(std::string_view state) {
 }
 
 Cell StateCell(const v1::FlowRow& flow) {
-  const std::string text = flow.error().empty() ? flow.state() : flow.state() + " " + flow.error();
+  // "ECONNREFUSED" says "failed" too.
+  const std::string text = flow.error().empty() ? flow.state() : flow.error();
   const bool bad =
       flow.state() == "failed" || flow.state() == "not_sent" || flow.state() == "aborted";
   return {text, bad ? Style::kWarning : Style::kPlain};
@@ -97,18 +98,18 @@ std::string CommandLineOf(const v1::ProcessInfo& process) {
 
 std::string RenderHosts(const v1::ListHostsResponse& hosts, const View& view) {
   Table table({{"HOST", false, 8},
-               {"AGENT", false, 8, true},
+               {"AGENT", false, 8, 1},
                {"INSTANCE", false, 12},
-               {"REGION", false, 8, true},
+               {"REGION", false, 8, 1},
                {"STATE"},
                {"LAST SEEN", true},
-               {"CLOCK", true, 0, true},
-               {"OWNER BY", false, 0, true},
+               {"CLOCK", true, 0, 1},
+               {"OWNER BY", false, 0, 1},
                {"RECORDS", true},
-               {"GAPS", true, 0, true},
+               {"GAPS", true, 0, 1},
                {"LOST", true},
-               {"PSS", true, 0, true},
-               {"AGENT VERSION", false, 6, true}});
+               {"PSS", true, 0, 1},
+               {"AGENT VERSION", false, 6, 1}});
   std::string notes;
   for (const v1::HostRow& host : hosts.hosts()) {
     table.Add({{Or(host.hostname(), "?")},
@@ -131,20 +132,20 @@ std::string RenderHosts(const v1::ListHostsResponse& hosts, const View& view) {
 
 std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view) {
   Table table({{"LAST SEEN"},
-               {"HOST", false, 8},
+               {"HOST", false, 6},
                {"PID", true},
-               {"USER", false, 6},
-               {"DIR"},
-               {"PROTO"},
-               {"LOCAL", false, 12, true},
-               {"REMOTE", false, 14},
+               {"USER", false, 6, 2},
+               {"DIR", false, 0, 3},
+               {"PROTO", false, 0, 4},
+               {"LOCAL", false, 0, 5},
+               {"REMOTE"},
                {"STATE"},
                {"SENT", true},
-               {"RECEIVED", true},
-               {"PROCESS ID", false, 0, true},
-               {"COMMAND", false, 16}});
+               {"RECEIVED", true, 0, 1},
+               {"PROCESS ID", false, 0, 6},
+               {"COMMAND", false, 12}});
   for (const v1::FlowRow& flow : flows) {
-    table.Add({{FormatTime(flow.last_ns(), view.zone)},
+    table.Add({{ShortTime(flow.last_ns(), view)},
                {flow.host()},
                {Pid(flow.pid())},
                {Or(flow.user(), "-")},
@@ -174,7 +175,7 @@ std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_v
   if (!by_host) columns.push_back({"HOST", false, 8});
   for (const char* number : {"FLOWS", "DESTINATIONS", "FAILED", "SENT", "RECEIVED"})
     columns.push_back({number, true});
-  columns.push_back({"FIRST SEEN", false, 0, true});
+  columns.push_back({"FIRST SEEN", false, 0, 1});
   columns.push_back({"LAST SEEN"});
   Table table(std::move(columns));
   for (const v1::FlowGroup& group : groups) {
@@ -193,22 +194,41 @@ std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_v
   return table.Render(view);
 }
 
+namespace {
+
+// The part of a --follow line before the command, which gets what is left of the width.
+std::string FollowLine(const std::string& fixed, const std::string& command, Style style,
+                       const View& view) {
+  std::string line = EscapeText(fixed) + "  ";
+  const std::size_t used = DisplayWidth(line);
+  if (view.width == 0) {
+    line += EscapeText(command);
+  } else if (used < view.width) {
+    line += TruncateMiddle(EscapeText(command), view.width - used);
+  }
+  return Styled(line, style, view.colour);
+}
+
+constexpr const char* kFollowFormat = "{:<{}} {:<14} {:>7} {:<3} {:<5} {:<22} {:<12} {:>10} {:>10}";
+
+std::size_t ClockWidth(const View& view) { return view.zone == Zone::kUtc ? 9 : 14; }
+
+}  // namespace
+
 std::string FlowLineHeader(const View& view) {
-  const std::string line =
-      fmt::format("{:<15} {:<14} {:>7} {:<4}{:<6}{:<28} {:<18} {:>10} {:>10}  {}", "TIME", "HOST",
-                  "PID", "DIR", "PROTO", "REMOTE", "STATE", "SENT", "RECEIVED", "COMMAND");
-  return Styled(FitLine(line, view), Style::kBold, view.colour);
+  const std::string fixed = fmt::format(kFollowFormat, "TIME", ClockWidth(view), "HOST", "PID",
+                                        "DIR", "PROTO", "REMOTE", "STATE", "SENT", "RECEIVED");
+  return FollowLine(fixed, "COMMAND", Style::kBold, view);
 }
 
 std::string RenderFlowLine(const v1::FlowRow& flow, const View& view) {
   const Cell state = StateCell(flow);
-  const std::string line = fmt::format(
-      "{:<15} {:<14} {:>7} {:<4}{:<6}{:<28} {:<18} {:>10} {:>10}  {}",
-      FormatClock(flow.last_ns(), view.zone), TruncateMiddle(EscapeText(flow.host()), 14),
-      Pid(flow.pid()), flow.direction(), flow.protocol(),
-      AddressPort(flow.remote(), flow.remote_port()), state.text,
-      FormatByteSize(flow.tx_wire_bytes()), FormatByteSize(flow.rx_wire_bytes()), What(flow));
-  return Styled(FitLine(line, view), state.style, view.colour);
+  const std::string fixed =
+      fmt::format(kFollowFormat, FormatClock(flow.last_ns(), view.zone), ClockWidth(view),
+                  TruncateMiddle(EscapeText(flow.host()), 14), Pid(flow.pid()), flow.direction(),
+                  flow.protocol(), AddressPort(flow.remote(), flow.remote_port()), state.text,
+                  FormatByteSize(flow.tx_wire_bytes()), FormatByteSize(flow.rx_wire_bytes()));
+  return FollowLine(fixed, What(flow), state.style, view);
 }
 
 std::string RenderTop(const v1::TopResponse& top, const View& view) {
@@ -217,11 +237,11 @@ std::string RenderTop(const v1::TopResponse& top, const View& view) {
                {"USER", false, 6},
                {"FLOWS", true},
                {"DESTS", true},
-               {"ATTEMPTS", true, 0, true},
+               {"ATTEMPTS", true, 0, 1},
                {"FAILED", true},
                {"SENT", true},
                {"RECEIVED", true},
-               {"BUSIEST REMOTE", false, 14, true},
+               {"BUSIEST REMOTE", false, 0, 1},
                {"COMMAND", false, 16}});
   for (const v1::TopRow& row : top.rows()) {
     table.Add({{row.process().host()},
