@@ -61,9 +61,10 @@ TEST(ParseTimeTest, ReadsWhatPeopleWrite) {
 }
 
 TEST(ParseTimeTest, RefusesWhatItWouldHaveToGuess) {
-  for (const char* text : {"", "yesterday", "2026-02-29", "2026-13-01", "2026-03-01T25:00Z", "2026-03-01T02:60Z", "2026-03-01 02:03 IST",
-                           "2026-03-01T02:03:04Z tail", "03/01/2026", "1772323384", "2026-03-01T02:03:04+99:00", "9999-01-01",
-                           "1h30", "-10m", "99999w ago"}) {
+  for (const char* text :
+       {"", "yesterday", "2026-02-29", "2026-13-01", "2026-03-01T25:00Z", "2026-03-01T02:60Z",
+        "2026-03-01 02:03 IST", "2026-03-01T02:03:04Z tail", "03/01/2026", "1772323384",
+        "2026-03-01T02:03:04+99:00", "9999-01-01", "1h30", "-10m", "99999w ago"}) {
     EXPECT_EQ(Parse(text), "error") << text;
   }
 }
@@ -71,7 +72,8 @@ TEST(ParseTimeTest, RefusesWhatItWouldHaveToGuess) {
 TEST(ParseTimeTest, ErrorSaysHowToWriteIt) {
   const auto parsed = ParseTime("soon\x1b[2J", WallTimeFromNs(kNow), Zone::kUtc);
   ASSERT_FALSE(parsed);
-  EXPECT_THAT(parsed.error().message, testing::AllOf(testing::HasSubstr("\"soon\\x1b[2J\""), testing::HasSubstr("2026-03-01T02:03:04Z"),
+  EXPECT_THAT(parsed.error().message, testing::AllOf(testing::HasSubstr("\"soon\\x1b[2J\""),
+                                                     testing::HasSubstr("2026-03-01T02:03:04Z"),
                                                      testing::HasSubstr("10m ago")));
 }
 

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each view against tests/collector/cli/golden/NAME.txt. CULPRIT_UPDATE_GOLDEN=1 writes the files
+// anew.
+#include "collector/cli/views.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+namespace culprit::cli {
+namespace {
+
+// 2026-03-01T00:03:04Z
+constexpr std::int64_t kNow = 1'772'323'384'000'000'000;
+
+std::string GoldenPath(const std::string& name) {
+  return std::string(CULPRIT_SOURCE_DIR "/tests/collector/cli/golden/") + name;
+}
+
+std::string ReadText(const std::string& path) {
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+void ExpectGolden(const std::string& name, const std::string& text) {
+  const std::string path = GoldenPath(name + ".txt");
+  if (std::getenv("CULPRIT_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
+  EXPECT_EQ(text, ReadText(path)) << path;
+}
+
+template <class Message>
+Message Load(const std::string& name) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      ReadText(GoldenPath(name + ".textproto")), &message))
+      << name;
+  return message;
+}
+
+View Wide() {
+  View view;
+  view.now_ns = kNow;
+  return view;
+}
+
+View Terminal(std::size_t width) {
+  View view = Wide();
+  view.width = width;
+  return view;
+}
+
+TEST(ViewsTest, Hosts) {
+  const auto hosts = Load<v1::ListHostsResponse>("hosts");
+  ExpectGolden("hosts", RenderHosts(hosts, Wide()));
+  ExpectGolden("hosts_80", RenderHosts(hosts, Terminal(80)));
+}
+
+TEST(ViewsTest, NoHostsIsAHeaderOnly) { ExpectGolden("hosts_none", RenderHosts({}, Wide())); }
+
+TEST(ViewsTest, Flows) {
+  const auto answer = Load<v1::ListFlowsResponse>("flows");
+  const std::vector<v1::FlowRow> flows(answer.flows().begin(), answer.flows().end());
+  ExpectGolden("flows", RenderFlows(flows, Wide()));
+  ExpectGolden("flows_100", RenderFlows(flows, Terminal(100)));
+  ExpectGolden("flows_80", RenderFlows(flows, Terminal(80)));
+  std::string lines = FlowLineHeader(Terminal(120)) + "\n";
+  for (const auto& flow : flows) lines += RenderFlowLine(flow, Terminal(120)) + "\n";
+  ExpectGolden("flows_follow", lines);
+}
+
+TEST(ViewsTest, GroupsByProcessAndByHost) {
+  const auto answer = Load<v1::ListFlowsResponse>("groups");
+  const std::vector<v1::FlowGroup> groups(answer.groups().begin(), answer.groups().end());
+  ExpectGolden("groups_process", RenderGroups(groups, "process", Wide()));
+  ExpectGolden("groups_host", RenderGroups(groups, "host", Wide()));
+}
+
+TEST(ViewsTest, ProcessWithAncestryChildrenAndFlows) {
+  ExpectGolden("process", RenderProcess(Load<v1::GetProcessResponse>("process"), Wide()));
+  ExpectGolden("process_80", RenderProcess(Load<v1::GetProcessResponse>("process"), Terminal(80)));
+}
+
+TEST(ViewsTest, ProcessOfWhichLittleIsKnown) {
+  v1::GetProcessResponse answer;
+  answer.mutable_process()->set_process_id("00000000000000ff");
+  answer.mutable_process()->set_pid(99);
+  answer.mutable_process()->set_login_uid(0xffffffffU);
+  answer.mutable_process()->set_session_id(0xffffffffU);
+  ExpectGolden("process_unknown", RenderProcess(answer, Wide()));
+}
+
+TEST(ViewsTest, Who) {
+  const auto process = Load<v1::GetProcessResponse>("process");
+  v1::FlowGroup known;
+  known.set_key(process.process().process_id());
+  known.set_flows(3);
+  known.set_failed(1);
+  known.set_tx_wire_bytes(209'000'000'000);
+  known.set_first_ns(kNow - 3'600'000'000'000);
+  known.set_last_ns(kNow);
+  v1::FlowGroup forgotten;
+  forgotten.set_key("00000000000000aa");
+  forgotten.set_label("/usr/bin/curl");
+  forgotten.set_host("web-2");
+  ExpectGolden("who", RenderWho({{known, process}, {forgotten, {}}}, Wide()));
+}
+
+TEST(ViewsTest, Top) {
+  ExpectGolden("top_100", RenderTop(Load<v1::TopResponse>("top"), Terminal(100)));
+}
+
+TEST(ViewsTest, Status) {
+  ExpectGolden("status", RenderStatus(Load<v1::GetStatusResponse>("status"), Wide()));
+}
+
+TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
+  const std::string evil = "evil\x1b[2J\nforged";
+  v1::GetProcessResponse answer = Load<v1::GetProcessResponse>("process");
+  for (auto* p :
+       {answer.mutable_process(), answer.mutable_ancestors(0), answer.mutable_children(0)}) {
+    p->set_exe(evil);
+    p->set_comm(evil);
+    p->set_user(evil);
+    p->set_login_user(evil);
+    p->set_host(evil);
+    p->set_cgroup(evil);
+    p->set_container_id(evil);
+    p->set_argv(0, evil);
+  }
+  v1::FlowRow flow;
+  for (auto set :
+       {&v1::FlowRow::set_host<const std::string&>, &v1::FlowRow::set_user<const std::string&>,
+        &v1::FlowRow::set_comm<const std::string&>, &v1::FlowRow::set_exe<const std::string&>,
+        &v1::FlowRow::set_command_line<const std::string&>,
+        &v1::FlowRow::set_state<const std::string&>, &v1::FlowRow::set_error<const std::string&>,
+        &v1::FlowRow::set_remote<const std::string&>,
+        &v1::FlowRow::set_protocol<const std::string&>}) {
+    (flow.*set)(evil);
+  }
+  v1::ListHostsResponse hosts;
+  v1::HostRow* host = hosts.add_hosts();
+  host->set_hostname(evil);
+  host->set_state(evil);
+  host->add_degraded(evil);
+  host->add_missing_hooks(evil);
+  v1::FlowGroup group;
+  group.set_key(evil);
+  group.set_label(evil);
+  group.set_host(evil);
+  v1::TopResponse top;
+  *top.add_rows()->mutable_process() = answer.process();
+  top.mutable_rows(0)->set_busiest_remote(evil);
+  v1::GetStatusResponse status;
+  status.set_version(evil);
+  status.add_degraded(evil);
+  const std::string all =
+      RenderProcess(answer, Wide()) + RenderWho({{group, answer}, {group, {}}}, Wide()) +
+      RenderFlows({flow}, Wide()) + RenderFlowLine(flow, Wide()) + RenderHosts(hosts, Wide()) +
+      RenderGroups({group}, "exe", Wide()) + RenderTop(top, Wide()) + RenderStatus(status, Wide());
+  EXPECT_EQ(all.find('\x1b'), std::string::npos);
+  EXPECT_EQ(all.find("\nforged"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace culprit::cli
