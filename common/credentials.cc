@@ -19,7 +19,7 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kMaxPemBytes = 256 * 1024;
+constexpr std::size_t kMaxPemBytes = 262'144;
 
 template <class T, void (*Free)(T*)>
 struct Freer {

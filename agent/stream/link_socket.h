@@ -15,7 +15,7 @@
 
 namespace culprit {
 
-inline constexpr std::size_t kMaxDatagramBytes = 16 * 1024;
+inline constexpr std::size_t kMaxDatagramBytes = 16'384;
 
 struct Datagram {
   enum class What { kMessage, kNothingYet, kClosed } what = What::kNothingYet;

@@ -54,7 +54,7 @@ Status CheckFiles(const SenderOptions& options) {
       LoadCredentials({options.ca_path, options.certificate_path, options.key_path}));
   // A date that is not right now is no reason to stop: evidence goes into the spool, and the sender
   // says what is wrong.
-  const Status status = CheckCredentials(credentials, ReadWallClock());
+  Status status = CheckCredentials(credentials, ReadWallClock());
   if (!status && status.error().code != Code::kFailedPrecondition) return status;
   return Ok();
 }
@@ -155,7 +155,7 @@ void SenderLinkImpl::SetTimer(milliseconds delay) {
 Status SenderLinkImpl::Pump() {
   ReapAndRestart();
   if (!socket_) return Ok();
-  const Status status = Receive();
+  Status status = Receive();
   if (!socket_) return status;
   QueueStateIfChanged();
   Flush();

@@ -7,7 +7,7 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kMaxPathBytes = 4 * 4096;  // PATH_MAX with every byte escaped as \xNN
+constexpr std::size_t kMaxPathBytes = 16'384;  // PATH_MAX with every byte escaped as \xNN
 constexpr std::size_t kMaxNameBytes = 1024;
 constexpr std::size_t kMaxArgvBytes = 4 * 1024 + 64;
 constexpr int kMaxArgs = 1024;
