@@ -26,7 +26,7 @@ def source_of(root, files, command):
 
 
 def code_lines(text):
-    """Lines inside ``` fences and `code spans` of a markdown file, or bold lines of a manual page."""
+    """Lines inside ``` fences and `code spans` of a markdown file."""
     fenced = False
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("```"):
@@ -38,11 +38,22 @@ def code_lines(text):
                 yield number, span
 
 
+def check_manual(root, files, name, findings):
+    command = name.name.rsplit(".", 1)[0]
+    source = source_of(root, files, command)
+    for number, line in enumerate(lintlib.read(root, name).splitlines(), 1):
+        for flag in FLAG.findall(line.replace("\\-", "-")):
+            if flag not in source:
+                findings.append(f"{name}:{number}: {command} has no {flag}")
+
+
 def check(root):
     findings = []
     files = lintlib.tree(root)
     sources = {}
     for name in files:
+        if str(name).startswith("deploy/man/"):
+            check_manual(root, files, name, findings)
         if name.suffix != ".md":
             continue
         text = lintlib.read(root, name)
@@ -69,6 +80,7 @@ GOOD = {
 BROKEN = [
     ("dead link", {"README.md": "[x](NOWHERE.md)\n"}, "does not exist"),
     ("unknown flag", {"README.md": "```\nculprit flows --fellow\n```\n"}, "culprit has no --fellow"),
+    ("unknown flag in a manual", {"deploy/man/culprit.1": ".B \\-\\-fellow\n"}, "culprit has no --fellow"),
     ("unknown flag in a span", {"README.md": "Use `deploy/quickstart.sh --halt`.\n"}, "quickstart.sh has no --halt"),
 ]
 
