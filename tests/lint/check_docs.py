@@ -16,7 +16,7 @@ COMMANDS = {
     "run.sh": ("tests/run.sh",),
     "install-packages.sh": ("deploy/install-packages.sh",),
 }
-CALL = re.compile(r"(?<![\w.-])(?:\./)?(?:[\w./-]*/)?(" + "|".join(re.escape(c) for c in COMMANDS) + r")((?:[ \t]+[^\s|`#]+)*)")
+CALL = re.compile(r"(?<![\w.-])(?:\./)?(?:[\w./-]*/)?(" + "|".join(re.escape(c) for c in COMMANDS) + r")((?:[ \t]+[^\s|&;`#]+)*)")
 FLAG = re.compile(r"--[a-z][a-z-]+")
 
 

@@ -10,7 +10,7 @@ FIELD = re.compile(r"^\s*(?:repeated\s+|optional\s+)?([\w.]+)\s+(\w+)\s*=\s*(\d+
 NUMBER = re.compile(r"^(u?int|sint|s?fixed)(32|64)$|^(double|float)$")
 # A field whose name holds the first word must end in one of these units (or "_after_start_ns" and the like).
 DIMENSIONS = [
-    (re.compile(r"(^|_)(bytes|size|length)(_|$)"), re.compile(r"_bytes$|^bytes$|_len$"), "bytes"),
+    (re.compile(r"(^|_)(bytes|size|length)(_|$)"), re.compile(r"_bytes$|^bytes(_|$)|_len$"), "bytes"),
     (re.compile(r"(^|_)(time|duration|timeout|delay|interval|skew|age|cpu)(_|$)"),
      re.compile(r"_(ns|us|ms|s)(_|$)"), "a time unit (_ns, _us, _ms, _s)"),
 ]
@@ -45,7 +45,7 @@ HEAD = '// SPDX-License-Identifier: Apache-2.0\nsyntax = "proto3";\n'
 GOOD = {"a.proto": HEAD + "// What it is.\nmessage M {\n  // Wire bytes.\n  uint64 tx_bytes = 1;\n  int64 start_ns = 2;\n}\n"}
 BROKEN = [
     ("comment behind a field", {"a.proto": HEAD + "message M {\n  int64 x = 1;  // what\n}\n"}, "put it above"),
-    ("bytes without unit", {"a.proto": HEAD + "message M {\n  uint64 bytes_sent = 1;\n}\n"}, "must end in bytes"),
+    ("bytes without unit", {"a.proto": HEAD + "message M {\n  uint64 payload_size = 1;\n}\n"}, "must end in bytes"),
     ("time without unit", {"a.proto": HEAD + "message M {\n  int64 start_time = 1;\n}\n"}, "must end in a time unit"),
     ("short nanoseconds", {"a.proto": HEAD + "message M {\n  uint32 start_ns = 1;\n}\n"}, "do not fit"),
 ]
