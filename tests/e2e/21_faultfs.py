@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 under load, and the file system forgets what was not synced: 21_faultfs.py [ROUNDS [SEED]], 6 by default.
+
+Journal and spool lie on tests/support/faultfs. After a kill of the collector the journal still holds all that the agent was
+told is durable. A kill of the agent may cost its last second (the spool syncs once a second), which shows as a new stream."""
+import os
+import random
+import sys
+import time
+
+from campaign import Campaign
+from harness import BIN, Rig, note, run, wait_until
+
+
+class FaultFs:
+    def __init__(self, rig, name, mount, seed):
+        self.mount = mount
+        backing = rig.dir / f"backing-{name}"
+        backing.mkdir(mode=0o700)
+        mount.mkdir(mode=0o700, parents=True)
+        rig.cleanups.append(lambda: run("umount", "-l", mount, check=False))
+        self.daemon = rig.spawn(BIN / "culprit_faultfs", "--backing", backing, "--mount", mount, "--foreground",
+                                "--keep-some", seed, log=f"faultfs-{name}.log")
+        wait_until("faultfs mounted", lambda: os.path.ismount(mount))
+
+    def drop(self):
+        """A power cut, as far as files are concerned. Nobody may have them open."""
+        (self.mount / ".faultfs-control").write_text("drop")
+
+
+class FaultCampaign(Campaign):
+    def start_collector(self):
+        self.rig.make_certificates()
+        seed = self.seed
+        self.under_journal = FaultFs(self.rig, "journal", self.journal, seed)
+        self.under_spool = FaultFs(self.rig, "spool", self.spool, seed + 1)
+        super().start_collector()
+
+    def kill_collector(self):
+        self.rig.collector.kill()
+        self.kills["collector"] += 1
+        self.under_journal.drop()
+        self.check_durable("after a kill of the collector with unsynced writes lost")
+
+    def kill_agent(self):
+        super().kill_agent()
+        wait_until("sender gone", lambda: not self.leftovers(), 10)
+        self.under_spool.drop()
+        self.before = None  # the hint may be a second old
+
+
+def main():
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
+    chance = random.Random(seed)
+    note(f"{rounds} rounds, seed {seed}")
+    with Rig("faultfs") as rig:
+        campaign = FaultCampaign(rig)
+        campaign.seed = seed
+        campaign.start()
+        for number in range(1, rounds + 1):
+            time.sleep(chance.uniform(0.5, 3.0))
+            if number % 2:
+                campaign.kill_collector()
+                campaign.restart_collector()
+            else:
+                campaign.kill_agent()
+                campaign.restart_agent()
+            if number % 20 == 0 or number == rounds:
+                note(f"round {number}: {campaign.summary()}")
+        campaign.finish(streams=None)
+
+
+if __name__ == "__main__":
+    main()
