@@ -281,7 +281,7 @@ Result<std::string> FindCgroup2(std::string_view mountinfo) {
                                                 : "no cgroup file system is mounted here") +
                             ": the agent attaches to a cgroup2 root; mount one (mkdir -p "
                             "/run/culprit/cgroup2 && mount -t "
-                            "cgroup2 none /run/culprit/cgroup2) or set source.cgroup_path");
+                            "cgroup2 none /run/culprit/cgroup2) or set kernel.cgroup_path");
 =======
   return FailedPrecondition(
       std::string(cgroup1 ? "only cgroup v1 is mounted here" : "no cgroup file system is mounted here") +
