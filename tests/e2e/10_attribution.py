@@ -54,7 +54,6 @@ class Suite:
         answer = self.rig.process(flow["process_id"])
         process = answer["process"]
         check(process["pid"] == pid, f"pid {process['pid']}, expected {pid}")
-        check(pathlib.Path(process["exe"]).name == pathlib.Path(exe).name, f"exe {process['exe']}, expected {exe}")
         check(process["exe"] == str(pathlib.Path(exe).resolve()), f"exe path {process['exe']}, expected {exe}")
         for argument in arguments:
             check(any(argument in a for a in process["argv"]), f"argv {process['argv']} lacks {argument}")
@@ -162,8 +161,11 @@ def iperf(suite, a, remote, udp):
     sent = report["end"]["sum"]["bytes"] if udp else report["end"]["sum_sent"]["bytes"]
     # iperf3 opens a TCP data connection with a cookie of 37 bytes, and a UDP one with 4 bytes each way.
     flow = only(suite.outbound(remote, IPERF, local, settled=not udp, protocol="udp" if udp else "tcp"), "iperf3")
-    expected = sent + (4 if udp else 37)
-    check(flow["tx_payload_bytes"] == expected, f"payload {flow['tx_payload_bytes']}, iperf3 sent {expected}")
+    received = sent if udp else report["end"]["sum_received"]["bytes"]
+    extra = 4 if udp else 37
+    # At its end the TCP server closes without reading all: what the client wrote last may never have left the host.
+    check(received + extra <= flow["tx_payload_bytes"] <= sent + extra,
+          f"payload {flow['tx_payload_bytes']}, iperf3 sent {sent + extra}, its server read {received + extra}")
     everything = [f for f in suite.rig.flows("--remote", remote, "--port", IPERF)
                   if f["process_id"] == flow["process_id"]]
     suite.check_wire(everything, deltas)
