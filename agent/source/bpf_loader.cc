@@ -276,18 +276,11 @@ Result<std::string> FindCgroup2(std::string_view mountinfo) {
     if (mount.fs_type == "cgroup2") return mount.mount_point;
     cgroup1 = cgroup1 || mount.fs_type == "cgroup";
   }
-<<<<<<< HEAD
   return FailedPrecondition(std::string(cgroup1 ? "only cgroup v1 is mounted here"
                                                 : "no cgroup file system is mounted here") +
                             ": the agent attaches to a cgroup2 root; mount one (mkdir -p "
                             "/run/culprit/cgroup2 && mount -t "
                             "cgroup2 none /run/culprit/cgroup2) or set kernel.cgroup_path");
-=======
-  return FailedPrecondition(
-      std::string(cgroup1 ? "only cgroup v1 is mounted here" : "no cgroup file system is mounted here") +
-      ": the agent attaches to a cgroup2 root; mount one (mkdir -p /run/culprit/cgroup2 && mount -t "
-      "cgroup2 none /run/culprit/cgroup2) or set kernel.cgroup_path");
->>>>>>> 2b74604 (agent/source: the message names the key as it is)
 }
 
 Result<LoadedPrograms> LoadPrograms(const BpfSourceOptions& options) {

@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <fstream>
 #include <map>
 
 #include "agent/source/bpf_iterators.h"
 #include "agent/source/bpf_loader.h"
+#include "agent/source/init_process.h"
 #include "bpf/abi.h"
 #include "culprit.skel.h"
 
@@ -67,6 +69,8 @@ class BpfSource final : public EventSource {
  private:
   Status Attach(const Hook& hook);
   Status AttachIterator(const Hook& hook, bpf_program* program);
+  static void DeliverProcess(std::string_view record, const RecordSink& sink);
+  Status DeliverProcesses(const RecordSink& sink);
   Status Iterate(std::string_view name, const IteratedRecord& deliver);
   Status SweepPeers(const RecordSink& sink);
   Status SweepProcesses(const RecordSink& sink);
@@ -169,23 +173,47 @@ Status BpfSource::Start(const RecordSink& sink) {
       status.note = "not needed here: sock_send_length does its work";
     }
   }
-  std::vector<std::uint64_t> room((sizeof(culprit_exec) + 7) / 8);
-  TRY_VOID(Iterate("iter/task", [&](culprit_header&, std::string_view record) {
-    if (record.size() > sizeof(culprit_exec)) return;
-    std::memcpy(room.data(), record.data(), record.size());
-    auto& exec = *reinterpret_cast<culprit_exec*>(room.data());
-    if ((exec.flags & CULPRIT_EXEC_KERNEL_THREAD) == 0) {
-      exec.args_len =
-          static_cast<culprit_u32>(ReadCmdline(exec.key.tgid, exec.args, CULPRIT_ARGS_LEN));
-      if (exec.args_len == CULPRIT_ARGS_LEN) exec.flags |= CULPRIT_EXEC_ARGS_TRUNCATED;
-    }
-    exec.header.size =
-        static_cast<culprit_u32>((record.size() + exec.args_len + 7) & ~std::size_t{7});
-    sink({reinterpret_cast<const char*>(room.data()), exec.header.size});
-  }));
+  TRY_VOID(DeliverProcesses(sink));
   TRY_VOID(
       Iterate("iter/task_file", [&](culprit_header&, std::string_view record) { sink(record); }));
   malloc_trim(0);
+  return Ok();
+}
+
+// Arguments of a process that was there before are in its own memory.
+void BpfSource::DeliverProcess(std::string_view record, const RecordSink& sink) {
+  std::array<std::uint64_t, (sizeof(culprit_exec) + 7) / 8> room{};
+  if (record.size() > sizeof(culprit_exec)) return;
+  std::memcpy(room.data(), record.data(), record.size());
+  auto& exec = *reinterpret_cast<culprit_exec*>(room.data());
+  if ((exec.flags & CULPRIT_EXEC_KERNEL_THREAD) == 0) {
+    exec.args_len =
+        static_cast<culprit_u32>(ReadCmdline(exec.key.tgid, exec.args, CULPRIT_ARGS_LEN));
+    if (exec.args_len == CULPRIT_ARGS_LEN) exec.flags |= CULPRIT_EXEC_ARGS_TRUNCATED;
+  }
+  exec.header.size =
+      static_cast<culprit_u32>((record.size() + exec.args_len + 7) & ~std::size_t{7});
+  sink({reinterpret_cast<const char*>(room.data()), exec.header.size});
+}
+
+Status BpfSource::DeliverProcesses(const RecordSink& sink) {
+  bool init_seen = false;
+  culprit_process_key init{};
+  std::uint64_t at = 0;
+  TRY_VOID(Iterate("iter/task", [&](culprit_header& header, std::string_view record) {
+    if (record.size() >= offsetof(culprit_exec, args)) {
+      culprit_exec exec{};
+      std::memcpy(&exec, record.data(), offsetof(culprit_exec, args));
+      init_seen |= exec.key.tgid == 1;
+      if (exec.parent.tgid == 1) init = exec.parent;
+      at = header.boot_ns;
+    }
+    DeliverProcess(record, sink);
+  }));
+  if (!init_seen && init.tgid == 1) {
+    const culprit_exec exec = ReadInitProcess(init, at);
+    DeliverProcess({reinterpret_cast<const char*>(&exec), exec.header.size}, sink);
+  }
   return Ok();
 }
 
