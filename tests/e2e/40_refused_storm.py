@@ -43,7 +43,8 @@ def main():
         check(peak - idle < MEMORY_GROWTH, f"memory grew by {(peak - idle) >> 20} MiB")
         for result in results:
             def exact(result=result):
-                counters = rig.process(result["pid"], "--host", rig.host()["hostname"])["counters"]
+                flow = rig.flows("--pid", result["pid"], "--exe", "storm")[0]
+                counters = rig.process(flow["process_id"])["counters"]
                 wanted = (result["attempts"], result["refused"], result["ok"])
                 got = (counters["tcp_attempts"], counters["refused"], counters["ok"])
                 check(got == wanted, f"attempts, refused, ok: {got}, the program counted {wanted}")
