@@ -119,7 +119,7 @@ std::string RenderHosts(const v1::ListHostsResponse& hosts, const View& view) {
                {host.state(), StyleOfHost(host.state())},
                {FormatAge(host.last_received_ns(), view.now_ns)},
                {SkewOf(host.clock_skew_ns())},
-               {Or(host.fidelity(), "-")},
+               {Or(host.fidelity().substr(0, host.fidelity().find(';')), "-")},
                {FormatCount(host.records())},
                CountCell(host.gaps(), Style::kWarning),
                CountCell(host.lost_events(), Style::kWarning),
