@@ -308,18 +308,22 @@ class Bench {
   }
   template <class Query>
   void Time(const std::string& name, const Query& query) {
-    std::vector<double> times;
+    std::vector<double> times, cpu;
     for (int i = 0; i < kRepeats; ++i) {
       const auto begin = std::chrono::steady_clock::now();
+      const double before = CpuSeconds();
       Must(query(), name);
+      cpu.push_back((CpuSeconds() - before) * 1000);
       times.push_back(Milliseconds(std::chrono::steady_clock::now() - begin));
     }
     std::sort(times.begin(), times.end());
+    std::sort(cpu.begin(), cpu.end());
     Put(name, times[kRepeats / 2], "ms");
+    Put(name + ", CPU", cpu[kRepeats / 2], "ms");
   }
   void Put(const std::string& name, double value, const std::string& unit) {
     figures_.push_back({label_ + name, value, unit});
-    std::printf("%-58s %14.2f %s\n", figures_.back().name.c_str(), value, unit.c_str());
+    std::printf("%-62s %12.2f %s\n", figures_.back().name.c_str(), value, unit.c_str());
     std::fflush(stdout);
   }
 
