@@ -109,7 +109,7 @@ class CollectorImpl : public Collector {
 
   Status Tick() override {
     const JournalStats journal = journal_->stats();
-    if (!journal.failed.empty()) {
+    if (journal.broken) {
       return DataLoss(fmt::format(
           "the journal cannot be written any more: {}; nothing is acknowledged that is not on "
           "disk, agents keep it; look at the disk, then start the collector again",
@@ -163,6 +163,10 @@ class CollectorImpl : public Collector {
   // What an operator should know, one line each, with the remedy. The first word is the kind.
   std::vector<std::string> Problems(const JournalStats& journal) const {
     std::vector<std::string> problems;
+    if (!journal.failed.empty()) {
+      problems.push_back(fmt::format(
+          "journal: nothing is accepted: {}; agents keep it and try again", journal.failed));
+    }
     const std::uint64_t free = FreeBytes(journal);
     if (free < config_.disk.critical_free) {
       problems.push_back(fmt::format(

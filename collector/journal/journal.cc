@@ -86,6 +86,7 @@ class JournalImpl final : public Journal {
   std::uint64_t queued_bytes_ GUARDED_BY(mutex_) = 0;
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::string failed_ GUARDED_BY(mutex_);
+  bool failed_for_good_ GUARDED_BY(mutex_) = false;
   std::vector<SegmentMeta> segments_ GUARDED_BY(mutex_);
   LaneHeads heads_ GUARDED_BY(mutex_);
   Lsn durable_lsn_ GUARDED_BY(mutex_);
@@ -290,6 +291,7 @@ void JournalImpl::SealIfFull() {
 void JournalImpl::Fail(const Error& error, bool for_good) {
   MutexLock lock(&mutex_);
   failed_ = for_good ? error.message + " (restart the collector)" : error.message;
+  failed_for_good_ = for_good;
 }
 
 bool JournalImpl::WaitFor(Lsn first, std::chrono::milliseconds timeout) {
@@ -371,6 +373,7 @@ JournalStats JournalImpl::stats() const {
   stats.segments = segments_.size();
   stats.commits = commits_;
   stats.failed = failed_;
+  stats.broken = failed_for_good_;
   for (const SegmentMeta& meta : segments_) stats.bytes += meta.bytes;
   return stats;
 }

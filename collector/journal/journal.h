@@ -53,6 +53,7 @@ struct JournalStats {
   std::uint64_t bytes = 0, segments = 0, commits = 0;
   std::uint64_t free_disk_bytes = 0;
   std::string failed;  // empty = working; else why nothing is accepted
+  bool broken = false;  // `failed` for good: only a restart helps. Otherwise (disk full) the next append tries again.
 };
 
 class Journal {

@@ -286,8 +286,8 @@ def before_the_agent(suite, early):
 def everything_adds_up(suite, a, begin):
     """All flows of this side's namespace against its interface, since before the agent saw the first of them.
 
-    A socket that was closed while its peer had not closed yet ends as the kernel's time-wait entry, which no hook sees:
-    the peer's FIN and the ACK of it are then missing, one small packet each way. Nothing else may be."""
+    A TCP socket that is closed before its peer has closed ends as the kernel's time-wait entry. What arrives for that (a FIN)
+    and what it answers (an ACK or RST) no hook sees: empty segments, at most one each way for a connection."""
     now = a.counters()
     wanted = [after - before for after, before in zip(now, begin)]
     netns = int(re.search(r"\d+", a.run("readlink", "/proc/self/ns/net").stdout).group())
@@ -305,9 +305,10 @@ def everything_adds_up(suite, a, begin):
     tx, tx_packets, rx, rx_packets = missing(flows)
     connections = sum(f["protocol"] == "tcp" and f["state"] == "closed" for f in flows)
     note(f"        {len(flows)} flows; interface tx {wanted[0]} rx {wanted[2]} bytes; not in the flows: tx {tx} rx {rx} bytes in "
-         f"{tx_packets} and {rx_packets} packets: FINs that met a time-wait entry, of {connections} connections")
-    check(0 <= tx_packets <= connections and (tx_packets, tx) == (rx_packets, rx) and 52 * tx_packets <= tx <= 72 * tx_packets,
-          "the sum of wire bytes is not what the interface counted")
+         f"{tx_packets} and {rx_packets} packets: segments of time-wait entries, of {connections} connections")
+    for packets, size in ((tx_packets, tx), (rx_packets, rx)):
+        check(0 <= packets <= connections and 40 * packets <= size <= 72 * packets,
+              "the sum of wire bytes is not what the interface counted")
 
 
 # --- set-up ------------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import clog
 from campaign import Campaign
 from harness import BIN, Rig, check, note, run, wait_until
 
-CAP = 768 << 10
+CAP = 1 << 20
 SEGMENT = 64 << 10
 GROWTH = 48 << 20
 

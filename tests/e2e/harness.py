@@ -164,7 +164,7 @@ class Rig:
         self.dir.chmod(0o755)
         self.pki = self.dir / "pki"
         self.credentials = self.dir / "agent-credentials"
-        self.agent_top = self.agent_extra = self.collector_extra = ""
+        self.agent_extra = self.collector_extra = self.agent_state = ""
         return self
 
     def __exit__(self, kind, error, _trace):
@@ -203,7 +203,7 @@ class Rig:
     def write_agent_config(self):
         path = self.dir / "agent.toml"
         path.write_text(
-            f'state_dir = "{self.dir / "agent"}"\n{self.agent_top}'
+            f'state_dir = "{self.agent_state or self.dir / "agent"}"\n'
             f'[identity]\nsource = "machine"\n'
             f'[collector]\naddress = "127.0.0.1:{self.port}"\nca = "{self.credentials / "ca.pem"}"\n'
             f'certificate = "{self.credentials / "agent.pem"}"\nkey = "{self.credentials / "agent.key"}"\n'
