@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/flow_id.h"
+
 namespace culprit {
 namespace {
 
@@ -112,7 +114,9 @@ void Aggregator::OnLoss(LossCause cause, std::string_view source, std::uint64_t 
 void Aggregator::OnFlow(const AttributedFlow& attributed) {
   const FlowEvent& event = attributed.event;
   ++counters_.flow_events;
-  const FlowId id = MakeFlowId(boot_id_, event);
+  const FlowId id = MakeFlowId(
+      boot_id_, {event.cookie, event.generation, (event.flags & CULPRIT_FLOW_PEER) != 0, event.remote,
+                 event.protocol});
   std::uint32_t index = flows_.Find(id);
   if (index == FlowTable::kNone) index = Start(id, event);
   if (index == FlowTable::kNone) return;

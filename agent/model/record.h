@@ -230,10 +230,6 @@ class EnrichSink {
   virtual void OnLoss(LossCause cause, std::string_view source, std::uint64_t count, BootTime at) = 0;
 };
 
-// 64-bit hash (SipHash-2-4 keyed with the boot id) of cookie and generation, and of the peer where the flow is one
-// peer of an unconnected socket (CULPRIT_FLOW_PEER). Never 0.
-FlowId MakeFlowId(const Uuid& boot_id, const FlowEvent& event);
-
 }  // namespace culprit
 
 #endif  // CULPRIT_AGENT_MODEL_RECORD_H_

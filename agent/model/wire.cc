@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/flow_id.h"
 #include "culprit/v1/evidence.pb.h"
 
 namespace culprit {
@@ -38,7 +39,7 @@ class Dictionary {
 };
 
 void ReserveColumns(v1::FlowBatch& out, int rows) {
-  for (auto* column : {out.mutable_flow_id(), out.mutable_tx_wire_bytes(), out.mutable_rx_wire_bytes(),
+  for (auto* column : {out.mutable_tx_wire_bytes(), out.mutable_rx_wire_bytes(),
                        out.mutable_tx_packets(), out.mutable_rx_packets(),
                        out.mutable_tx_payload_bytes(), out.mutable_rx_payload_bytes(),
                        out.mutable_tx_skb_bytes(), out.mutable_rx_skb_bytes(),
@@ -70,7 +71,16 @@ void WriteTotals(const FlowTotals& totals, v1::FlowBatch& out) {
   out.add_retransmitted_bytes(totals.retransmitted_bytes);
 }
 
-void WriteFlows(const std::vector<FlowRow>& rows, v1::FlowBatch& out) {
+// The collector makes the same ids from the other columns (common/flow_id.h): eight bytes a row that no compressor
+// shrinks stay at home.
+bool IdsAreDerived(const Uuid& boot_id, const std::vector<FlowRow>& rows) {
+  return std::all_of(rows.begin(), rows.end(), [&](const FlowRow& row) {
+    return row.flow == MakeFlowId(boot_id, {row.cookie, row.generation, (row.flags & v1::FLOW_FLAG_PEER) != 0,
+                                            row.remote, row.protocol});
+  });
+}
+
+void WriteFlows(const Uuid& boot_id, const std::vector<FlowRow>& rows, v1::FlowBatch& out) {
   std::vector<std::uint32_t> order(rows.size());
   std::iota(order.begin(), order.end(), 0U);
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -82,9 +92,10 @@ void WriteFlows(const std::vector<FlowRow>& rows, v1::FlowBatch& out) {
   const auto add_process = [&](ProcessId id) { out.add_process_ids(id.value()); };
   const auto add_address = [&](const IpAddress& a) { out.add_addresses(AddressBytes(a)); };
   std::uint64_t cookie = 0, start = 0, emitted = 0;
+  const bool with_ids = !IdsAreDerived(boot_id, rows);
   for (const std::uint32_t i : order) {
     const FlowRow& row = rows[i];
-    out.add_flow_id(row.flow.value());
+    if (with_ids) out.add_flow_id(row.flow.value());
     out.add_cookie(Delta(row.cookie.value(), std::exchange(cookie, row.cookie.value())));
     out.add_process(processes.IndexOf(row.process, add_process));
     out.add_creator(processes.IndexOf(row.creator, add_process));
@@ -253,7 +264,7 @@ std::string BatchWriter::Serialize(const RecordBatch& batch) {
     exit.set_exit_boot_ns(ToNs(facts.at));
     exit.set_wait_status(facts.wait_status);
   }
-  if (!batch.flows.empty()) WriteFlows(batch.flows, *out.mutable_flows());
+  if (!batch.flows.empty()) WriteFlows(batch.boot_id, batch.flows, *out.mutable_flows());
   for (const CounterFacts& facts : batch.counters) WriteCounters(facts, *out.add_counters());
   for (const LossFacts& facts : batch.losses) WriteLoss(facts, *out.add_losses());
   if (batch.fidelity) WriteFidelity(*batch.fidelity, *out.mutable_fidelity());

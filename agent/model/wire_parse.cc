@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/model/wire.h"
+#include "common/flow_id.h"
 #include "culprit/v1/evidence.pb.h"
 
 namespace culprit {
@@ -27,7 +28,7 @@ Result<std::optional<Sha256Digest>> ReadDigest(const std::string& bytes) {
 bool SameLength(const v1::FlowBatch& in) {
   const int rows = static_cast<int>(std::min<std::uint32_t>(in.rows(), 1U << 30));
   const int sizes[] = {
-      in.flow_id_size(),          in.cookie_size(),           in.process_size(),
+      in.cookie_size(),           in.process_size(),
       in.creator_size(),          in.local_size(),            in.remote_size(),
       in.local_port_size(),       in.remote_port_size(),      in.protocol_size(),
       in.direction_size(),        in.state_size(),            in.error_size(),
@@ -37,7 +38,8 @@ bool SameLength(const v1::FlowBatch& in) {
       in.rx_payload_bytes_size(), in.tx_skb_bytes_size(),     in.rx_skb_bytes_size(),
       in.generation_size(),       in.netns_size(),            in.n_senders_size(),
       in.retransmitted_bytes_size()};
-  return std::all_of(std::begin(sizes), std::end(sizes), [rows](int n) { return n == rows; });
+  return (in.flow_id().empty() || in.flow_id_size() == rows) &&
+         std::all_of(std::begin(sizes), std::end(sizes), [rows](int n) { return n == rows; });
 }
 
 bool InRange(const v1::FlowBatch& in, int i) {
@@ -55,7 +57,7 @@ FlowTotals ReadTotals(const v1::FlowBatch& in, int i) {
           in.tx_payload_bytes(i), in.rx_payload_bytes(i), in.retransmitted_bytes(i)};
 }
 
-Result<std::vector<FlowRow>> ReadFlows(const v1::FlowBatch& in) {
+Result<std::vector<FlowRow>> ReadFlows(const Uuid& boot_id, const v1::FlowBatch& in) {
   std::vector<FlowRow> rows;
   if (!SameLength(in)) return InvalidArgument("flow columns of unequal length");
   std::vector<IpAddress> addresses;
@@ -64,10 +66,9 @@ Result<std::vector<FlowRow>> ReadFlows(const v1::FlowBatch& in) {
     addresses.push_back(address);
   }
   std::uint64_t cookie = 0, start = 0, emitted = 0;
-  for (int i = 0; i < in.flow_id_size(); ++i) {
+  for (int i = 0; i < static_cast<int>(in.rows()); ++i) {
     if (!InRange(in, i)) return InvalidArgument("flow row out of range");
     FlowRow row;
-    row.flow = FlowId{in.flow_id(i)};
     cookie = Undelta(cookie, in.cookie(i));
     row.cookie = SocketCookie{cookie};
     row.process = ProcessId{in.process_ids(static_cast<int>(in.process(i)))};
@@ -88,6 +89,10 @@ Result<std::vector<FlowRow>> ReadFlows(const v1::FlowBatch& in) {
     row.generation = in.generation(i);
     row.netns = in.netns(i);
     row.n_senders = in.n_senders(i);
+    row.flow = in.flow_id().empty()
+                   ? MakeFlowId(boot_id, {row.cookie, row.generation, (row.flags & v1::FLOW_FLAG_PEER) != 0,
+                                          row.remote, row.protocol})
+                   : FlowId{in.flow_id(i)};
     rows.push_back(row);
   }
   return rows;
@@ -238,7 +243,7 @@ Result<RecordBatch> ParseBatch(std::string_view bytes) {
         {ProcessId{exit.process_id()}, BootTimeFromNs(exit.exit_boot_ns()), exit.wait_status()});
   }
   if (in.has_flows()) {
-    TRY(out.flows, ReadFlows(in.flows()));
+    TRY(out.flows, ReadFlows(out.boot_id, in.flows()));
   }
   for (const v1::ProcessCounters& c : in.counters()) out.counters.push_back(ReadCounters(c));
   for (const v1::Loss& loss : in.losses()) {

@@ -62,8 +62,8 @@ bool FitOptional(Column* column, int rows) {
 // Whether every column has `rows` elements, after columns that an agent may leave out were filled
 // with zeros.
 bool ColumnsAgree(v1::FlowBatch* f, int rows) {
-  for (const int size : {f->flow_id_size(),
-                         f->cookie_size(),
+  if (!f->flow_id().empty() && f->flow_id_size() != rows) return false;
+  for (const int size : {f->cookie_size(),
                          f->process_size(),
                          f->creator_size(),
                          f->local_size(),
@@ -100,7 +100,7 @@ bool AddressesAreAddresses(const v1::FlowBatch& f) {
 bool RowIsGood(const v1::FlowBatch& f, int i) {
   const auto processes = static_cast<std::uint32_t>(f.process_ids_size());
   const auto addresses = static_cast<std::uint32_t>(f.addresses_size());
-  return f.flow_id(i) != 0 && f.process(i) < processes && f.creator(i) < processes &&
+  return (f.flow_id().empty() || f.flow_id(i) != 0) && f.process(i) < processes && f.creator(i) < processes &&
          f.local(i) < addresses && f.remote(i) < addresses && f.local_port(i) <= kMaxPort &&
          f.remote_port(i) <= kMaxPort && f.protocol(i) <= kMaxProtocol &&
          f.direction(i) <= v1::FlowDirection_MAX && f.state(i) <= v1::FlowState_MAX &&
@@ -111,7 +111,7 @@ void FilterFlows(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
   if (!batch->has_flows()) return;
   v1::FlowBatch* flows = batch->mutable_flows();
   // A claim of four billion rows in an empty batch counts as what could have been there.
-  const auto most = static_cast<std::uint32_t>(flows->flow_id_size());
+  const auto most = static_cast<std::uint32_t>(flows->process_size());
   const std::uint32_t rows = flows->rows();
   if (rows != most || !ColumnsAgree(flows, static_cast<int>(rows)) ||
       !AddressesAreAddresses(*flows)) {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "collector/model/evidence_rules.h"
+#include "common/flow_id.h"
 
 namespace culprit {
 namespace {
@@ -32,7 +33,7 @@ auto At(const Column& column, int row) -> std::decay_t<decltype(column.Get(0))> 
 }
 
 bool ColumnsFit(const v1::FlowBatch& b, int n) {
-  return b.flow_id_size() == n && b.process_size() == n && b.local_size() == n &&
+  return Fits(b.flow_id(), n) && b.process_size() == n && b.local_size() == n &&
          b.remote_size() == n && Fits(b.cookie(), n) && Fits(b.creator(), n) &&
          Fits(b.local_port(), n) && Fits(b.remote_port(), n) && Fits(b.protocol(), n) &&
          Fits(b.direction(), n) && Fits(b.state(), n) && Fits(b.error(), n) &&
@@ -46,7 +47,8 @@ bool ColumnsFit(const v1::FlowBatch& b, int n) {
 
 class FlowColumns {
  public:
-  FlowColumns(const v1::FlowBatch& batch, const ClockPair& clock) : batch_(batch), clock_(clock) {
+  FlowColumns(const v1::FlowBatch& batch, const Uuid& boot_id, const ClockPair& clock)
+      : batch_(batch), boot_id_(boot_id), clock_(clock) {
     addresses_.reserve(static_cast<std::size_t>(batch.addresses_size()));
     for (const std::string& bytes : batch.addresses()) {
       auto address = IpAddress::FromBytes(bytes);
@@ -77,15 +79,23 @@ class FlowColumns {
   }
 
   bool ReadIdentity(int i, FlowFacts* f) const {
-    f->flow = FlowId{batch_.flow_id(i)};
     f->cookie = cookie_;
-    if (f->flow.value() == 0 || !Process(batch_.process(i), &f->process)) return false;
+    if (!Process(batch_.process(i), &f->process)) return false;
     if (batch_.creator().empty()) {
       f->creator = f->process;
     } else if (!Process(batch_.creator(i), &f->creator)) {
       return false;
     }
-    return Address(batch_.local(i), &f->local) && Address(batch_.remote(i), &f->remote);
+    if (!Address(batch_.local(i), &f->local) || !Address(batch_.remote(i), &f->remote)) return false;
+    f->flow = batch_.flow_id().empty() ? Derived(i, f->remote) : FlowId{batch_.flow_id(i)};
+    return f->flow.value() != 0;
+  }
+
+  FlowId Derived(int i, const IpAddress& remote) const {
+    return MakeFlowId(boot_id_, {SocketCookie{cookie_}, At(batch_.generation(), i),
+                                 (At(batch_.flags(), i) & v1::FLOW_FLAG_PEER) != 0,
+                                 {remote, static_cast<std::uint16_t>(At(batch_.remote_port(), i))},
+                                 static_cast<std::uint8_t>(At(batch_.protocol(), i))});
   }
 
   bool ReadKind(int i, FlowFacts* f) const {
@@ -138,6 +148,7 @@ class FlowColumns {
   }
 
   const v1::FlowBatch& batch_;
+  const Uuid& boot_id_;
   const ClockPair& clock_;
   std::vector<IpAddress> addresses_;
   std::vector<bool> address_ok_;
@@ -146,12 +157,12 @@ class FlowColumns {
 
 void DecodeFlows(const v1::FlowBatch& batch, const std::vector<std::uint32_t>& bad,
                  DecodedFrame* out) {
-  if (batch.rows() == 0 && batch.flow_id().empty()) return;
+  if (batch.rows() == 0 && batch.process().empty()) return;
   if (batch.rows() > kMaxRows || !ColumnsFit(batch, static_cast<int>(batch.rows()))) {
     out->rejected += std::max<std::uint64_t>(1, std::min(batch.rows(), kMaxRows));
     return;
   }
-  FlowColumns columns(batch, out->clock);
+  FlowColumns columns(batch, out->boot_id, out->clock);
   out->flows.reserve(batch.rows());
   auto next_bad = bad.begin();
   for (int i = 0; i < static_cast<int>(batch.rows()); ++i) {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// MakeFlowId: SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012), keyed with the boot id.
+#include "common/flow_id.h"
+
 #include <array>
 #include <bit>
 #include <cstring>
 #include <span>
-
-#include "agent/model/record.h"
 
 namespace culprit {
 namespace {
@@ -47,12 +46,12 @@ std::uint64_t SipHash(const Uuid& key, std::span<const std::uint64_t> words) {
 
 }  // namespace
 
-FlowId MakeFlowId(const Uuid& boot_id, const FlowEvent& event) {
-  std::array<std::uint64_t, 5> words{event.cookie.value(), event.generation, 0, 0, 0};
+FlowId MakeFlowId(const Uuid& boot_id, const FlowIdentity& flow) {
+  std::array<std::uint64_t, 5> words{flow.cookie.value(), flow.generation, 0, 0, 0};
   std::size_t count = 2;
-  if ((event.flags & CULPRIT_FLOW_PEER) != 0) {
-    std::memcpy(&words[2], event.remote.address.bytes().data(), 16);
-    words[4] = (std::uint64_t{event.protocol} << 16) | event.remote.port;
+  if (flow.is_peer) {
+    std::memcpy(&words[2], flow.remote.address.bytes().data(), 16);
+    words[4] = (std::uint64_t{flow.protocol} << 16) | flow.remote.port;
     count = words.size();
   }
   const std::uint64_t id = SipHash(boot_id, std::span(words.data(), count));
