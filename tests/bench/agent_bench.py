@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent costs on this machine, as one table: agent_bench.py [--json FILE] [--seconds N]
+
+    kernel   ns a run of each eBPF program (kernel.bpf_stats_enabled), and runs, under one fixed load
+    idle     CPU of the agent's processes and their RSS and PSS, while nothing is asked of them
+    flows    the same at 1,000 TCP connections a second (connect, 64 bytes each way, close) on loopback
+    latency  connect() -> the collector's durable ack is back at the agent, p50 and p99, on an idle host
+    udp      64-byte datagrams a second with the agent against without, interleaved, as a ratio
+
+Root. Uses a private agent and collector. Figures of a shared machine: compare within one run.
+"""
+import argparse
+import json
+import os
+import pathlib
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+from harness import BIN, Rig, check, descendants, note, run, wait_until  # noqa: E402
+
+TICK = os.sysconf("SC_CLK_TCK")
+STATS = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
+
+
+def cpu_seconds(pid):
+    total = 0.0
+    for one in [pid, *descendants(pid)]:
+        fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+        total += (int(fields[11]) + int(fields[12])) / TICK
+    return total
+
+
+def memory(pid):
+    """(RSS, PSS) in bytes over the process and its children."""
+    rss = pss = 0
+    for one in [pid, *descendants(pid)]:
+        for line in pathlib.Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Rss:"):
+                rss += int(line.split()[1]) * 1024
+            elif line.startswith("Pss:"):
+                pss += int(line.split()[1]) * 1024
+    return rss, pss
+
+
+def status(rig):
+    return json.loads(run(BIN / "culprit-agent", "status", "--config", rig.dir / "agent.toml", "--json",
+                          stderr=subprocess.DEVNULL).stdout)
+
+
+def measured(rig, seconds, load=None):
+    """CPU in per cent of a core, RSS and PSS, while `load` (a function) runs, or for `seconds`."""
+    began, cpu = time.monotonic(), cpu_seconds(rig.agent.pid)
+    if load:
+        load()
+    time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+    spent = time.monotonic() - began
+    rss, pss = memory(rig.agent.pid)
+    return {"cpu_percent": 100 * (cpu_seconds(rig.agent.pid) - cpu) / spent, "rss_bytes": rss, "pss_bytes": pss,
+            "seconds": spent}
+
+
+class Echo:
+    """Swaps 64 bytes with whoever connects, in this process."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            sock, _ = self.listener.accept()
+            with sock:
+                sock.sendall(sock.recv(64))
+
+
+def connect_load(port, per_second, seconds):
+    began, done = time.monotonic(), 0
+    while done < per_second * seconds:
+        if done > (time.monotonic() - began) * per_second:
+            time.sleep(0.001)
+            continue
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(b"x" * 64)
+            sock.recv(64)
+        done += 1
+    return done / (time.monotonic() - began)
+
+
+def udp_load(packets):
+    """Datagrams a second of one connected sender on loopback; nobody reads beyond the buffer."""
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind(("127.0.0.1", 0))
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.connect(sink.getsockname())
+    data, began = b"u" * 64, time.monotonic()
+    for _ in range(packets):
+        sender.send(data)
+    return packets / (time.monotonic() - began)
+
+
+def kernel_costs(rig, echo):
+    before = {p["name"]: p for p in status(rig)["program_costs"]}
+    connect_load(echo.port, 500, 4)
+    udp_load(100_000)
+    for _ in range(300):
+        subprocess.run(["/bin/true"], check=True)
+    rows = []
+    for program in status(rig)["program_costs"]:
+        old = before.get(program["name"], {"run_count": 0, "run_time_ns": 0})
+        runs = program["run_count"] - old["run_count"]
+        if runs:
+            rows.append({"program": program["name"], "runs": runs,
+                         "ns": (program["run_time_ns"] - old["run_time_ns"]) / runs})
+    return sorted(rows, key=lambda r: -r["runs"])
+
+
+def evidence_lane(rig):
+    return next(lane for lane in status(rig)["lanes"] if lane["name"] == "evidence")
+
+
+def latency(rig, echo, rounds):
+    """Milliseconds from connect() to a durable ack of the frame that was made after it."""
+    samples = []
+    for _ in range(rounds):
+        settled = wait_until("a settled spool", lambda: (lambda l: l if l["acked_seq"] == l["newest_seq"] else None)(
+            evidence_lane(rig)), 20, 0.05)
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", echo.port)) as sock:
+            sock.sendall(b"x" * 64)
+            sock.recv(64)
+        wait_until("the ack", lambda seq=settled["newest_seq"]: evidence_lane(rig)["acked_seq"] > seq, 20, 0.005)
+        samples.append(1000 * (time.monotonic() - began))
+    samples.sort()
+    return {"rounds": rounds, "p50_ms": statistics.median(samples),
+            "p99_ms": samples[min(len(samples) - 1, int(0.99 * len(samples)))], "max_ms": samples[-1]}
+
+
+def print_table(result):
+    note(f"\n{'program':<28}{'runs':>10}{'ns/run':>10}")
+    for row in result["kernel"]:
+        note(f"{row['program']:<28}{row['runs']:>10}{row['ns']:>10.0f}")
+    note(f"\n{'agent':<28}{'CPU % of a core':>18}{'RSS MB':>10}{'PSS MB':>10}")
+    for name in ("idle", "flows"):
+        row = result[name]
+        note(f"{name:<28}{row['cpu_percent']:>18.2f}{row['rss_bytes'] / 1e6:>10.1f}{row['pss_bytes'] / 1e6:>10.1f}")
+    row = result["latency"]
+    note(f"\nevent -> durable ack: p50 {row['p50_ms']:.0f} ms, p99 {row['p99_ms']:.0f} ms, max {row['max_ms']:.0f} ms "
+         f"({row['rounds']} rounds)")
+    note(f"64-byte UDP with the agent / without: {result['udp']['ratio']:.3f} "
+         f"(spread {result['udp']['low']:.3f}-{result['udp']['high']:.3f})")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--seconds", type=int, default=30, help="length of the idle and of the flow phase")
+    parser.add_argument("--rounds", type=int, default=100, help="samples of the latency")
+    arguments = parser.parse_args()
+    stats_before = STATS.read_text()
+    result = {"machine": f"{os.cpu_count()} cores, virtual, Linux {os.uname().release.split('-')[0]}"}
+    with Rig("agent-bench") as rig:
+        echo = Echo()
+        without, ratios = [], []
+        udp_load(50_000)
+        for _ in range(3):
+            without.append(udp_load(200_000))
+        rig.start_collector()
+        rig.start_agent()
+        time.sleep(5)  # the agent's first sweep and hashes are not its idle cost
+        result["idle"] = measured(rig, arguments.seconds)
+        result["latency"] = latency(rig, echo, arguments.rounds)
+        rate = []
+        result["flows"] = measured(rig, 0, lambda: rate.append(connect_load(echo.port, 1000, arguments.seconds)))
+        result["flows"]["per_second"] = rate[0]
+        for base in without:
+            ratios.append(udp_load(200_000) / base)
+        try:
+            STATS.write_text("1")
+            result["kernel"] = kernel_costs(rig, echo)
+        finally:
+            STATS.write_text(stats_before)
+        rig.agent.stop()
+        for _ in range(3):  # the machine may have changed meanwhile: the baseline is taken on both sides
+            without.append(udp_load(200_000))
+        baseline = statistics.median(without)
+        ratios = [r * b / baseline for r, b in zip(ratios, without)]
+        result["udp"] = {"ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+        check(result["kernel"], "no program ran: are statistics allowed here?")
+    print_table(result)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
