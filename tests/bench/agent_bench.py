@@ -106,13 +106,13 @@ def udp_load(packets):
 
 
 def kernel_costs(rig, echo):
-    before = {p["name"]: p for p in status(rig)["program_costs"]}
+    before = {p["name"]: p for p in status(rig)["programs"]}
     connect_load(echo.port, 500, 4)
     udp_load(100_000)
     for _ in range(300):
         subprocess.run(["/bin/true"], check=True)
     rows = []
-    for program in status(rig)["program_costs"]:
+    for program in status(rig)["programs"]:
         old = before.get(program["name"], {"run_count": 0, "run_time_ns": 0})
         runs = program["run_count"] - old["run_count"]
         if runs:
@@ -122,7 +122,7 @@ def kernel_costs(rig, echo):
 
 
 def evidence_lane(rig):
-    return next(lane for lane in status(rig)["lanes"] if lane["name"] == "evidence")
+    return status(rig)["spool"]["lanes"]["evidence"]
 
 
 def latency(rig, echo, rounds):
