@@ -25,6 +25,7 @@ namespace culprit {
 namespace {
 
 constexpr auto kDrainInterval = std::chrono::milliseconds(50);
+constexpr std::string_view kNotNeeded = "not needed here: sock_send_length does its work";
 
 struct LinkDestroy {
   void operator()(bpf_link* link) const { bpf_link__destroy(link); }
@@ -169,10 +170,11 @@ Status BpfSource::Start(const RecordSink& sink) {
       status.active = false;
       status.note = attached.error().message + "; " + hook.stand_in;
     } else if (links_.count(hook.name) == 0) {
-      status.active = false;
-      status.note = "not needed here: sock_send_length does its work";
+      status.note = kNotNeeded;
     }
   }
+  // A stand-in that nothing has to stand in for is no gap in what is seen.
+  std::erase_if(loaded_.hooks, [](const HookStatus& hook) { return hook.note == kNotNeeded; });
   TRY_VOID(DeliverProcesses(sink));
   TRY_VOID(
       Iterate("iter/task_file", [&](culprit_header&, std::string_view record) { sink(record); }));
