@@ -10,8 +10,7 @@
 #include <utility>
 
 #include "agent/agent_impl.h"
-#include "agent/daemon.h"
-#include "common/file.h"
+#include "common/sd_notify.h"
 
 namespace culprit {
 namespace {
@@ -255,7 +254,7 @@ void Agent::Impl::Beat(BootTime now) {
       !written) {
     spdlog::debug("heartbeat not written error={}", written.error().message);
   }
-  NotifyManager("WATCHDOG=1");
+  SdNotify("WATCHDOG=1");
   PumpSender();
 }
 
@@ -311,7 +310,7 @@ void Agent::Impl::HoldBackReplay(int stop_fd) {
 
 Status Agent::Impl::Run(int stop_fd) {
   TRY_VOID(Begin());
-  NotifyManager("READY=1");
+  SdNotify("READY=1");
   while (!ended_) {
     auto woken = Wait(stop_fd);
     if (!woken) return std::move(woken).error();
@@ -319,7 +318,7 @@ Status Agent::Impl::Run(int stop_fd) {
     Assemble(Now());
     HoldBackReplay(stop_fd);
   }
-  NotifyManager("STOPPING=1");
+  SdNotify("STOPPING=1");
   Finish();
   return Ok();
 }

@@ -4,15 +4,11 @@
 #include <linux/capability.h>
 #include <malloc.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <csignal>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "common/file.h"
@@ -28,22 +24,6 @@ Result<UniqueFd> StopSignals() {
   UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return ErrnoError("signalfd");
   return fd;
-}
-
-void NotifyManager(std::string_view state) {
-  const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr) return;
-  const std::size_t length = std::strlen(path);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (length < 2 || length >= sizeof(address.sun_path)) return;
-  std::memcpy(address.sun_path, path, length);
-  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';  // the abstract namespace
-  const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd) return;
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-         reinterpret_cast<const sockaddr*>(&address), size);
 }
 
 std::vector<std::string> MissingCapabilities(std::string_view status) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every daemon needs of its surroundings: signals as a descriptor, word to the service
-// manager, privileges. Stage: wiring (edge). Thread: from main before other threads start;
-// NotifyManager from any.
+// What the daemon needs of its surroundings: signals as a descriptor, privileges, memory.
+// Stage: wiring (edge). Thread: from main, before other threads start.
 #ifndef CULPRIT_AGENT_DAEMON_H_
 #define CULPRIT_AGENT_DAEMON_H_
 
@@ -17,9 +16,6 @@ namespace culprit {
 // SIGTERM, SIGINT and SIGHUP make the descriptor readable instead of ending the process; SIGPIPE is
 // ignored.
 Result<UniqueFd> StopSignals();
-
-// sd_notify(3): one datagram to $NOTIFY_SOCKET, if there is one.
-void NotifyManager(std::string_view state);
 
 // Names of the capabilities that capture needs and `status` (text of /proc/self/status) does not
 // grant.

@@ -122,7 +122,7 @@ int Run(const Options& options) {
   AgentSetup setup;
   setup.config = *config;
   setup.record_path = options.record;
-  setup.open_source = [kept = *config](UserEventSink) { return OpenKernel(kept); };
+  setup.open_source = [kept = *config](const UserEventSink&) { return OpenKernel(kept); };
   return RunAgent(std::move(setup));
 }
 

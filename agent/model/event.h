@@ -23,7 +23,9 @@ struct ExeIdentity {
   std::uint64_t inode = 0;
   std::uint64_t size_bytes = 0;
   std::int64_t ctime_ns = 0;
-  friend auto operator<=>(const ExeIdentity&, const ExeIdentity&) = default;
+  // clang-tidy 14 takes the 0 that a rewritten comparison compares with for a pointer.
+  friend auto operator<=>(const ExeIdentity&,
+                          const ExeIdentity&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 struct ExecEvent {

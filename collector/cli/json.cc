@@ -125,7 +125,10 @@ std::string ToJson(const Message& message) {
       value = field->is_repeated() ? Array(message, reflection, field)
                                    : Value(message, reflection, field, -1);
     }
-    out += "\"" + name + "\":" + value;
+    out += '"';
+    out += name;
+    out += "\":";
+    out += value;
   }
   return out + "}";
 }

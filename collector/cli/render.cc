@@ -37,7 +37,7 @@ void Shrink(const std::vector<Column>& columns, std::size_t limit, Layout& layou
   }
 }
 
-Layout FitColumns(const std::vector<Column>& columns, std::vector<std::size_t> natural,
+Layout FitColumns(const std::vector<Column>& columns, const std::vector<std::size_t>& natural,
                   std::size_t limit) {
   Layout layout{std::vector<std::size_t>(columns.size()), natural};
   std::iota(layout.shown.begin(), layout.shown.end(), std::size_t{0});
@@ -81,7 +81,7 @@ std::string Table::Render(const View& view) const {
     natural[c] = DisplayWidth(columns_[c].title);
     for (const auto& row : rows_) natural[c] = std::max(natural[c], DisplayWidth(row[c].text));
   }
-  const Layout layout = FitColumns(columns_, std::move(natural), view.width);
+  const Layout layout = FitColumns(columns_, natural, view.width);
   std::string out;
   const auto add_line = [&](const auto& cell_of) {
     std::size_t blanks = 0;

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <random>
+#include <set>
 
 #include "tests/agent/spool/spool_fixture.h"
 #include "tests/support/crash_child.h"
@@ -41,7 +43,22 @@ void WriteUntilKilled(const SpoolOptions& options, std::uint64_t seed,
   }
 }
 
-class SpoolPowerCutTest : public SpoolFixture, public ::testing::WithParamInterface<std::uint64_t> {};
+class SpoolPowerCutTest : public SpoolFixture, public ::testing::WithParamInterface<std::uint64_t> {
+ protected:
+  // A disk may keep a later write and lose an earlier one: such a hole is declared, and never in what was synced.
+  void CheckLosses(const std::array<std::uint64_t, kLaneCount>& synced) {
+    for (const SpoolLoss& loss : spool_->TakeLosses()) {
+      if (loss.frames == 0) continue;
+      EXPECT_GT(loss.first_seq, synced[static_cast<std::size_t>(loss.lane)]) << loss.detail;
+      for (std::uint64_t seq = loss.first_seq; seq <= loss.last_seq; ++seq) {
+        lost_[loss.lane].insert(seq);
+      }
+    }
+    ASSERT_TRUE(spool_->Append(Lane::kEvidence, FrameKind::kLoss, {}, 1, "losses").has_value());
+  }
+
+  std::map<Lane, std::set<std::uint64_t>> lost_;
+};
 
 TEST_P(SpoolPowerCutTest, NothingThatWasSyncedIsLostAndItAlwaysStarts) {
   const FaultfsMount mount(CULPRIT_FAULTFS, GetParam());
@@ -72,15 +89,17 @@ TEST_P(SpoolPowerCutTest, NothingThatWasSyncedIsLostAndItAlwaysStarts) {
       }
       stream = spool_->stream_id();
     }
+    CheckLosses(synced);
     for (const Lane lane : {Lane::kEvidence, Lane::kBulk}) {
       const LaneState state = spool_->lane(lane);
       EXPECT_GE(state.newest_seq, synced[static_cast<std::size_t>(lane)]);
       if (state.newest_seq > 0) {
-        EXPECT_EQ(Seqs(lane), Range(state.oldest_seq, state.newest_seq));
+        std::vector<std::uint64_t> expected = Range(state.oldest_seq, state.newest_seq);
+        std::erase_if(expected, [&](std::uint64_t seq) { return lost_[lane].contains(seq); });
+        EXPECT_EQ(Seqs(lane), expected);
       }
       synced[static_cast<std::size_t>(lane)] = state.newest_seq;
     }
-    for (const SpoolLoss& loss : spool_->TakeLosses()) EXPECT_EQ(loss.frames, 0U) << loss.detail;
     ASSERT_TRUE(spool_->Sync().has_value());
   }
   EXPECT_GT(promises_in_all, 20U);
