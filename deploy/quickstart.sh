@@ -5,6 +5,7 @@
 #   --data DIR       where everything that it makes is kept (default /var/lib/culprit-quickstart)
 #   --port N         collector's port on 127.0.0.1 (default: 7443, or the next free one)
 #   --identity HOW   machine | imds | auto: where the host's identity comes from (default: auto on EC2, else machine)
+#   --preset NAME    which build of CMakePresets.json to make and run (default: release)
 #   --detach         leave both running and return
 #   --duration N     show connections for N seconds, then stop both
 #   --status         say what runs, and where its data and logs are
@@ -15,18 +16,17 @@
 # Exit: 0 fine, 1 something is missing or did not start (the message says what), 2 usage.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-bin=$top/build/release/bin
 data=/var/lib/culprit-quickstart
-port='' identity='' duration='' action=start detach=0
+port='' identity='' duration='' preset=release action=start detach=0
 
 say() { printf 'quickstart: %s\n' "$*"; }
 fail() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '3,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '3,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 parse_arguments() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --data | --port | --identity | --duration)
+      --data | --port | --identity | --duration | --preset)
         if [ $# -lt 2 ]; then
           echo "quickstart: $1 needs a value" >&2
           exit 2
@@ -45,6 +45,7 @@ parse_arguments() {
     esac
     shift
   done
+  bin=$top/build/$preset/bin
   case $data in
     /*) ;;
     *) data=$PWD/$data ;;
@@ -109,12 +110,12 @@ stop_all() {
 build() {
   "$top/deploy/install-packages.sh" build
   local began=$SECONDS log=$data/log/build.log
-  if [ ! -f "$top/build/release/build.ninja" ]; then
+  if [ ! -f "$top/build/$preset/build.ninja" ]; then
     say "building (the first time takes some minutes on two cores; log: $log)"
   fi
   if ! {
-    { [ -f "$top/build/release/build.ninja" ] || (cd "$top" && cmake --preset release); } &&
-      (cd "$top" && cmake --build --preset release --target culprit-agent culprit-agent-sender culprit-collector culprit)
+    { [ -f "$top/build/$preset/build.ninja" ] || (cd "$top" && cmake --preset "$preset"); } &&
+      (cd "$top" && cmake --build --preset "$preset" --target culprit-agent culprit-agent-sender culprit-collector culprit)
   } >"$log" 2>&1; then
     grep -E 'error|FAILED' "$log" | head -n 20 >&2 || true
     fail "the build failed; whole log: $log"

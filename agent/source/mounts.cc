@@ -72,6 +72,14 @@ std::vector<Mount> ParseMountinfo(std::string_view text) {
 }
 
 bool HoldsPrograms(std::string_view fs_type) {
+  // Served by a program or another host, which may never answer: a mark asks the file system, and the agent would hang
+  // with it. Programs on them run without a hash.
+  static constexpr std::array<std::string_view, 8> kAnsweredElsewhere = {
+      "fuse", "nfs", "cifs", "smb", "9p", "ceph", "afs", "virtiofs"};
+  if (std::any_of(kAnsweredElsewhere.begin(), kAnsweredElsewhere.end(),
+                  [fs_type](std::string_view kind) { return fs_type.starts_with(kind); })) {
+    return false;
+  }
   static constexpr std::array<std::string_view, 18> kNone = {
       "proc",    "sysfs",    "cgroup",  "cgroup2",   "devpts",     "mqueue",
       "bpf",     "tracefs",  "debugfs", "pstore",    "securityfs", "configfs",
