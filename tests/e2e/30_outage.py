@@ -47,7 +47,8 @@ def main():
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     with Rig("outage") as rig:
         rig.agent_extra = f"[spool]\nmax_bytes = {CAP}\nsegment_bytes = {SEGMENT}\n"
-        campaign = Campaign(rig, rate=500, open_count=150)
+        # Enough long-lived flows that their interval updates fill more than the open segment of the bulk lane.
+        campaign = Campaign(rig, rate=150, open_count=800)
         campaign.start()
         wait_until("first acknowledgements", lambda: campaign.acked() and campaign.acked()[1].get(0, 0) > 3)
         before = memory(rig.agent_status())

@@ -218,10 +218,10 @@ def skewed_clock(rig):
     config = rig.write_agent_config()
     agent = rig.spawn("env", f"LD_PRELOAD={library}", "SKEW_SECONDS=1800", AGENT, "run", "--config", config)
     host = wait_until("host with a wrong clock", lambda: [
-        h for h in rig.query("hosts") if abs(int(h["clock_skew_ns"]) - 1800e9) < 60e9], 30)[0]
+        h for h in rig.query("hosts") if abs(int(h["clock_skew_ns"]) - 1800e9) < 60e9 and int(h["records"]) > 0], 30)[0]
     note(f"ok      clock half an hour ahead: accepted, skew {int(host['clock_skew_ns']) / 1e9:.1f} s, "
          f"{host['records']} records, {host['rejected']} rejected")
-    check(int(host["records"]) > 0 and host["rejected"] == 0, "records refused for their time")
+    check(int(host["rejected"]) == 0, "records refused for their time")
     agent.stop()
     rig.collector.stop()
 
