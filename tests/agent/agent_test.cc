@@ -274,10 +274,10 @@ TEST_F(AgentTest, OneStateDirectoryIsForOneAgent) {
 TEST_F(AgentTest, OverTheCapBulkGoesFirstAndTheLossIsDeclared) {
   Record(3000);
   AgentSetup setup = Setup();
-  setup.config.spool.max_bytes = 192 << 10;
-  setup.config.spool.segment_bytes = 16 << 10;
+  setup.config.spool.max_bytes = 24 << 10;
+  setup.config.spool.segment_bytes = 4 << 10;
   Run(std::move(setup));
-  EXPECT_LE(status_.spool_bytes, 192U << 10);
+  EXPECT_LE(status_.spool_bytes, 24U << 10);
   const Evidence evidence = ReadSpool(directory_ + "/state/spool");
   bool declared = false;
   for (std::size_t i = 0; i < evidence.batches.size(); ++i) {
