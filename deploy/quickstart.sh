@@ -173,7 +173,7 @@ make_certificates() {
   local log=$data/log/pki.log
   "$bin/culprit-collector" init --dir "$data/pki" >"$log" 2>&1 || { cat "$log" >&2; fail "could not make certificates"; }
   if [ ! -f "$data/agent-credentials/agent.key" ]; then
-    "$bin/culprit-collector" issue agent "$(hostname | tr -c 'A-Za-z0-9._-\n' -)" --pki "$data/pki" \
+    "$bin/culprit-collector" issue agent "$(uname -n | tr -cs 'A-Za-z0-9._\n-' -)" --pki "$data/pki" \
       --out "$data/agent-credentials" >"$log" 2>&1 || { cat "$log" >&2; fail "could not make the agent's certificate"; }
   fi
 }
