@@ -9,6 +9,7 @@
 #include <limits>
 #include <random>
 
+#include "common/flow_id.h"
 #include "common/frame.h"
 #include "tests/support/event_builder.h"
 
@@ -211,7 +212,6 @@ std::vector<FlowRow> Realistic(std::size_t count, std::mt19937_64& random) {
   for (std::size_t i = 0; i < count; ++i) {
     FlowRow row = Row(cookie += 1 + random() % 3);
     const std::uint64_t kind = random() % 100;
-    row.flow = FlowId{random()};
     row.process = row.creator = processes[(random() % 25) * (random() % 25) / 25];
     row.local.port = static_cast<std::uint16_t>(32'768 + random() % 28'000);
     row.remote = {address(random() % 40, "198.51.100."), std::uint16_t{443}};
@@ -240,9 +240,32 @@ std::vector<FlowRow> Realistic(std::size_t count, std::mt19937_64& random) {
       row.error = 111;
       row.totals = {60, 40, 60, 40, 1, 1, 0, 0, 0};
     }
+    row.flow = MakeFlowId(BootId(), {row.cookie, row.generation, false, row.remote, row.protocol});
     rows.push_back(row);
   }
   return rows;
+}
+
+TEST(WireTest, IdsThatFollowFromTheRowStayAtHomeAndComeBack) {
+  std::mt19937_64 random(5);
+  RecordBatch batch;
+  batch.boot_id = BootId();
+  batch.run_id = RunId();
+  batch.flows = Realistic(20, random);
+  batch.flows[7].flags = CULPRIT_FLOW_PEER;
+  batch.flows[7].flow = MakeFlowId(BootId(), {batch.flows[7].cookie, batch.flows[7].generation, true,
+                                              batch.flows[7].remote, batch.flows[7].protocol});
+  BatchWriter writer;
+  const std::string derived = writer.Serialize(batch);
+  const auto parsed = ParseBatch(derived);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  for (std::size_t i = 0; i < batch.flows.size(); ++i) {
+    EXPECT_EQ(parsed->flows[i].flow, batch.flows[i].flow) << i;
+  }
+  batch.flows[3].flow = FlowId{42};
+  const std::string carried = writer.Serialize(batch);
+  EXPECT_GE(carried.size(), derived.size() + 8 * batch.flows.size());
+  EXPECT_EQ(ParseBatch(carried)->flows[3].flow, FlowId{42});
 }
 
 TEST(WireTest, BytesOfAFlowInAFrameArePrinted) {
