@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@ FaultfsMount::FaultfsMount(const std::string& program, std::uint64_t seed)
   pid_ = fork();
   Require(pid_ >= 0, "fork");
   if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);  // a test that is killed leaves no mount behind
     execl(program.c_str(), program.c_str(), "--backing", backing_.c_str(), "--mount",
           mount_.c_str(), "--keep-some", seed_text.c_str(), "--foreground", nullptr);
     _exit(127);
