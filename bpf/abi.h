@@ -25,11 +25,14 @@ typedef unsigned long long culprit_u64;
 typedef int culprit_s32;
 #endif
 
-#define CULPRIT_ABI_VERSION 1
+#define CULPRIT_ABI_VERSION 2
 #define CULPRIT_COMM_LEN 16
 #define CULPRIT_PATH_LEN 256
 #define CULPRIT_ARGS_LEN 1024
 #define CULPRIT_CGROUP_NAME_LEN 128
+#define CULPRIT_ADDRESS_REGISTERS 256 /* of the sketch of distinct remote addresses: standard error 6.5 % */
+#define CULPRIT_PORT_REGISTERS 64     /* of the sketch of distinct remote ports: 13 % */
+#define CULPRIT_ACTIVITY_WINDOW_NS 10000000000ULL /* what the sketches cover */
 
 /* culprit_header.kind */
 enum culprit_record_kind {
@@ -39,6 +42,7 @@ enum culprit_record_kind {
 	CULPRIT_RECORD_FLOW = 4,     /* struct culprit_flow */
 	CULPRIT_RECORD_COUNTERS = 5, /* struct culprit_counters: user space reads it from the process map */
 	CULPRIT_RECORD_LOST = 6,     /* struct culprit_lost: written by user space from the loss counters */
+	CULPRIT_RECORD_INTERFACE = 7, /* struct culprit_interface: user space reads it from the ledger */
 };
 
 /* First in every record. size = bytes of the whole record, header included. */
@@ -136,6 +140,7 @@ enum culprit_direction {
 	CULPRIT_DIRECTION_OUT = 1,
 	CULPRIT_DIRECTION_IN = 2,
 	CULPRIT_DIRECTION_LISTEN = 3,
+	CULPRIT_DIRECTION_FORWARDED = 4, /* no socket here: local = source, remote = destination, as it left */
 };
 
 /* culprit_flow.flags */
@@ -149,6 +154,8 @@ enum culprit_direction {
 #define CULPRIT_FLOW_SUPPRESSED 128U /* over the per-process event rate: details of others were counted only */
 #define CULPRIT_FLOW_OVERFLOW 256U  /* "other peers" of an unconnected socket whose peer table was full */
 #define CULPRIT_FLOW_OWNER_BY_CREATOR 512U /* this kernel cannot tell senders apart (no sock_send_length) */
+#define CULPRIT_FLOW_LINK 1024U /* packet socket: frames made by the process itself; the tuple is what they say */
+#define CULPRIT_FLOW_REREAD 2048U /* counters before counted_from were taken from the kernel's own (tcp_sock) */
 
 struct culprit_flow {
 	struct culprit_header header;
@@ -181,6 +188,7 @@ struct culprit_flow {
 	culprit_u32 n_senders;               /* distinct owner changes + 1 */
 	culprit_u32 netns;
 	culprit_u32 srtt_us;
+	culprit_u32 tx_ifindex, rx_ifindex;  /* of the last packet out and in, 0 = none yet; FORWARDED: out by, in by */
 	char comm[CULPRIT_COMM_LEN];         /* of the owner */
 };
 
@@ -198,7 +206,11 @@ enum culprit_outcome {
 	CULPRIT_OUTCOME_COUNT = 9,
 };
 
-/* Cumulative per process image (one key). attempts = sum of outcome + those still open. */
+/*
+ * Cumulative per process image (one key), but for the window at the end. attempts = sum of outcome + those still open.
+ * A key with tgid 0 and a uid other than 0 is the overflow bucket of that uid: processes over its budget.
+ * First contact: a TCP (address, port) that nobody of this uid has tried for some minutes (Jung et al. 2004, TRW).
+ */
 struct culprit_counters {
 	struct culprit_header header;
 	struct culprit_process_key key;
@@ -207,6 +219,15 @@ struct culprit_counters {
 	culprit_u64 accepts;
 	culprit_u64 tx_wire_bytes, rx_wire_bytes, tx_packets, rx_packets;
 	culprit_u64 suppressed_flows; /* flow records not emitted because of the rate limit; their attempts are counted */
+	culprit_u64 first_contacts, first_contacts_ok, first_contacts_failed;
+	culprit_u64 initiated_tx_wire_bytes, initiated_rx_wire_bytes; /* on flows with direction OUT */
+	culprit_u64 accepted_tx_wire_bytes, accepted_rx_wire_bytes;   /* on flows with direction IN */
+	culprit_u64 raw_packets, raw_bytes;   /* sent through raw sockets, L3 */
+	culprit_u64 link_packets, link_bytes; /* sent through packet sockets, L3 (frames without their link header) */
+	culprit_u64 bare_syns;                /* of those two: TCP segments with SYN and without ACK */
+	culprit_u64 window_boot_ns;           /* start of the window that the registers cover; 0 = nothing yet */
+	culprit_u8 address_registers[CULPRIT_ADDRESS_REGISTERS]; /* HyperLogLog (Flajolet et al. 2007): highest rank seen */
+	culprit_u8 port_registers[CULPRIT_PORT_REGISTERS];
 	char comm[CULPRIT_COMM_LEN];
 	culprit_u32 uid;
 	culprit_u32 pad;
@@ -224,12 +245,42 @@ enum culprit_stat {
 	CULPRIT_STAT_PROCESS_TABLE_FULL = 7,
 	CULPRIT_STAT_EVENTS_SENT = 8,
 	CULPRIT_STAT_FLOW_SUPPRESSED = 9,
-	CULPRIT_STAT_COUNT = 10,
+	CULPRIT_STAT_FORWARD_TABLE_FULL = 10,  /* forwarded bytes went to "other" of the interface pair */
+	CULPRIT_STAT_LEDGER_FULL = 11,         /* more interfaces than the ledger holds: bytes went to interface 0 */
+	CULPRIT_STAT_PROCESS_BUDGET = 12,      /* a uid has used up its share of the process table: its overflow bucket */
+	CULPRIT_STAT_COUNT = 13,
 };
 
 struct culprit_lost {
 	struct culprit_header header;
 	culprit_u64 stat[CULPRIT_STAT_COUNT];
+};
+
+/* Whose bytes passed an interface. */
+enum culprit_class {
+	CULPRIT_CLASS_PROCESS = 0,
+	CULPRIT_CLASS_KERNEL = 1,    /* made by the kernel: control sockets, ARP, ND, time-wait entries */
+	CULPRIT_CLASS_FORWARDED = 2, /* came in by another interface */
+	CULPRIT_CLASS_UNKNOWN = 3,   /* a socket whose owner is not known */
+	CULPRIT_CLASS_COUNT = 4,
+};
+
+/* Indexed by culprit_class. skb: as the stack hands packets over (super-packets); wire: as segmented. L3 bytes. */
+struct culprit_ledger {
+	culprit_u64 skb_bytes[CULPRIT_CLASS_COUNT];
+	culprit_u64 wire_bytes[CULPRIT_CLASS_COUNT];
+	culprit_u64 packets[CULPRIT_CLASS_COUNT]; /* as segmented */
+};
+
+/* What the hooks counted on one interface, cumulative since the programs were loaded. Forwarded, rx: by skb_iif. */
+struct culprit_interface {
+	struct culprit_header header;
+	culprit_u32 netns;
+	culprit_u32 ifindex;    /* 0: interfaces that the ledger had no room for */
+	culprit_u32 hardware;   /* 1: a device that segments by itself and counts wire packets; 0: virtual, counts skbs */
+	culprit_u32 header_len; /* link header bytes that the device's own counters include in each packet */
+	struct culprit_ledger tx, rx;
+	char name[16];
 };
 
 /*
@@ -253,5 +304,6 @@ CULPRIT_ABI_ASSERT(sizeof(struct culprit_fork) % 8 == 0, "culprit_fork");
 CULPRIT_ABI_ASSERT(sizeof(struct culprit_exec) % 8 == 0, "culprit_exec");
 CULPRIT_ABI_ASSERT(sizeof(struct culprit_flow) % 8 == 0, "culprit_flow");
 CULPRIT_ABI_ASSERT(sizeof(struct culprit_counters) % 8 == 0, "culprit_counters");
+CULPRIT_ABI_ASSERT(sizeof(struct culprit_interface) % 8 == 0, "culprit_interface");
 
 #endif /* CULPRIT_BPF_ABI_H_ */

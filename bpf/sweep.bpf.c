@@ -187,7 +187,6 @@ int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct process_state *process = ctx->value;
 	u64 now = bpf_ktime_get_boot_ns();
-	struct culprit_counters record;
 	u16 sweep = 0;
 	u64 sum;
 
@@ -200,12 +199,11 @@ int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
 		sweep |= CULPRIT_SWEEP_REMOVE;
 	if (sweep == CULPRIT_SWEEP_UNCHANGED)
 		return 0;
-	__builtin_memcpy(&record, &process->rec, sizeof(record));
-	record.header.kind = CULPRIT_RECORD_COUNTERS;
-	record.header.reserved = sweep;
-	record.header.size = sizeof(record);
-	record.header.boot_ns = now;
-	if (bpf_seq_write(ctx->meta->seq, &record, sizeof(record)) == 0)
+	process->rec.header.kind = CULPRIT_RECORD_COUNTERS;
+	process->rec.header.reserved = sweep;
+	process->rec.header.size = sizeof(process->rec);
+	process->rec.header.boot_ns = now;
+	if (bpf_seq_write(ctx->meta->seq, &process->rec, sizeof(process->rec)) == 0)
 		process->exported = sum;
 	return 0;
 }

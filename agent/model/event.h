@@ -69,7 +69,7 @@ enum class FlowReason : std::uint8_t {
   kSnapshot = CULPRIT_FLOW_SNAPSHOT,
   kFirst = CULPRIT_FLOW_FIRST,
 };
-enum class Direction : std::uint8_t { kUnknown = 0, kOut = 1, kIn = 2, kListen = 3 };
+enum class Direction : std::uint8_t { kUnknown = 0, kOut = 1, kIn = 2, kListen = 3, kForwarded = 4 };
 
 // Cumulative over one generation of a socket. Wire = L3 bytes as segmented, with retransmits; skb = super-packets.
 struct FlowTotals {
@@ -98,8 +98,22 @@ struct FlowEvent {
   Uid uid;
   std::uint32_t n_senders = 1;
   std::uint32_t netns = 0;
+  std::uint32_t in_ifindex = 0, out_ifindex = 0;  // forwarded flows only
   std::uint64_t cgroup_id = 0;
   std::string comm;
+};
+
+// What a process image did on the network beyond plain bytes, cumulative but for the window (bpf/abi.h).
+struct Activity {
+  std::uint64_t first_contacts = 0, first_contacts_ok = 0, first_contacts_failed = 0;
+  std::uint64_t initiated_tx_wire_bytes = 0, initiated_rx_wire_bytes = 0;
+  std::uint64_t accepted_tx_wire_bytes = 0, accepted_rx_wire_bytes = 0;
+  std::uint64_t raw_packets = 0, raw_bytes = 0;
+  std::uint64_t link_packets = 0, link_bytes = 0;
+  std::uint64_t bare_syns = 0;
+  BootTime window;  // start of the 10 s that the two estimates cover; zero = none
+  std::uint64_t window_addresses = 0, window_ports = 0;
+  friend bool operator==(const Activity&, const Activity&) = default;
 };
 
 struct CountersEvent {
@@ -110,8 +124,25 @@ struct CountersEvent {
   std::uint64_t accepts = 0;
   std::uint64_t tx_wire_bytes = 0, rx_wire_bytes = 0, tx_packets = 0, rx_packets = 0;
   std::uint64_t suppressed_flows = 0;
+  Activity activity;
   std::string comm;
   Uid uid;
+};
+
+// L3 bytes and packets by culprit_class, in one direction of one interface.
+struct LedgerTotals {
+  std::array<std::uint64_t, CULPRIT_CLASS_COUNT> skb_bytes{}, wire_bytes{}, packets{};
+  friend bool operator==(const LedgerTotals&, const LedgerTotals&) = default;
+};
+
+// What the hooks counted on one interface since they were loaded.
+struct InterfaceEvent {
+  BootTime at;
+  std::uint32_t netns = 0, ifindex = 0;
+  bool hardware = false;
+  std::uint32_t header_len = 0;
+  std::string name;
+  LedgerTotals tx, rx;
 };
 
 struct LostEvent {
@@ -137,6 +168,14 @@ struct ProcfsEvent {
   std::string exe, cwd;
   std::vector<std::string> argv;
   std::string container_id;
+};
+
+// Made in user space: the interface's own counters, read beside an InterfaceEvent. Link headers are included in bytes.
+struct InterfaceCountersEvent {
+  BootTime at;
+  std::uint32_t netns = 0;
+  std::string name;
+  std::uint64_t tx_bytes = 0, tx_packets = 0, rx_bytes = 0, rx_packets = 0;
 };
 
 using Event = std::variant<ExecEvent, ForkEvent, ExitEvent, FlowEvent, CountersEvent, LostEvent,

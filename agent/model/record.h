@@ -80,6 +80,8 @@ inline constexpr std::uint32_t kFlowFlagRaw = 16;
 inline constexpr std::uint32_t kFlowFlagOverflow = 32;
 inline constexpr std::uint32_t kFlowFlagOwnerByCreator = 64;
 inline constexpr std::uint32_t kFlowFlagAgent = 128;
+inline constexpr std::uint32_t kFlowFlagLink = 256;
+inline constexpr std::uint32_t kFlowFlagReread = 512;
 
 // Times of flow rows are cut to 1,024 ns (start) and 65,536 ns (last): their lowest bits say nothing and would be a tenth
 // of what a row costs on disk.
@@ -107,6 +109,7 @@ struct FlowRow {
   FlowTotals totals;
   std::uint32_t netns = 0;
   std::uint32_t n_senders = 1;
+  std::uint32_t in_ifindex = 0, out_ifindex = 0;  // forwarded flows only
   friend bool operator==(const FlowRow&, const FlowRow&) = default;
 };
 
@@ -119,6 +122,7 @@ struct CounterFacts {
   std::uint64_t accepts = 0;
   std::uint64_t tx_wire_bytes = 0, rx_wire_bytes = 0, tx_packets = 0, rx_packets = 0;
   std::uint64_t suppressed_flows = 0;
+  Activity activity;
   friend bool operator==(const CounterFacts&, const CounterFacts&) = default;
 };
 
@@ -136,6 +140,9 @@ enum class LossCause : std::uint8_t {
   kAgentTableFull = 9,
   kQueueFull = 10,
   kHashQueue = 11,
+  kForwardTableFull = 12,
+  kLedgerFull = 13,
+  kProcessBudget = 14,
 };
 
 struct LossFacts {
@@ -189,6 +196,27 @@ struct HeartbeatFacts {
   friend bool operator==(const HeartbeatFacts&, const HeartbeatFacts&) = default;
 };
 
+// One direction of one interface: who is known to have moved what, and what the device says. L3 bytes.
+struct TrafficFacts {
+  std::array<std::uint64_t, CULPRIT_CLASS_COUNT> bytes{}, packets{};  // by culprit_class
+  std::uint64_t interface_bytes = 0, interface_packets = 0;
+  friend bool operator==(const TrafficFacts&, const TrafficFacts&) = default;
+};
+
+struct InterfaceFacts {
+  std::uint32_t netns = 0, ifindex = 0;
+  std::string name;
+  bool hardware = false, readable = false;
+  TrafficFacts tx, rx;
+  friend bool operator==(const InterfaceFacts&, const InterfaceFacts&) = default;
+};
+
+struct CoverageFacts {
+  BootTime at, since;
+  std::vector<InterfaceFacts> interfaces;
+  friend bool operator==(const CoverageFacts&, const CoverageFacts&) = default;
+};
+
 // What one frame holds. The aggregator fills ids, processes, exits, flows, counters and losses; the edge adds the rest.
 struct RecordBatch {
   Uuid boot_id, run_id;
@@ -200,11 +228,12 @@ struct RecordBatch {
   std::vector<LossFacts> losses;
   std::optional<FidelityFacts> fidelity;
   std::optional<HeartbeatFacts> heartbeat;
+  std::optional<CoverageFacts> coverage;
 
   std::uint32_t RecordCount() const {
     const std::size_t n = processes.size() + exits.size() + flows.size() + counters.size() +
                           losses.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
-                          (heartbeat ? 1U : 0U);
+                          (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U);
     return static_cast<std::uint32_t>(n);
   }
   bool empty() const { return RecordCount() == 0; }
