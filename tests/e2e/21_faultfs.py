@@ -3,14 +3,15 @@
 """kill -9 under load, and the file system forgets what was not synced: 21_faultfs.py [ROUNDS [SEED]], 6 by default.
 
 Journal and spool lie on tests/support/faultfs. After a kill of the collector the journal still holds all that the agent was
-told is durable. A kill of the agent may cost its last second (the spool syncs once a second), which shows as a new stream."""
+told is durable. A kill of the agent may cost what its spool had not synced (it syncs once a second): the last frames, which shows
+as a new stream, or some between others that were kept, which the agent declares as lost."""
 import os
 import random
 import sys
 import time
 
 from campaign import Campaign
-from harness import BIN, Rig, note, run, wait_until
+from harness import BIN, Rig, check, note, run, wait_until
 
 
 class FaultFs:
@@ -48,6 +49,13 @@ class FaultCampaign(Campaign):
         wait_until("sender gone", lambda: not self.leftovers(), 10)
         self.under_spool.drop()
         self.before = None  # the hint may be a second old
+
+    def check_holes(self, holes, when):
+        missing = sum(last - first + 1 for _, first, last in holes)
+        check(self.declared is None or missing <= self.declared,
+              f"{when}: {missing} frames missing, {self.declared} declared lost: {holes}")
+        if self.declared is not None:
+            note(f"{missing} frames missing between others, {self.declared} declared lost by the agent")
 
 
 def main():
