@@ -112,6 +112,7 @@ Result<v1::GetProcessResponse> QueryEngine::GetProcess(const v1::GetProcessReque
   *out.mutable_process() = RenderProcess(process, names);
   *out.mutable_counters() = RenderCounters(process.counters);
   TRY_VOID(AddFamily(deps_.store, process, &names, &out));
+  if (request.without_flows()) return out;
   const std::uint32_t limit = request.flow_limit() == 0 ? 100 : request.flow_limit();
   TRY_VOID(AddFlows(deps_.store, process, limit, cancelled, &names, &out));
   return out;

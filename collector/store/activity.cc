@@ -49,8 +49,9 @@ class SumRows final : public RowVisitor {
 
 Status AddCounters(const PartFile& part, const ActivityQuery& query, Sums* sums) {
   TRY(PartFile::Lease db, part.Open());
-  TRY(SqliteStatement chunks, db->Prepare("SELECT first_counter,last_counter FROM chunk WHERE "
-                                          "max_t1>=? AND min_t0<=? AND last_counter>=first_counter"));
+  TRY(SqliteStatement chunks,
+      db->Prepare("SELECT first_counter,last_counter FROM chunk WHERE "
+                  "max_t1>=? AND min_t0<=? AND last_counter>=first_counter"));
   chunks.Bind(1, *query.window.from);
   chunks.Bind(2, *query.window.to);
   TRY(SqliteStatement rows, db->Prepare("SELECT host,process,t1,dt,attempts,failed FROM counter "
@@ -115,7 +116,8 @@ std::vector<ProcessActivity> Collect(Sums* sums) {
     ProcessActivity& a = sum.activity;
     a.destinations = std::max<std::uint64_t>(a.destinations, sum.sketch.Count());
     for (const auto& [remote, bytes] : sum.by_remote) {
-      if (bytes > a.busiest_bytes || (bytes == a.busiest_bytes && bytes > 0 && remote < a.busiest_remote)) {
+      if (bytes > a.busiest_bytes ||
+          (bytes == a.busiest_bytes && bytes > 0 && remote < a.busiest_remote)) {
         a.busiest_remote = remote;
         a.busiest_bytes = bytes;
       }
@@ -142,7 +144,7 @@ Result<std::vector<ProcessActivity>> ActivityFromRows(const std::vector<SharedPa
   where.host = query.host;
   for (const SharedPart& part : parts) {
     if (!Overlaps(*part, query.window)) continue;
-    auto more = ScanPart(*part, where, Detail::kBrief, query.cancelled, &visitor);
+    auto more = ScanPart(*part, where, Detail::kBytes, query.cancelled, &visitor);
     if (!more && more.error().code != Code::kDataLoss) return std::move(more).error();
     if (visitor.overflow()) {
       return MakeError(Code::kResourceExhausted, "too many flows: ask for a shorter window");

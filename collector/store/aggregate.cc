@@ -68,6 +68,10 @@ class Page {
   bool Wants(const Rank& rank) const {
     return Behind(rank, plan_.after) && (!full() || rank < picked_.rbegin()->rank);
   }
+  // False if no key of this value is wanted.
+  bool MayWant(std::uint64_t value) const {
+    return (!plan_.after || value <= plan_.after->value) && (!full() || value >= worst());
+  }
   void Put(Picked picked) {
     picked_.insert(std::move(picked));
     if (picked_.size() > plan_.limit + std::size_t{1}) picked_.erase(std::prev(picked_.end()));
@@ -94,7 +98,9 @@ class NewestFlows final : public RowVisitor {
       return false;
     }
     if (plan_.where.state && *plan_.where.state != flow.row.facts.state) return true;
-    Picked picked{{TimeValue(flow.row.facts.last), KeyText(flow.key())}, {part, flow.id}};
+    const std::uint64_t value = TimeValue(flow.row.facts.last);
+    if (!page_.MayWant(value)) return true;  // spares making its text
+    Picked picked{{value, KeyText(flow.key())}, {part, flow.id}};
     if (!page_.Wants(picked.rank)) return true;
     if (plan_.where.min_bytes > 0) {
       auto total = reader_->Read(picked.newest, WindowOf(plan_.where));
@@ -105,7 +111,9 @@ class NewestFlows final : public RowVisitor {
     page_.Put(std::move(picked));
     return true;
   }
-  bool More(WallTime newest) override { return !page_.full() || TimeValue(newest) >= page_.worst(); }
+  bool More(WallTime newest) override {
+    return !page_.full() || TimeValue(newest) >= page_.worst();
+  }
 
   const Page& page() const { return page_; }
   const std::optional<Error>& error() const { return error_; }
@@ -248,8 +256,8 @@ class Groups final : public RowVisitor {
 
 // Runs `visitor` over the parts that may match. True = none was stopped early.
 template <class Visitor>
-Result<bool> Visit(const AggregatePlan& plan, const AggregateContext& context, Visitor* visitor,
-                   std::uint32_t* parts_scanned) {
+Result<bool> Visit(const AggregatePlan& plan, const AggregateContext& context, Detail detail,
+                   Visitor* visitor, std::uint32_t* parts_scanned) {
   for (std::size_t i = 0; i < context.parts.size(); ++i) {
     const PartFile& part = *context.parts[i];
     if (!PartMayMatch(plan.where, part.id(), part.extent())) continue;
@@ -260,7 +268,7 @@ Result<bool> Visit(const AggregatePlan& plan, const AggregateContext& context, V
     if (!visitor->More(newest)) return false;
     ++*parts_scanned;
     visitor->part = part.id();
-    auto more = ScanPart(part, plan.where, Detail::kBrief, context.cancelled, visitor);
+    auto more = ScanPart(part, plan.where, detail, context.cancelled, visitor);
     // A damaged part is passed over and reported by stats().
     if (!more && more.error().code != Code::kDataLoss) return std::move(more).error();
   }
@@ -286,18 +294,20 @@ Result<AggregateResult> ListFlows(const AggregatePlan& plan, const AggregateCont
   Page by_sum(plan);
   const bool by_time = plan.order == OrderBy::kTime || plan.order == OrderBy::kFlows;
   if (by_time) {
-    TRY_VOID(Visit(plan, context, &newest, &out.parts_scanned));
+    TRY_VOID(Visit(plan, context, Detail::kFacts, &newest, &out.parts_scanned));
     if (newest.error()) return *newest.error();
   } else {
     SumFlows sums(plan.where, context.max_groups);
-    TRY_VOID(Visit(plan, context, &sums, &out.parts_scanned));
+    TRY_VOID(Visit(plan, context, Detail::kBytes, &sums, &out.parts_scanned));
     if (sums.overflow()) return TooMuch(context.max_groups);
     for (const auto& [key, sum] : sums.sums) {
       if (!Passes(plan.where, sum)) continue;
       FlowCounters counters;
       counters.tx_wire_bytes = sum.tx;
       counters.rx_wire_bytes = sum.rx;
-      Picked picked{{ValueOf(plan.order, counters, 1, sum.last), KeyText(key)}, sum.newest};
+      const std::uint64_t value = ValueOf(plan.order, counters, 1, sum.last);
+      if (!by_sum.MayWant(value)) continue;
+      Picked picked{{value, KeyText(key)}, sum.newest};
       if (by_sum.Wants(picked.rank)) by_sum.Put(std::move(picked));
     }
   }
@@ -318,12 +328,12 @@ Result<AggregateResult> ListGroups(const AggregatePlan& plan, const AggregateCon
   SumFlows sums(plan.where, context.max_groups);
   const bool of_flows = plan.where.state || plan.where.min_bytes > 0;
   if (of_flows) {
-    TRY_VOID(Visit(plan, context, &sums, &out.parts_scanned));
+    TRY_VOID(Visit(plan, context, Detail::kBytes, &sums, &out.parts_scanned));
     if (sums.overflow()) return TooMuch(context.max_groups);
     out.parts_scanned = 0;
   }
   Groups groups(plan, context, of_flows ? &sums.sums : nullptr);
-  TRY_VOID(Visit(plan, context, &groups, &out.parts_scanned));
+  TRY_VOID(Visit(plan, context, Detail::kCounts, &groups, &out.parts_scanned));
   if (groups.overflow()) return TooMuch(context.max_groups);
   Page page(plan);
   for (std::size_t i = 0; i < groups.groups.size(); ++i) {

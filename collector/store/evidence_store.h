@@ -82,7 +82,7 @@ struct GroupTotal {
   std::string key;         // see GroupBy: process id (16 hex digits), address, user, path, agent id
   std::uint32_t host = 0;  // kProcess: where it runs; kHost: the host; else 0
   ProcessId process;       // kProcess
-  FlowCounters sum;
+  FlowCounters sum;        // wire and payload bytes, packets; the others are not summed by group
   std::uint64_t flows = 0, failed = 0, destinations = 0;
   WallTime first, last;
 };

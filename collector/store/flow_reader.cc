@@ -19,7 +19,8 @@ Result<FlowReader::OpenPart*> FlowReader::Part(std::uint64_t id) {
   TRY(PartFile::Lease lease, (*part)->Open());
   OpenPart open;
   open.db = std::make_unique<PartFile::Lease>(std::move(lease));
-  TRY(open.row, (**open.db).Prepare("SELECT " + std::string(kFlowColumns) + " FROM flow WHERE id=?"));
+  TRY(open.row,
+      (**open.db).Prepare("SELECT " + FlowColumns(Detail::kFull) + " FROM flow WHERE id=?"));
   TRY(open.carried, (**open.db).Prepare("SELECT carried_part,carried_row FROM base "
                                         "WHERE host=? AND flow=? AND process=?"));
   return &open_.emplace(id, std::move(open)).first->second;
@@ -49,7 +50,7 @@ Result<std::optional<FlowKey>> FlowReader::KeyAt(RowPosition at) {
   std::optional<FlowKey> key;
   if (row) {
     StoredFlow flow;
-    ReadFlow(part->row, Detail::kBrief, &flow);
+    ReadFlow(part->row, Detail::kFacts, &flow);
     key = flow.key();
   }
   part->row.Reset();

@@ -13,6 +13,12 @@ constexpr std::uint8_t kIndexedPrefixV4 = 96 + 16;
 constexpr std::uint8_t kIndexedPrefixV6 = 32;
 // A time range of so few rows is read as it is.
 constexpr std::int64_t kFewRows = 20'000;
+// To read over so many rows costs less than to look up the next.
+constexpr std::int64_t kMaxGap = 4;
+
+struct RowRange {
+  std::int64_t first = 0, last = 0;
+};
 
 struct ChunkRow {
   std::int64_t first = 0, last = 0;
@@ -29,8 +35,12 @@ class Scan {
  public:
   Scan(const PartFile& part, const FlowPredicate& where, Detail detail, const Cancelled& cancelled,
        RowVisitor* visitor)
-      : part_(part), extent_(part.extent()), where_(where), detail_(detail),
-        cancelled_(cancelled), visitor_(visitor) {}
+      : part_(part),
+        extent_(part.extent()),
+        where_(where),
+        detail_(detail),
+        cancelled_(cancelled),
+        visitor_(visitor) {}
 
   Result<bool> Run() {
     TRY(PartFile::Lease db, part_.Open());
@@ -109,23 +119,46 @@ class Scan {
     }
   }
 
-  Result<bool> ByChunks(const SqliteDb& db, const std::vector<ChunkRow>& chunks) {
+  // Rows of an id range that meet the conditions, newest first. Parameters 1 and 2 are the range.
+  Result<SqliteStatement> PrepareRange(const SqliteDb& db) const {
     std::vector<std::int64_t> values;
-    const std::string sql = "SELECT " + std::string(kFlowColumns) +
+    const std::string sql = "SELECT " + FlowColumns(detail_) +
                             " FROM flow WHERE id BETWEEN ? AND ?" + Conditions(&values) +
                             " ORDER BY id DESC";
     TRY(SqliteStatement s, db.Prepare(sql));
     int parameter = 2;
     for (const std::int64_t value : values) s.Bind(++parameter, value);
+    return s;
+  }
+
+  Result<bool> DrainRange(SqliteStatement* s, std::int64_t first, std::int64_t last) {
+    s->Bind(1, first);
+    s->Bind(2, last);
+    TRY(const bool more, Drain(s));
+    s->Reset();
+    return more;
+  }
+
+  Result<bool> ByChunks(const SqliteDb& db, const std::vector<ChunkRow>& chunks) {
+    TRY(SqliteStatement s, PrepareRange(db));
     for (const ChunkRow& chunk : chunks) {
       if (!visitor_->More(chunk.newest_below)) return false;
-      s.Bind(1, chunk.first);
-      s.Bind(2, chunk.last);
-      TRY(const bool more, Drain(&s));
+      TRY(const bool more, DrainRange(&s, chunk.first, chunk.last));
       if (!more) return false;
-      s.Reset();
     }
     return true;
+  }
+
+  // Where the index says that rows are, newest first. Transactions are sorted by address, so its
+  // rows lie side by side: ranges are read in one go, with a few rows between that do not match.
+  Result<std::vector<RowRange>> IndexedRanges(const SqliteDb& db) const {
+    TRY(const std::vector<std::int64_t> ids, IndexedRows(db));
+    std::vector<RowRange> out;
+    for (const std::int64_t id : ids) {
+      if (out.empty() || out.back().first - id > kMaxGap) out.push_back({id, id});
+      out.back().first = id;
+    }
+    return out;
   }
 
   // Row ids from the index alone, newest first.
@@ -156,28 +189,19 @@ class Scan {
   }
 
   Result<bool> ByIndex(const SqliteDb& db, const std::vector<ChunkRow>& chunks) {
-    TRY(const std::vector<std::int64_t> ids, IndexedRows(db));
-    std::vector<std::int64_t> values;
-    const std::string sql = "SELECT " + std::string(kFlowColumns) + " FROM flow WHERE id=?" +
-                            Conditions(&values);
-    TRY(SqliteStatement s, db.Prepare(sql));
-    int parameter = 1;
-    for (const std::int64_t value : values) s.Bind(++parameter, value);
-    auto chunk = chunks.begin();
-    bool announced = false;
-    for (const std::int64_t id : ids) {
-      while (chunk != chunks.end() && id < chunk->first) {
-        ++chunk;
-        announced = false;
+    TRY(const std::vector<RowRange> ranges, IndexedRanges(db));
+    TRY(SqliteStatement s, PrepareRange(db));
+    auto range = ranges.begin();
+    for (const ChunkRow& chunk : chunks) {
+      while (range != ranges.end() && range->first > chunk.last) ++range;
+      if (range == ranges.end()) break;
+      if (range->last < chunk.first) continue;
+      if (!visitor_->More(chunk.newest_below)) return false;
+      for (auto r = range; r != ranges.end() && r->last >= chunk.first; ++r) {
+        TRY(const bool more,
+            DrainRange(&s, std::max(r->first, chunk.first), std::min(r->last, chunk.last)));
+        if (!more) return false;
       }
-      if (chunk == chunks.end()) break;
-      if (id > chunk->last) continue;
-      if (!announced && !visitor_->More(chunk->newest_below)) return false;
-      announced = true;
-      s.Bind(1, id);
-      TRY(const bool more, Drain(&s));
-      if (!more) return false;
-      s.Reset();
     }
     return true;
   }
@@ -220,8 +244,7 @@ bool FlowMatches(const FlowPredicate& where, const FlowTotal& flow) {
 
 bool PartMayMatch(const FlowPredicate& where, std::uint64_t part, const PartExtent& extent) {
   if (where.as_of && part > where.as_of->part) return false;
-  return (!where.from || extent.max_t1 >= *where.from) &&
-         (!where.to || extent.min_t0 <= *where.to);
+  return (!where.from || extent.max_t1 >= *where.from) && (!where.to || extent.min_t0 <= *where.to);
 }
 
 Error PartError(const PartFile& part, Error error) {

@@ -8,6 +8,10 @@ namespace {
 
 void ReadRest(const SqliteStatement& s, StoredFlow* out) {
   FlowFacts& f = out->row.facts;
+  FlowCounters& c = out->row.added;
+  c.tx_skb_bytes = s.UInt(20) + c.tx_wire_bytes;
+  c.rx_skb_bytes = s.UInt(21) + c.rx_wire_bytes;
+  c.retransmitted_bytes = s.UInt(22);
   f.start = out->row.t1 - std::chrono::nanoseconds(s.Int(23));
   const std::uint64_t creator = s.UInt(24);
   f.creator = creator == 0 ? f.process : ProcessId{creator};
@@ -28,6 +32,19 @@ void Parse(Message* message, std::string_view bytes) {
 
 }  // namespace
 
+std::string FlowColumns(Detail detail) {
+  std::string out =
+      "id,host,process,flow,t1,dt,last_before,raddr,rport,proto,dir,state,flags,lport";
+  if (detail >= Detail::kBytes) out += ",tx,rx";
+  if (detail >= Detail::kCounts) out += ",tx_payload,rx_payload,tx_packets,rx_packets";
+  if (detail >= Detail::kFull) {
+    out +=
+        ",tx_skb,rx_skb,retransmitted,start_before,creator,laddr,error,cookie,netns,n_senders,"
+        "emitted,prev,rebased";
+  }
+  return out;
+}
+
 void ReadFlow(const SqliteStatement& s, Detail detail, StoredFlow* out) {
   FlowDelta& r = out->row;
   FlowFacts& f = r.facts;
@@ -46,15 +63,14 @@ void ReadFlow(const SqliteStatement& s, Detail detail, StoredFlow* out) {
   f.state = static_cast<v1::FlowState>(s.Int(11));
   f.flags = s.U32(12);
   f.local_port = static_cast<std::uint16_t>(s.Int(13));
+  if (detail == Detail::kFacts) return;
   c.tx_wire_bytes = s.UInt(14);
   c.rx_wire_bytes = s.UInt(15);
+  if (detail == Detail::kBytes) return;
   c.tx_payload_bytes = s.UInt(16);
   c.rx_payload_bytes = s.UInt(17);
   c.tx_packets = s.UInt(18);
   c.rx_packets = s.UInt(19);
-  c.tx_skb_bytes = s.UInt(20) + c.tx_wire_bytes;
-  c.rx_skb_bytes = s.UInt(21) + c.rx_wire_bytes;
-  c.retransmitted_bytes = s.UInt(22);
   if (detail == Detail::kFull) ReadRest(s, out);
 }
 

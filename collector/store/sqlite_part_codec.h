@@ -13,11 +13,12 @@
 
 namespace culprit {
 
+// How much of a flow row a query needs. SQLite unpacks a row from its front, so less is faster.
+// kFacts: what conditions look at; kBytes: and wire bytes; kCounts: and payload and packets; kFull:
+// all.
+enum class Detail : std::uint8_t { kFacts, kBytes, kCounts, kFull };
 // Columns of a flow row in the order that ReadFlow() expects.
-inline constexpr std::string_view kFlowColumns =
-    "id,host,process,flow,t1,dt,last_before,raddr,rport,proto,dir,state,flags,lport,tx,rx,"
-    "tx_payload,rx_payload,tx_packets,rx_packets,tx_skb,rx_skb,retransmitted,"
-    "start_before,creator,laddr,error,cookie,netns,n_senders,emitted,prev,rebased";
+std::string FlowColumns(Detail detail);
 
 struct StoredFlow {
   std::int64_t id = 0, prev = 0;
@@ -27,13 +28,13 @@ struct StoredFlow {
   FlowKey key() const { return {row.host, row.facts.flow.value(), row.facts.process.value()}; }
 };
 
-// kBrief leaves out what groups and conditions do not need (start, creator, local address and what follows).
-enum class Detail : std::uint8_t { kBrief, kFull };
+// Sets what `detail` asks for and leaves the rest.
 void ReadFlow(const SqliteStatement& s, Detail detail, StoredFlow* out);
 
 std::string EncodeCounters(const FlowCounters& c);
 FlowCounters DecodeCounters(std::string_view bytes);
-// From `column` on: started, active, tx, rx, attempts, failed, is_agent, busiest, busiest_bytes, destinations.
+// From `column` on: started, active, tx, rx, attempts, failed, is_agent, busiest, busiest_bytes,
+// destinations.
 MinuteActivity ReadMinute(const SqliteStatement& s, int column);
 // host, start, exec, exit, wait_status, definition, counters.
 ProcessRecord ReadProcess(const SqliteStatement& s);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SqliteStore: opening and closing: which parts are there, which can be trusted, and the writer's memory of them.
+// SqliteStore: opening and closing: which parts are there, which can be trusted, and the writer's
+// memory of them.
 #include <fcntl.h>
 #include <sys/file.h>
 
@@ -64,8 +65,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::Open(const SqliteStoreOptions&
 
 SqliteStore::~SqliteStore() {
   if (writer_ == nullptr || !lock_) return;
-  const bool clean = Flush() && writer_->db().Exec("PRAGMA synchronous=FULL; "
-                                                   "PRAGMA wal_checkpoint(TRUNCATE);");
+  const bool clean = Flush() && writer_->db().Exec(
+                                    "PRAGMA synchronous=FULL; "
+                                    "PRAGMA wal_checkpoint(TRUNCATE);");
   std::error_code ignored;
   if (clean) fs::remove(BootFile(options_.directory), ignored);
 }
@@ -132,7 +134,8 @@ Status SqliteStore::DropUnclean() {
   return Ok();
 }
 
-// The writer's memory of the newest part. A sealed one is read only: the next frame begins a new part.
+// The writer's memory of the newest part. A sealed one is read only: the next frame begins a new
+// part.
 Status SqliteStore::ResumeNewest() {
   const SharedPart& newest = parts_.back();
   if (!newest->damage().empty()) return DataLoss(newest->damage());
@@ -153,13 +156,15 @@ Status SqliteStore::RestoreState(PartWriter& part) {
     maker_.RestoreHost(ReadHost(hosts));
   }
   TRY(SqliteStatement losses,
-      part.db().Prepare("SELECT host,run,cause,lane,first_seq,count,bytes,last_seq,detail FROM loss"));
+      part.db().Prepare(
+          "SELECT host,run,cause,lane,first_seq,count,bytes,last_seq,detail FROM loss"));
   while (true) {
     TRY(const bool row, losses.Step());
     if (!row) break;
-    maker_.RestoreLoss({losses.U32(0), std::string(losses.Blob(1)), static_cast<int>(losses.Int(2)),
-                        losses.U32(3), losses.UInt(4)},
-                       {losses.UInt(5), losses.UInt(6), losses.UInt(7), std::string(losses.Blob(8))});
+    maker_.RestoreLoss(
+        {losses.U32(0), std::string(losses.Blob(1)), static_cast<int>(losses.Int(2)), losses.U32(3),
+         losses.UInt(4)},
+        {losses.UInt(5), losses.UInt(6), losses.UInt(7), std::string(losses.Blob(8))});
   }
   TRY(SqliteStatement processes,
       part.db().Prepare("SELECT host,start,exec,exit,wait_status,definition,counters FROM process "
@@ -174,17 +179,20 @@ Status SqliteStore::RestoreState(PartWriter& part) {
 
 Status SqliteStore::RestoreBases(PartWriter& part) {
   TRY(SqliteStatement bases,
-      part.db().Prepare("SELECT host,flow,process,counters,emitted,newest_part,newest_row,final FROM base "
-                        "WHERE length(counters)>0"));
+      part.db().Prepare(
+          "SELECT host,flow,process,counters,emitted,newest_part,newest_row,final FROM base "
+          "WHERE length(counters)>0"));
   while (true) {
     TRY(const bool row, bases.Step());
     if (!row) break;
     maker_.deltas().Restore({bases.U32(0), bases.UInt(1), bases.UInt(2)},
-                            {DecodeCounters(bases.Blob(3)), bases.UInt(4), bases.Int(7) != 0,
+                            {DecodeCounters(bases.Blob(3)),
+                             bases.UInt(4),
+                             bases.Int(7) != 0,
                              {bases.UInt(5), bases.Int(6)}});
   }
   TRY(SqliteStatement rows,
-      part.db().Prepare("SELECT " + std::string(kFlowColumns) + " FROM flow ORDER BY id"));
+      part.db().Prepare("SELECT " + FlowColumns(Detail::kFull) + " FROM flow ORDER BY id"));
   StoredFlow flow;
   const std::uint64_t id = part.extent().first_lsn;
   while (true) {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The index: flow rows a second of CPU time, bytes a row, and how long queries take at 1 M and 10 M rows; as baseline in
 // the same run the same rows into a plain SQLite table without an index.
-// Usage: store_bench [--rows N[,N...]] [--dir DIR] [--json FILE]
-#include <sys/resource.h>
-
+// Queries: median of several runs, CPU time beside wall time.
+// Usage: store_bench [--rows N[,N...]] [--dir DIR] [--json FILE] [--keep yes] [--open DIR]
+// --keep leaves the directory, --open asks the queries again over one that was kept.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -27,6 +28,8 @@ namespace {
 constexpr int kHosts = 20, kProcesses = 50, kOpenFlows = 400, kRowsPerFrame = 500;
 constexpr int kRepeats = 5;
 constexpr double kRowsPerSecond = 1000;  // of the simulated fleet
+// Flows to the most popular address: one in 27.
+constexpr char kRare[] = "198.51.60.77", kPopular[] = "198.51.0.0";
 
 void Must(bool ok, const std::string& what) {
   if (ok) return;
@@ -35,12 +38,9 @@ void Must(bool ok, const std::string& what) {
 }
 
 double CpuSeconds() {
-  rusage u{};
-  getrusage(RUSAGE_THREAD, &u);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return seconds(u.ru_utime) + seconds(u.ru_stime);
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
 }
 
 double Milliseconds(std::chrono::steady_clock::duration d) {
@@ -63,7 +63,6 @@ class Fleet {
     for (int i = 0; i < kRowsPerFrame; ++i) frame.flows.push_back(NextRow(host, now));
     return frame;
   }
-  double now() const { return static_cast<double>(lsn_) * kRowsPerFrame / kRowsPerSecond; }
 
  private:
   static std::uint64_t Hash(std::uint64_t n) {
@@ -159,6 +158,7 @@ struct Figure {
   std::string name;
   double value = 0;
   std::string unit;
+  double cpu = -1;  // of a query, ms
 };
 
 class Bench {
@@ -168,6 +168,7 @@ class Bench {
     auto store = OpenSqliteStore(options_);
     Must(store.has_value(), store ? "" : store.error().message);
     store_ = std::move(*store);
+    rows_ = store_->stats().rows;
   }
 
   void Plain(std::uint64_t rows) {
@@ -245,22 +246,13 @@ class Bench {
   }
 
   void Queries() {
-    const double now = fleet_.now();
+    const double now = static_cast<double>(rows_) / kRowsPerSecond;
     QueryEngine engine({*store_, nullptr, nullptr, [now] { return WallTimeFromNs(WallAt(now)); }});
     const auto flows = [&](const v1::ListFlowsRequest& request) {
       return [&engine, request] { return engine.ListFlows(request, nullptr).has_value(); };
     };
-    v1::ListFlowsRequest who;
-    who.mutable_filter()->set_remote("198.51.60.77");
-    who.mutable_filter()->set_remote_port(443);
-    Time("who ADDRESS:PORT, all times, rare", flows(who));
-    who.mutable_filter()->mutable_time()->set_from_ns(WallAt(now / 2 - 300));
-    who.mutable_filter()->mutable_time()->set_to_ns(WallAt(now / 2 + 300));
-    Time("who ADDRESS:PORT, +-5 min, rare", flows(who));
-    who.mutable_filter()->set_remote("198.51.0.0");
-    Time("who ADDRESS:PORT, +-5 min, most popular", flows(who));
-    who.mutable_filter()->set_remote_port(0);
-    Time("who ADDRESS, +-5 min, most popular", flows(who));
+    Who(engine, "rare", kRare, now / 2);
+    Who(engine, "most popular", kPopular, now / 2);
     v1::ListFlowsRequest list;
     Time("newest 100 flows", flows(list));
     list.mutable_filter()->set_host("host-7");
@@ -277,12 +269,49 @@ class Bench {
     process.set_host("host-7");
     process.set_flow_limit(20);
     Time("process with 20 flows and totals", [&] { return engine.GetProcess(process, nullptr).has_value(); });
+    list.mutable_filter()->mutable_time()->set_from_ns(WallAt(now - 1800));
+    Time("by destination, fleet, 30 min", flows(list));
   }
 
   void Label(std::uint64_t rows) { label_ = std::to_string(rows / 1'000'000) + " M: "; }
+  std::uint64_t rows() const { return rows_; }
   const std::vector<Figure>& figures() const { return figures_; }
 
  private:
+  // What the `who` command asks: the processes that talked to the address, then who each of them is.
+  void Who(const QueryEngine& engine, const std::string& kind, const char* address, double at) {
+    v1::ListFlowsRequest who;
+    who.mutable_filter()->set_remote(address);
+    who.set_group_by("process");
+    who.set_limit(20);
+    const auto ask = [&] {
+      const auto found = engine.ListFlows(who, nullptr);
+      if (!found || found->groups().empty()) return false;
+      for (const v1::FlowGroup& group : found->groups()) {
+        v1::GetProcessRequest process;
+        process.set_process(group.key());
+        process.set_without_flows(true);
+        if (!engine.GetProcess(process, nullptr)) return false;
+      }
+      return true;
+    };
+    const auto list = [&] {
+      v1::ListFlowsRequest request;
+      *request.mutable_filter() = who.filter();
+      return engine.ListFlows(request, nullptr).has_value();
+    };
+    who.mutable_filter()->mutable_time()->set_from_ns(WallAt(at - 300));
+    who.mutable_filter()->mutable_time()->set_to_ns(WallAt(at + 300));
+    Time("who ADDRESS, +-5 min, " + kind, ask);
+    who.mutable_filter()->set_remote_port(443);
+    Time("who ADDRESS:PORT, +-5 min, " + kind, ask);
+    Time("flows of ADDRESS:PORT, +-5 min, newest 100, " + kind, list);
+    Time("groups of ADDRESS:PORT, +-5 min, " + kind,
+         [&] { return engine.ListFlows(who, nullptr).has_value(); });
+    who.mutable_filter()->clear_time();
+    Time("groups of ADDRESS:PORT, all times, " + kind,
+         [&] { return engine.ListFlows(who, nullptr).has_value(); });
+  }
   void Top(const QueryEngine& engine) {
     v1::TopRequest top;
     top.set_host("host-7");
@@ -318,12 +347,13 @@ class Bench {
     }
     std::sort(times.begin(), times.end());
     std::sort(cpu.begin(), cpu.end());
-    Put(name, times[kRepeats / 2], "ms");
-    Put(name + ", CPU", cpu[kRepeats / 2], "ms");
+    Put(name, times[kRepeats / 2], "ms", cpu[kRepeats / 2]);
   }
-  void Put(const std::string& name, double value, const std::string& unit) {
-    figures_.push_back({label_ + name, value, unit});
-    std::printf("%-62s %12.2f %s\n", figures_.back().name.c_str(), value, unit.c_str());
+  void Put(const std::string& name, double value, const std::string& unit, double cpu = -1) {
+    figures_.push_back({label_ + name, value, unit, cpu});
+    std::printf("%-62s %12.2f %s", figures_.back().name.c_str(), value, unit.c_str());
+    if (cpu >= 0) std::printf(", CPU %.2f ms", cpu);
+    std::printf("\n");
     std::fflush(stdout);
   }
 
@@ -341,23 +371,35 @@ void WriteJson(const std::string& path, const std::vector<Figure>& figures) {
   out << "{\"benchmark\": \"store\", \"figures\": [";
   for (std::size_t i = 0; i < figures.size(); ++i) {
     out << (i == 0 ? "\n" : ",\n") << "  {\"name\": \"" << figures[i].name << "\", \"value\": "
-        << figures[i].value << ", \"unit\": \"" << figures[i].unit << "\"}";
+        << figures[i].value << ", \"unit\": \"" << figures[i].unit << "\"";
+    if (figures[i].cpu >= 0) out << ", \"cpu_ms\": " << figures[i].cpu;
+    out << "}";
   }
   out << "\n]}\n";
 }
 
 int Main(int argc, char** argv) {
   std::vector<std::uint64_t> sizes{1'000'000, 10'000'000};
-  std::string directory = "/tmp", json;
+  std::string directory = "/tmp", json, open;
+  bool keep = false;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
     if (option == "--dir") directory = argv[i + 1];
     if (option == "--json") json = argv[i + 1];
+    if (option == "--open") open = argv[i + 1];
+    if (option == "--keep") keep = true;
     if (option != "--rows") continue;
     sizes.clear();
     for (char* at = argv[i + 1]; *at != '\0'; at += *at == ',' ? 1 : 0) {
       sizes.push_back(std::strtoull(at, &at, 10));
     }
+  }
+  if (!open.empty()) {
+    Bench bench(open);
+    bench.Label(bench.rows());
+    bench.Queries();
+    if (!json.empty()) WriteJson(json, bench.figures());
+    return 0;
   }
   std::string root = directory + "/culprit-store-bench-XXXXXX";
   Must(mkdtemp(root.data()) != nullptr, "temporary directory under " + directory);
@@ -372,7 +414,11 @@ int Main(int argc, char** argv) {
     }
     if (!json.empty()) WriteJson(json, bench.figures());
   }
-  std::filesystem::remove_all(root);
+  if (keep) {
+    std::printf("kept: %s\n", root.c_str());
+  } else {
+    std::filesystem::remove_all(root);
+  }
   return 0;
 }
 

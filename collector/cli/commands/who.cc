@@ -67,7 +67,7 @@ int RunWho(Session& session, const Args& args) {
     WhoMatch match{group, {}};
     v1::GetProcessRequest ask;
     ask.set_process(group.key());
-    ask.set_flow_limit(1);
+    ask.set_without_flows(true);
     auto process = client->GetProcess(ask);
     if (process) {
       match.process = std::move(*process);

@@ -24,6 +24,20 @@ TEST_F(EngineProcessTest, ByIdOrByPidAndHostWithAncestryUpToPidOne) {
   EXPECT_EQ(engine_->GetProcess(request, nullptr)->process().exe(), "/usr/sbin/server");
 }
 
+TEST_F(EngineProcessTest, WithoutFlowsTheRestIsTheSame) {
+  v1::GetProcessRequest request;
+  request.set_process("0000000000000064");
+  auto whole = engine_->GetProcess(request, nullptr);
+  request.set_without_flows(true);
+  const auto lean = engine_->GetProcess(request, nullptr);
+  ASSERT_TRUE(whole && lean);
+  EXPECT_EQ(lean->flows_size(), 0);
+  EXPECT_FALSE(lean->has_totals());
+  whole->clear_flows();
+  whole->clear_totals();
+  EXPECT_EQ(lean->SerializeAsString(), whole->SerializeAsString());
+}
+
 TEST_F(EngineProcessTest, ChildrenAreListed) {
   v1::GetProcessRequest request;
   request.set_process("500");

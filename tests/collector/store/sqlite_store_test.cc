@@ -120,6 +120,37 @@ INSTANTIATE_TEST_SUITE_P(
                       RemoteCase{"none", "192.0.2.1", {}}),
     [](const auto& param) { return param.param.name; });
 
+TEST_F(SqliteStoreTest, GroupsThroughTheIndexCountEachRowOnceOverManyChunks) {
+  std::uint64_t sum = 0, flows = 0;
+  std::vector<Row> rows;
+  for (std::uint64_t i = 0; i < 50'000; ++i) {
+    Row row;
+    row.flow = 1000 + i;
+    row.remote = "203.0.113." + std::to_string(i % 200);
+    row.tx = i + 1;
+    row.last = 0.5;
+    rows.push_back(row);
+    const bool within = i % 200 >= 8 && i % 200 < 12 && i % 8 != 3;
+    if (within) {
+      sum += row.tx;
+      ++flows;
+    }
+    rows.back().remote_port = i % 8 == 3 ? 80 : 443;
+    if (rows.size() == 5000) {
+      TakeRows(rows, 10);
+      rows.clear();
+    }
+  }
+  AggregatePlan plan;
+  plan.by = GroupBy::kProcess;
+  plan.where.remote = Cidr::Parse("203.0.113.8/30").value();
+  plan.where.remote_port = 443;
+  const AggregateResult answer = Ask(plan);
+  ASSERT_EQ(answer.groups.size(), 1U);
+  EXPECT_EQ(answer.groups[0].sum.tx_wire_bytes, sum);
+  EXPECT_EQ(answer.groups[0].flows, flows);
+}
+
 TEST_F(SqliteStoreTest, PagesOverTiesShowEachFlowOnceAlsoWhileTheIndexGrows) {
   std::vector<Row> rows;
   for (std::uint64_t flow = 1; flow <= 25; ++flow) {
