@@ -35,8 +35,8 @@ class GrpcClient : public Client {
     stub_ = v1::Query::NewStub(channel);
   }
 
-  Result<v1::ListHostsResponse> ListHosts() override {
-    return Call<v1::ListHostsResponse>(v1::ListHostsRequest(), &v1::Query::Stub::ListHosts);
+  Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) override {
+    return Call<v1::ListHostsResponse>(request, &v1::Query::Stub::ListHosts);
   }
   Result<v1::ListFlowsResponse> ListFlows(const v1::ListFlowsRequest& request) override {
     return Call<v1::ListFlowsResponse>(request, &v1::Query::Stub::ListFlows);

@@ -30,7 +30,7 @@ class Client {
   static Result<std::unique_ptr<Client>> Create(const ClientOptions& options);
   virtual ~Client() = default;
 
-  virtual Result<v1::ListHostsResponse> ListHosts() = 0;
+  virtual Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) = 0;
   virtual Result<v1::ListFlowsResponse> ListFlows(const v1::ListFlowsRequest& request) = 0;
   // Calls `visit` for rows as they arrive, until it returns false, Cancel() (both Ok) or an error.
   virtual Status FollowFlows(const v1::ListFlowsRequest& request,

@@ -3,6 +3,8 @@
 #include <spdlog/fmt/fmt.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "collector/cli/views.h"
 #include "common/text.h"
 #include "common/units.h"
@@ -102,6 +104,39 @@ std::string RenderAttempts(const v1::Counters& c) {
   return out;
 }
 
+std::string OfParts(std::uint64_t whole, std::string_view name, std::uint64_t ok,
+                    std::uint64_t failed) {
+  return fmt::format("{} {}: {} ok, {} failed, {} open", FormatCount(whole), name, FormatCount(ok),
+                     FormatCount(failed), FormatCount(whole - std::min(whole, ok + failed)));
+}
+
+// What it made itself, past the kernel's own TCP and UDP.
+std::string RenderCrafted(const v1::Counters& c) {
+  if (c.raw_packets() == 0 && c.link_packets() == 0) return "";
+  return fmt::format(
+      "{} packets ({}) through raw sockets, {} ({}) through packet sockets; {} bare SYNs",
+      FormatCount(c.raw_packets()), FormatByteSize(c.raw_bytes()), FormatCount(c.link_packets()),
+      FormatByteSize(c.link_bytes()), FormatCount(c.bare_syns()));
+}
+
+std::string RenderBegun(const v1::Counters& c) {
+  const std::uint64_t all = c.initiated_tx_wire_bytes() | c.initiated_rx_wire_bytes() |
+                            c.accepted_tx_wire_bytes() | c.accepted_rx_wire_bytes();
+  if (all == 0) return "";
+  return fmt::format(
+      "{} sent, {} received on flows it began; {} sent, {} received on flows it accepted",
+      FormatByteSize(c.initiated_tx_wire_bytes()), FormatByteSize(c.initiated_rx_wire_bytes()),
+      FormatByteSize(c.accepted_tx_wire_bytes()), FormatByteSize(c.accepted_rx_wire_bytes()));
+}
+
+std::string RenderWindow(const v1::Counters& c, const View& view) {
+  if (c.window_addresses() == 0 && c.window_ports() == 0) return "";
+  const std::string from =
+      c.window_start_ns() == 0 ? "" : " from " + FormatTime(c.window_start_ns(), view.zone);
+  return fmt::format("about {} addresses, {} ports in its last 10 s of sending{}",
+                     FormatCount(c.window_addresses()), FormatCount(c.window_ports()), from);
+}
+
 class Lines {
  public:
   explicit Lines(const View& view) : view_(view) {}
@@ -154,7 +189,15 @@ std::string RenderProcess(const v1::GetProcessResponse& answer, const View& view
       fmt::format("{} sent, {} received, {} flows, {} destinations",
                   FormatByteSize(totals.tx_wire_bytes()), FormatByteSize(totals.rx_wire_bytes()),
                   FormatCount(totals.flows()), FormatCount(totals.destinations())));
-  lines.Add("connections", RenderAttempts(answer.counters()));
+  const v1::Counters& counters = answer.counters();
+  lines.Add("connections", RenderAttempts(counters));
+  if (counters.first_contacts() > 0) {
+    lines.Add("", OfParts(counters.first_contacts(), "first contacts", counters.first_contacts_ok(),
+                          counters.first_contacts_failed()));
+  }
+  lines.Add("reach", RenderWindow(counters, view));
+  lines.Add("roles", RenderBegun(counters));
+  lines.Add("crafted", RenderCrafted(counters));
   std::string out = lines.Take() + "\n" + RenderTree(answer, view);
   if (answer.flows_size() > 0) {
     out += "\n" + RenderFlows({answer.flows().begin(), answer.flows().end()}, view);

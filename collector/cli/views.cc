@@ -3,6 +3,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
 #include "common/text.h"
 #include "common/units.h"
 
@@ -31,6 +33,9 @@ std::string Or(std::string_view text, std::string_view otherwise) {
   return std::string(text.empty() ? otherwise : text);
 }
 
+// Sums over flows that are charged to nobody.
+constexpr std::string_view kNoProcess = "0000000000000000";
+
 std::string Pid(std::uint32_t pid) { return pid == 0 ? "-" : std::to_string(pid); }
 
 Style StyleOfHost(std::string_view state) {
@@ -48,6 +53,11 @@ Cell StateCell(const v1::FlowRow& flow) {
 
 std::string What(const v1::FlowRow& flow) {
   if (!flow.command_line().empty()) return flow.command_line();
+  if (flow.comm().empty() && flow.direction() == "forwarded") return "(forwarded)";
+  const auto& flags = flow.flags();
+  if (flow.comm().empty() && std::find(flags.begin(), flags.end(), "kernel") != flags.end()) {
+    return "(kernel)";
+  }
   return Or(flow.exe(), Or(flow.comm(), "unknown process"));
 }
 
@@ -93,6 +103,7 @@ std::string CommandLineOf(const v1::ProcessInfo& process) {
   if (process.argv_size() > 0) {
     return JoinWords(process.argv(), " ") + (process.argv_truncated() ? " \u2026" : "");
   }
+  if (process.comm().empty() && process.process_id() == kNoProcess) return "(forwarded or unknown)";
   return Or(process.exe(), Or(process.comm(), "unknown process"));
 }
 
@@ -223,10 +234,12 @@ std::string FlowLineHeader(const View& view) {
 
 std::string RenderFlowLine(const v1::FlowRow& flow, const View& view) {
   const Cell state = StateCell(flow);
+  const bool forwarded = flow.direction() == "forwarded";
   const std::string fixed =
       fmt::format(kFollowFormat, FormatClock(flow.last_ns(), view.zone), ClockWidth(view),
-                  TruncateMiddle(EscapeText(flow.host()), 14), Pid(flow.pid()), flow.direction(),
-                  flow.protocol(), AddressPort(flow.remote(), flow.remote_port()), state.text,
+                  TruncateMiddle(EscapeText(flow.host()), 14), Pid(flow.pid()),
+                  forwarded ? "fwd" : flow.direction(), flow.protocol(),
+                  AddressPort(flow.remote(), flow.remote_port()), state.text,
                   FormatByteSize(flow.tx_wire_bytes()), FormatByteSize(flow.rx_wire_bytes()));
   return FollowLine(fixed, What(flow), state.style, view);
 }
@@ -239,6 +252,7 @@ std::string RenderTop(const v1::TopResponse& top, const View& view) {
                {"DESTS", true},
                {"ATTEMPTS", true, 0, 1},
                {"FAILED", true},
+               {"CRAFTED", true, 0, 2},
                {"SENT", true},
                {"RECEIVED", true},
                {"BUSIEST REMOTE", false, 0, 1},
@@ -251,6 +265,7 @@ std::string RenderTop(const v1::TopResponse& top, const View& view) {
                {FormatCount(row.destinations())},
                {FormatCount(row.attempts())},
                CountCell(row.failed(), Style::kWarning),
+               CountCell(row.crafted_packets(), Style::kWarning),
                {FormatByteSize(row.tx_wire_bytes())},
                {FormatByteSize(row.rx_wire_bytes())},
                {Or(row.busiest_remote(), "-")},

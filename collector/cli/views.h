@@ -14,6 +14,8 @@
 namespace culprit::cli {
 
 std::string RenderHosts(const v1::ListHostsResponse& hosts, const View& view);
+// One host with `health`: what its agent covers, lost, costs and cannot see.
+std::string RenderHealth(const v1::HostRow& host, const View& view);
 std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view);
 // `group_by` as in the request: titles the first column.
 std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_view group_by,

@@ -2,6 +2,8 @@
 #include "collector/model/evidence_rules.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <limits>
 #include <string>
 
 namespace culprit {
@@ -14,6 +16,11 @@ constexpr int kMaxArgs = 1024;
 constexpr std::uint32_t kMaxPort = 65'535;
 constexpr std::uint32_t kMaxProtocol = 255;
 constexpr std::uint32_t kMaxErrno = 4'095;  // MAX_ERRNO of the kernel
+constexpr std::size_t kMaxInterfaceNameBytes = 64;  // IFNAMSIZ with every byte escaped as \xNN
+constexpr std::size_t kMaxProgramNameBytes = 64;
+constexpr int kMaxPrograms = 256;
+constexpr std::uint64_t kMaxCount =
+    static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
 bool ArgvFits(const v1::Process& p) {
   if (p.argv_size() > kMaxArgs) return false;
@@ -25,32 +32,76 @@ bool ArgvFits(const v1::Process& p) {
 bool IsGood(const v1::Process& p) {
   const bool hash_ok = p.exe_sha256().empty() || p.exe_sha256().size() == 32;
   const auto name_fits = [](const std::string& s) { return s.size() <= kMaxNameBytes; };
-  // The kernel itself has no process: its flows are charged to tgid 0.
-  const bool tgid_ok = p.tgid() != 0 || p.comm() == "kernel";
+  // tgid 0 is the kernel itself, or with a uid the bucket of that uid's processes over the budget.
+  const bool tgid_ok = p.tgid() != 0 || p.uid() != 0 || p.comm() == "kernel";
   return p.process_id() != 0 && tgid_ok && hash_ok && p.exe().size() <= kMaxPathBytes &&
          p.cwd().size() <= kMaxPathBytes && name_fits(p.comm()) && name_fits(p.user()) &&
          name_fits(p.login_user()) && name_fits(p.container_id()) && name_fits(p.cgroup()) &&
          ArgvFits(p);
 }
 bool IsGood(const v1::ProcessExit& e) { return e.process_id() != 0; }
-bool IsGood(const v1::ProcessCounters& c) { return c.process_id() != 0; }
+
+// 8 EiB are no count of bytes, and 292 years no time since boot.
+bool AreCounts(std::initializer_list<std::uint64_t> values) {
+  std::uint64_t bits = 0;
+  for (const std::uint64_t value : values) bits |= value;
+  return bits <= kMaxCount;
+}
+
+bool IsGood(const v1::ProcessCounters& c) {
+  return c.process_id() != 0 &&
+         AreCounts({c.at_boot_ns(), c.tcp_attempts(), c.ok(), c.refused(), c.timed_out(),
+                    c.unreachable(), c.denied(), c.reset(), c.aborted(), c.not_sent(), c.other(),
+                    c.accepts(), c.tx_wire_bytes(), c.rx_wire_bytes(), c.tx_packets(),
+                    c.rx_packets(), c.suppressed_flows()}) &&
+         AreCounts({c.first_contacts(), c.first_contacts_ok(), c.first_contacts_failed(),
+                    c.initiated_tx_wire_bytes(), c.initiated_rx_wire_bytes(),
+                    c.accepted_tx_wire_bytes(), c.accepted_rx_wire_bytes(), c.raw_packets(),
+                    c.raw_bytes(), c.link_packets(), c.link_bytes(), c.bare_syns(),
+                    c.window_boot_ns(), c.window_addresses(), c.window_ports()});
+}
+bool IsGood(const v1::Coverage::Traffic& t) {
+  return AreCounts({t.process_bytes(), t.kernel_bytes(), t.forwarded_bytes(), t.unknown_bytes(),
+                    t.process_packets(), t.kernel_packets(), t.forwarded_packets(),
+                    t.unknown_packets(), t.interface_bytes(), t.interface_packets()});
+}
+bool IsGood(const v1::Coverage::Interface& i) {
+  return i.name().size() <= kMaxInterfaceNameBytes && IsGood(i.tx()) && IsGood(i.rx());
+}
+bool IsGood(const v1::Heartbeat::ProgramCost& p) {
+  return p.name().size() <= kMaxProgramNameBytes && AreCounts({p.run_count(), p.run_time_ns()});
+}
 bool IsGood(const v1::Loss& l) {
   return l.lane_plus_one() <= 2 && l.first_seq() <= l.last_seq() &&
          l.detail().size() <= kMaxPathBytes && (l.end_hash().empty() || l.end_hash().size() == 32);
 }
 
+// How many were left out: bad ones, and good ones over the limit.
 template <class Repeated>
-void Filter(Repeated* records, EvidenceVerdict* verdict) {
+std::uint64_t LeaveOut(Repeated* records, int limit) {
   const int before = records->size();
   int kept = 0;
-  for (int i = 0; i < before; ++i) {
+  for (int i = 0; i < before && kept < limit; ++i) {
     if (!IsGood(records->Get(i))) continue;
     if (kept != i) records->SwapElements(kept, i);
     ++kept;
   }
   records->DeleteSubrange(kept, before - kept);
-  verdict->records += static_cast<std::uint64_t>(before);
-  verdict->rejected += static_cast<std::uint64_t>(before - kept);
+  return static_cast<std::uint64_t>(before - kept);
+}
+
+template <class Repeated>
+void Filter(Repeated* records, EvidenceVerdict* verdict) {
+  verdict->records += static_cast<std::uint64_t>(records->size());
+  verdict->rejected += LeaveOut(records, records->size());
+}
+
+// Parts of a record: a bad one costs no other, and is counted as a record of its own.
+template <class Repeated>
+void FilterParts(Repeated* parts, int limit, EvidenceVerdict* verdict) {
+  const std::uint64_t left_out = LeaveOut(parts, limit);
+  verdict->records += left_out;
+  verdict->rejected += left_out;
 }
 
 template <class Column>
@@ -89,7 +140,8 @@ bool ColumnsAgree(v1::FlowBatch* f, int rows) {
          FitOptional(f->mutable_rx_skb_bytes(), rows) &&
          FitOptional(f->mutable_generation(), rows) && FitOptional(f->mutable_netns(), rows) &&
          FitOptional(f->mutable_n_senders(), rows) &&
-         FitOptional(f->mutable_retransmitted_bytes(), rows);
+         FitOptional(f->mutable_retransmitted_bytes(), rows) &&
+         FitOptional(f->mutable_in_ifindex(), rows) && FitOptional(f->mutable_out_ifindex(), rows);
 }
 
 bool AddressesAreAddresses(const v1::FlowBatch& f) {
@@ -128,6 +180,18 @@ void FilterFlows(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
   verdict->rejected += verdict->bad_flow_rows.size();
 }
 
+void FilterCoverage(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
+  if (!batch->has_coverage()) return;
+  v1::Coverage* coverage = batch->mutable_coverage();
+  if (coverage->since_boot_ns() <= coverage->at_boot_ns() && coverage->at_boot_ns() <= kMaxCount) {
+    FilterParts(coverage->mutable_interfaces(), kMaxInterfaces, verdict);
+    return;
+  }
+  ++verdict->records;
+  ++verdict->rejected;
+  batch->clear_coverage();
+}
+
 }  // namespace
 
 EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch) {
@@ -137,7 +201,12 @@ EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch) {
   Filter(batch->mutable_counters(), &verdict);
   Filter(batch->mutable_losses(), &verdict);
   FilterFlows(batch, &verdict);
-  for (const bool single : {batch->has_host(), batch->has_fidelity(), batch->has_heartbeat()}) {
+  FilterCoverage(batch, &verdict);
+  if (batch->has_heartbeat()) {
+    FilterParts(batch->mutable_heartbeat()->mutable_program_costs(), kMaxPrograms, &verdict);
+  }
+  for (const bool single :
+       {batch->has_host(), batch->has_fidelity(), batch->has_heartbeat(), batch->has_coverage()}) {
     verdict.records += single ? 1 : 0;
   }
   return verdict;

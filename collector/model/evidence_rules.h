@@ -16,16 +16,22 @@ namespace culprit {
 
 struct EvidenceVerdict {
   std::uint64_t records =
-      0;  // as they came: rows, processes, exits, counters, losses, and the single messages
+      0;  // as they came: rows, processes, exits, counters, losses, the single messages, and of the
+          // parts of those (interfaces, costs of programs) what is left out
   std::uint64_t rejected = 0;  // of those
   // Rows of batch->flows() to leave out, ascending. Empty also where flows were removed as a whole.
   std::vector<std::uint32_t> bad_flow_rows;
 };
 
+// At most this many interfaces of one Coverage are kept.
+inline constexpr int kMaxInterfaces = 1024;
+
 // Removes from `batch` what breaks the rules: processes with an id of 0 or oversize strings, exits
-// and counters with an id of 0, flows whose columns differ in length (as a whole). After it every
-// column of flows() has flows().rows() elements (rows that came without an optional column get
-// zeros), and every index of a row that is not in bad_flow_rows is within its dictionary, every
+// and counters with an id of 0, flows whose columns differ in length (as a whole), counts that no
+// int64 holds (of counters and interfaces), interfaces with long names or over the limit, a
+// coverage that ends before it begins (as a whole), costs of programs with long names. After it
+// every column of flows() has flows().rows() elements (rows that came without an optional column
+// get zeros), and every index of a row that is not in bad_flow_rows is within its dictionary, every
 // port <= 65535, every flow id not 0.
 EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch);
 

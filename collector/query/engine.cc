@@ -47,6 +47,12 @@ const char* StateOf(WallTime now, WallTime last) {
   return now - last > kLate ? "late" : "online";
 }
 
+// Whether `text` is one of the host's names; the empty text is a name of all.
+bool IsCalled(const v1::HostRow& row, const std::string& text) {
+  return text.empty() || row.agent_id() == text || row.instance_id() == text ||
+         row.hostname() == text || row.agent_name() == text;
+}
+
 using TopValue = std::uint64_t (*)(const ProcessActivity&);
 Result<TopValue> TopOrder(const std::string& text) {
   const auto order = [](TopValue value) { return value; };
@@ -57,7 +63,8 @@ Result<TopValue> TopOrder(const std::string& text) {
   if (text == "rx") return order([](const ProcessActivity& a) { return a.rx_wire_bytes; });
   if (text == "flows") return order([](const ProcessActivity& a) { return a.flows; });
   if (text == "attempts") return order([](const ProcessActivity& a) { return a.attempts; });
-  return InvalidArgument("order_by: expected bytes, tx, rx, flows or attempts");
+  if (text == "crafted") return order([](const ProcessActivity& a) { return a.crafted_packets; });
+  return InvalidArgument("order_by: expected bytes, tx, rx, flows, attempts or crafted");
 }
 
 v1::TopRow RenderTop(const ProcessActivity& a, const ProcessRecord* process, const Names& names) {
@@ -70,16 +77,20 @@ v1::TopRow RenderTop(const ProcessActivity& a, const ProcessRecord* process, con
   row.set_rx_wire_bytes(a.rx_wire_bytes);
   row.set_attempts(a.attempts);
   row.set_failed(a.failed);
+  row.set_crafted_packets(a.crafted_packets);
   if (a.busiest_bytes > 0) row.set_busiest_remote(a.busiest_remote.ToString());
   return row;
 }
 
 }  // namespace
 
-Result<v1::ListHostsResponse> QueryEngine::ListHosts() const {
+Result<v1::ListHostsResponse> QueryEngine::ListHosts(const v1::ListHostsRequest& request) const {
   const WallTime now = deps_.now();
   std::map<Uuid, v1::HostRow> rows;
-  for (const HostRecord& host : deps_.store.Hosts()) rows[host.agent_id] = RenderHost(host);
+  for (const HostRecord& host : deps_.store.Hosts()) {
+    v1::HostRow& row = rows[host.agent_id] = RenderHost(host);
+    if (request.health() && IsCalled(row, request.host())) RenderHealth(host, &row);
+  }
   const IngestStats live = deps_.activity != nullptr ? deps_.activity->Read() : IngestStats{};
   for (const AgentIngestStats& agent : live.agents) {
     v1::HostRow& row = rows[agent.agent_id];
@@ -95,9 +106,11 @@ Result<v1::ListHostsResponse> QueryEngine::ListHosts() const {
   }
   v1::ListHostsResponse out;
   for (auto& [id, row] : rows) {
+    if (!IsCalled(row, request.host())) continue;
     row.set_state(StateOf(now, WallTimeFromNs(row.last_received_ns())));
     *out.add_hosts() = std::move(row);
   }
+  if (out.hosts_size() == 0 && !request.host().empty()) return UnknownHost(request.host());
   return out;
 }
 

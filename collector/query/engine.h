@@ -25,7 +25,7 @@ class QueryEngine {
  public:
   explicit QueryEngine(QueryEngineDeps deps) : deps_(std::move(deps)) {}
 
-  Result<v1::ListHostsResponse> ListHosts() const;
+  Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) const;
   Result<v1::ListFlowsResponse> ListFlows(const v1::ListFlowsRequest& request,
                                           const Cancelled& cancelled) const;
   // Sends rows as they become visible, until `cancelled` or `send` returns false.

@@ -110,7 +110,7 @@ Result<v1::GetProcessResponse> QueryEngine::GetProcess(const v1::GetProcessReque
   Names names(deps_.store);
   v1::GetProcessResponse out;
   *out.mutable_process() = RenderProcess(process, names);
-  *out.mutable_counters() = RenderCounters(process.counters);
+  *out.mutable_counters() = RenderCounters(process);
   TRY_VOID(AddFamily(deps_.store, process, &names, &out));
   if (request.without_flows()) return out;
   const std::uint32_t limit = request.flow_limit() == 0 ? 100 : request.flow_limit();

@@ -123,6 +123,11 @@ Result<std::uint64_t> ParseHexId(const std::string& text, const std::string& wha
   return id;
 }
 
+Error UnknownHost(const std::string& text) {
+  return NotFound(fmt::format("host '{}' is not known here: `culprit hosts` lists those that are",
+                              text.substr(0, 128)));
+}
+
 Result<HostRecord> ResolveHost(const EvidenceStore& store, const std::string& text) {
   std::vector<HostRecord> found;
   for (HostRecord& host : store.Hosts()) {
@@ -131,10 +136,7 @@ Result<HostRecord> ResolveHost(const EvidenceStore& store, const std::string& te
       found.push_back(std::move(host));
     }
   }
-  if (found.empty()) {
-    return NotFound(fmt::format("host '{}' is not known here: `culprit hosts` lists those that are",
-                                text.substr(0, 128)));
-  }
+  if (found.empty()) return UnknownHost(text);
   if (found.size() > 1) {
     return InvalidArgument(fmt::format("host '{}' fits {} hosts: give the agent id, for instance {}",
                                        text, found.size(), found[0].agent_id.ToString()));

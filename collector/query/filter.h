@@ -21,6 +21,8 @@ struct ResolvedFilter {
   bool Accepts(ProcessId id, const ProcessRecord* record) const;
 };
 
+// kNotFound, with what to do.
+Error UnknownHost(const std::string& text);
 // Agent id, instance id, agent name or hostname. Errors: kNotFound; kInvalidArgument if several hosts fit.
 Result<HostRecord> ResolveHost(const EvidenceStore& store, const std::string& text);
 Result<std::uint64_t> ParseHexId(const std::string& text, const std::string& what);

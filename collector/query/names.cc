@@ -57,6 +57,8 @@ std::string DirectionName(v1::FlowDirection direction) {
       return "in";
     case v1::FLOW_DIRECTION_LISTEN:
       return "listen";
+    case v1::FLOW_DIRECTION_FORWARDED:
+      return "forwarded";
     default:
       return "";
   }
@@ -64,10 +66,10 @@ std::string DirectionName(v1::FlowDirection direction) {
 
 Result<v1::FlowDirection> ParseDirection(const std::string& text) {
   for (const auto d : {v1::FLOW_DIRECTION_OUTBOUND, v1::FLOW_DIRECTION_INBOUND,
-                       v1::FLOW_DIRECTION_LISTEN}) {
+                       v1::FLOW_DIRECTION_LISTEN, v1::FLOW_DIRECTION_FORWARDED}) {
     if (text == DirectionName(d)) return d;
   }
-  return InvalidArgument("direction: expected out, in or listen");
+  return InvalidArgument("direction: expected out, in, listen or forwarded");
 }
 
 std::string StateName(v1::FlowState state) {

@@ -46,11 +46,17 @@ void RenderSums(const FlowCounters& sum, v1::FlowRow* row) {
   row->set_retransmitted_bytes(sum.retransmitted_bytes);
 }
 
+// Flows without a process, or with one that the index no longer knows.
+std::string WithoutName(const GroupTotal& group) {
+  if (group.forwarded == 0) return "(unknown)";
+  return group.forwarded == group.flows ? "(forwarded)" : "(forwarded or unknown)";
+}
+
 std::string GroupLabel(const GroupTotal& group, GroupBy by, Names* names) {
   if (by == GroupBy::kHost) return HostLabel(names->Host(group.host));
-  if (by != GroupBy::kProcess) return group.key.empty() ? "(unknown)" : group.key;
+  if (by != GroupBy::kProcess) return group.key.empty() ? WithoutName(group) : group.key;
   const ProcessRecord* process = names->Process(group.host, group.process);
-  if (process == nullptr) return group.process.value() == 0 ? "(kernel or unknown)" : "(unknown)";
+  if (process == nullptr) return WithoutName(group);
   return fmt::format("{} [{}]", process->definition.comm(), process->definition.tgid());
 }
 
@@ -81,6 +87,9 @@ v1::FlowRow RenderFlow(const FlowTotal& flow, Names* names) {
   row.set_last_ns(ToNs(f.last));
   RenderSums(flow.sum, &row);
   RenderFlags(f.flags, &row);
+  if (f.direction == v1::FLOW_DIRECTION_FORWARDED) row.add_flags("forwarded");
+  row.set_in_ifindex(f.in_ifindex);
+  row.set_out_ifindex(f.out_ifindex);
   row.set_netns(f.netns);
   row.set_n_senders(f.n_senders);
   row.set_cookie(f.cookie);
@@ -144,60 +153,6 @@ v1::ProcessInfo RenderProcess(const ProcessRecord& process, const Names& names) 
   out.set_argv_truncated(p.argv_truncated());
   out.set_is_agent(p.is_agent());
   return out;
-}
-
-v1::Counters RenderCounters(const v1::ProcessCounters& c) {
-  v1::Counters out;
-  out.set_tcp_attempts(c.tcp_attempts());
-  out.set_ok(c.ok());
-  out.set_refused(c.refused());
-  out.set_timed_out(c.timed_out());
-  out.set_unreachable(c.unreachable());
-  out.set_denied(c.denied());
-  out.set_reset(c.reset());
-  out.set_aborted(c.aborted());
-  out.set_not_sent(c.not_sent());
-  out.set_other(c.other());
-  out.set_accepts(c.accepts());
-  out.set_suppressed_flows(c.suppressed_flows());
-  return out;
-}
-
-v1::HostRow RenderHost(const HostRecord& host) {
-  v1::HostRow row;
-  row.set_agent_id(host.agent_id.ToString());
-  row.set_agent_name(host.agent_name);
-  row.set_instance_id(host.info.instance_id());
-  row.set_hostname(host.info.hostname());
-  row.set_region(host.info.region());
-  row.set_availability_zone(host.info.availability_zone());
-  row.set_account_id(host.info.account_id());
-  row.set_kernel(host.info.kernel());
-  row.set_os(host.info.os());
-  row.set_agent_version(host.info.agent_version());
-  row.set_last_received_ns(ToNs(host.last_received));
-  row.set_first_received_ns(ToNs(host.first_received));
-  row.set_clock_skew_ns(host.clock_skew_ns);
-  std::string missing;
-  for (const v1::Fidelity::Hook& hook : host.fidelity.hooks()) {
-    if (hook.active()) continue;
-    row.add_missing_hooks(hook.name());
-    missing += (missing.empty() ? "; missing " : ", ") + hook.name();
-  }
-  row.set_fidelity(host.fidelity.owner_mode() + missing);
-  *row.mutable_degraded() = host.heartbeat.degraded();
-  row.set_frames(host.frames);
-  row.set_records(host.records);
-  row.set_gaps(host.gaps);
-  row.set_forks(host.forks);
-  row.set_rollbacks(host.rollbacks);
-  row.set_rejected(host.rejected);
-  row.set_lost_events(std::max<std::uint64_t>(host.lost_events, host.heartbeat.events_lost()));
-  row.set_lost_frames(host.lost_frames);
-  row.set_agent_cpu_us(host.heartbeat.agent_cpu_us());
-  row.set_agent_pss_bytes(host.heartbeat.agent_pss_bytes());
-  row.set_spool_bytes(host.heartbeat.spool_bytes());
-  return row;
 }
 
 }  // namespace culprit

@@ -46,9 +46,11 @@ v1::FlowRow RenderFlow(const FlowTotal& flow, Names* names);
 v1::FlowGroup RenderGroup(const GroupTotal& group, GroupBy by, Names* names);
 v1::ProcessInfo RenderProcess(const ProcessRecord& process, const Names& names);
 v1::ProcessInfo RenderUnknownProcess(std::uint32_t host, ProcessId id, const Names& names);
-v1::Counters RenderCounters(const v1::ProcessCounters& counters);
+v1::Counters RenderCounters(const ProcessRecord& process);
 // Without what only ingest knows.
 v1::HostRow RenderHost(const HostRecord& host);
+// Adds what ListHostsRequest.health asks for.
+void RenderHealth(const HostRecord& host, v1::HostRow* row);
 
 }  // namespace culprit
 

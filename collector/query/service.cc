@@ -17,9 +17,9 @@ class QueryService final : public v1::Query::Service {
  public:
   explicit QueryService(const QueryEngine& engine) : engine_(engine) {}
 
-  grpc::Status ListHosts(grpc::ServerContext* context, const v1::ListHostsRequest*,
+  grpc::Status ListHosts(grpc::ServerContext* context, const v1::ListHostsRequest* request,
                          v1::ListHostsResponse* response) override {
-    return Answer(context, response, [&] { return engine_.ListHosts(); });
+    return Answer(context, response, [&] { return engine_.ListHosts(*request); });
   }
   grpc::Status ListFlows(grpc::ServerContext* context, const v1::ListFlowsRequest* request,
                          v1::ListFlowsResponse* response) override {

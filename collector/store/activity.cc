@@ -54,8 +54,9 @@ Status AddCounters(const PartFile& part, const ActivityQuery& query, Sums* sums)
                   "max_t1>=? AND min_t0<=? AND last_counter>=first_counter"));
   chunks.Bind(1, *query.window.from);
   chunks.Bind(2, *query.window.to);
-  TRY(SqliteStatement rows, db->Prepare("SELECT host,process,t1,dt,attempts,failed FROM counter "
-                                        "WHERE id BETWEEN ? AND ? AND t1>=?"));
+  TRY(SqliteStatement rows,
+      db->Prepare("SELECT host,process,t1,dt,attempts,failed,crafted FROM counter "
+                  "WHERE id BETWEEN ? AND ? AND t1>=?"));
   while (true) {
     TRY(const bool chunk, chunks.Step());
     if (!chunk) return Ok();
@@ -72,6 +73,7 @@ Status AddCounters(const PartFile& part, const ActivityQuery& query, Sums* sums)
       ProcessActivity& a = SumOf(sums, {rows.U32(0), rows.UInt(1)}).activity;
       a.attempts += Share(rows.UInt(4), t0, t1, query.window);
       a.failed += Share(rows.UInt(5), t0, t1, query.window);
+      a.crafted_packets += Share(rows.UInt(6), t0, t1, query.window);
     }
   }
 }
@@ -81,7 +83,7 @@ Status AddMinutes(const PartFile& part, const ActivityQuery& query, Sums* sums) 
   // A minute at a time per host: the key begins with the host.
   std::string sql =
       "SELECT host,minute,process,started,active,tx,rx,attempts,failed,is_agent,busiest,"
-      "busiest_bytes,destinations FROM minute WHERE minute>=? AND minute<=?";
+      "busiest_bytes,destinations,crafted FROM minute WHERE minute>=? AND minute<=?";
   if (query.host) sql += " AND host=?";
   TRY(SqliteStatement s, db->Prepare(sql));
   const std::int64_t first = MinuteOf(*query.window.from);
@@ -103,6 +105,7 @@ Status AddMinutes(const PartFile& part, const ActivityQuery& query, Sums* sums) 
     a.rx_wire_bytes += m.rx;
     a.attempts += m.attempts;
     a.failed += m.failed;
+    a.crafted_packets += m.crafted;
     a.is_agent = a.is_agent || m.is_agent;
     sum.sketch.Merge(m.destinations);
     sum.by_remote[m.busiest] += m.busiest_bytes;

@@ -184,6 +184,7 @@ class Groups final : public RowVisitor {
     if (flows_.insert(key).second) {
       ++group.flows;
       group.failed += facts.state == v1::FLOW_STATE_FAILED ? 1 : 0;
+      group.forwarded += facts.direction == v1::FLOW_DIRECTION_FORWARDED ? 1 : 0;
       if (destinations_.insert({index, facts.remote}).second) ++group.destinations;
     }
     group.last = std::max(group.last, facts.last);

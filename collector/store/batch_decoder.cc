@@ -36,13 +36,13 @@ bool ColumnsFit(const v1::FlowBatch& b, int n) {
   return Fits(b.flow_id(), n) && b.process_size() == n && b.local_size() == n &&
          b.remote_size() == n && Fits(b.cookie(), n) && Fits(b.creator(), n) &&
          Fits(b.local_port(), n) && Fits(b.remote_port(), n) && Fits(b.protocol(), n) &&
-         Fits(b.direction(), n) && Fits(b.state(), n) && Fits(b.error(), n) &&
-         Fits(b.flags(), n) && Fits(b.start_boot_ns(), n) && Fits(b.last_after_start_ns(), n) &&
-         Fits(b.emitted_boot_ns(), n) && Fits(b.tx_wire_bytes(), n) &&
-         Fits(b.rx_wire_bytes(), n) && Fits(b.tx_packets(), n) && Fits(b.rx_packets(), n) &&
-         Fits(b.tx_payload_bytes(), n) && Fits(b.rx_payload_bytes(), n) &&
-         Fits(b.tx_skb_bytes(), n) && Fits(b.rx_skb_bytes(), n) && Fits(b.generation(), n) &&
-         Fits(b.netns(), n) && Fits(b.n_senders(), n) && Fits(b.retransmitted_bytes(), n);
+         Fits(b.direction(), n) && Fits(b.state(), n) && Fits(b.error(), n) && Fits(b.flags(), n) &&
+         Fits(b.start_boot_ns(), n) && Fits(b.last_after_start_ns(), n) &&
+         Fits(b.emitted_boot_ns(), n) && Fits(b.tx_wire_bytes(), n) && Fits(b.rx_wire_bytes(), n) &&
+         Fits(b.tx_packets(), n) && Fits(b.rx_packets(), n) && Fits(b.tx_payload_bytes(), n) &&
+         Fits(b.rx_payload_bytes(), n) && Fits(b.tx_skb_bytes(), n) && Fits(b.rx_skb_bytes(), n) &&
+         Fits(b.generation(), n) && Fits(b.netns(), n) && Fits(b.n_senders(), n) &&
+         Fits(b.retransmitted_bytes(), n) && Fits(b.in_ifindex(), n) && Fits(b.out_ifindex(), n);
 }
 
 class FlowColumns {
@@ -117,6 +117,11 @@ class FlowColumns {
     f->flags = At(batch_.flags(), i);
     f->netns = At(batch_.netns(), i);
     f->n_senders = At(batch_.n_senders(), i);
+    if (f->direction == v1::FLOW_DIRECTION_FORWARDED) {
+      f->in_ifindex = At(batch_.in_ifindex(), i);
+      f->out_ifindex = At(batch_.out_ifindex(), i);
+      f->creator = f->process;  // no socket, so nobody made one
+    }
     return true;
   }
 
@@ -198,9 +203,11 @@ void TakeRest(v1::EvidenceBatch* batch, DecodedFrame* out) {
   out->has_host = batch->has_host();
   out->has_fidelity = batch->has_fidelity();
   out->has_heartbeat = batch->has_heartbeat();
+  out->has_coverage = batch->has_coverage();
   if (out->has_host) out->host = std::move(*batch->mutable_host());
   if (out->has_fidelity) out->fidelity = std::move(*batch->mutable_fidelity());
   if (out->has_heartbeat) out->heartbeat = std::move(*batch->mutable_heartbeat());
+  if (out->has_coverage) out->coverage = std::move(*batch->mutable_coverage());
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ struct GroupTotal {
   std::uint32_t host = 0;  // kProcess: where it runs; kHost: the host; else 0
   ProcessId process;       // kProcess
   FlowCounters sum;        // wire and payload bytes, packets; the others are not summed by group
-  std::uint64_t flows = 0, failed = 0, destinations = 0;
+  std::uint64_t flows = 0, failed = 0, forwarded = 0, destinations = 0;
   WallTime first, last;
 };
 
@@ -101,6 +101,7 @@ struct ProcessActivity {
   ProcessId process;
   std::uint64_t flows = 0, destinations = 0, tx_wire_bytes = 0, rx_wire_bytes = 0;
   std::uint64_t attempts = 0, failed = 0;
+  std::uint64_t crafted_packets = 0;  // sent through raw and packet sockets
   IpAddress busiest_remote;
   std::uint64_t busiest_bytes = 0;
   bool is_agent = false;

@@ -5,6 +5,8 @@
 #define CULPRIT_COLLECTOR_STORE_FLOW_RECORD_H_
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,7 @@ struct FlowFacts {
   std::uint64_t cookie = 0;
   std::uint32_t netns = 0;
   std::uint32_t n_senders = 0;
+  std::uint32_t in_ifindex = 0, out_ifindex = 0;  // forwarded flows only; those have no creator
   WallTime start;
   WallTime last;  // of the last packet
 };
@@ -73,6 +76,12 @@ struct ProcessRecord {
   ProcessId id() const { return ProcessId{definition.process_id()}; }
 };
 
+// What a host lost for one cause, over all runs of its agent.
+struct HostLoss {
+  std::uint64_t count = 0, bytes = 0;
+  std::string detail;  // the last one, for a person
+};
+
 // A host as the index knows it: the agent's claims under what the collector stamped.
 struct HostRecord {
   std::uint32_t ref = 0;  // the index's own short name for the agent
@@ -81,10 +90,17 @@ struct HostRecord {
   v1::HostInfo info;
   v1::Fidelity fidelity;
   v1::Heartbeat heartbeat;
+  WallTime heartbeat_at;  // by the host's clock
+  // The one before, of the same run: what the agent costs lies between. Null after a restart of
+  // either side.
+  std::shared_ptr<const v1::Heartbeat> heartbeat_before;
+  std::shared_ptr<const v1::Coverage> coverage;  // newest; null = none yet
+  WallTime coverage_at;                          // by the host's clock
   WallTime first_received, last_received;
   std::int64_t clock_skew_ns = 0;
   std::uint64_t frames = 0, records = 0, gaps = 0, forks = 0, rollbacks = 0, rejected = 0;
   std::uint64_t lost_events = 0, lost_frames = 0;
+  std::map<v1::LossCause, HostLoss> losses;
 };
 
 // A stored frame, unpacked. `rejected` records could not be understood; the frame itself is always usable.
@@ -98,14 +114,16 @@ struct DecodedFrame {
   std::vector<v1::ProcessExit> exits;
   std::vector<v1::ProcessCounters> counters;
   std::vector<v1::Loss> losses;
-  bool has_host = false, has_fidelity = false, has_heartbeat = false;
+  bool has_host = false, has_fidelity = false, has_heartbeat = false, has_coverage = false;
   v1::HostInfo host;
   v1::Fidelity fidelity;
   v1::Heartbeat heartbeat;
+  v1::Coverage coverage;
   std::uint64_t rejected = 0;
   std::uint64_t records() const {
     return flows.size() + processes.size() + exits.size() + counters.size() + losses.size() +
-           (has_host ? 1U : 0U) + (has_fidelity ? 1U : 0U) + (has_heartbeat ? 1U : 0U);
+           (has_host ? 1U : 0U) + (has_fidelity ? 1U : 0U) + (has_heartbeat ? 1U : 0U) +
+           (has_coverage ? 1U : 0U);
   }
 };
 

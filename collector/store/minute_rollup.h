@@ -43,6 +43,7 @@ struct MinuteActivity {
   std::uint64_t active = 0;   // flows with a record
   std::uint64_t tx = 0, rx = 0;
   std::uint64_t attempts = 0, failed = 0;
+  std::uint64_t crafted = 0;  // packets sent through raw and packet sockets
   bool is_agent = false;
   DistinctSketch destinations;
   IpAddress busiest;

@@ -33,7 +33,7 @@ struct PendingCounter {
   std::uint32_t host = 0;
   std::uint64_t process = 0;
   WallTime t0, t1;
-  std::uint64_t attempts = 0, failed = 0;
+  std::uint64_t attempts = 0, failed = 0, crafted = 0;
 };
 
 struct LossKey {

@@ -26,14 +26,42 @@ std::uint64_t Failures(const v1::ProcessCounters& c) {
   return c.refused() + c.timed_out() + c.unreachable() + c.denied() + c.reset() + c.other();
 }
 
+// Packets that the process made itself, past the sockets whose flows are counted in full.
+std::uint64_t Crafted(const v1::ProcessCounters& c) { return c.raw_packets() + c.link_packets(); }
+
 bool AnySmaller(const v1::ProcessCounters& a, const v1::ProcessCounters& b) {
   return a.tcp_attempts() < b.tcp_attempts() || a.ok() < b.ok() || Failures(a) < Failures(b) ||
-         a.aborted() < b.aborted() || a.accepts() < b.accepts();
+         a.aborted() < b.aborted() || a.accepts() < b.accepts() ||
+         a.raw_packets() < b.raw_packets() || a.link_packets() < b.link_packets() ||
+         a.bare_syns() < b.bare_syns() || a.first_contacts() < b.first_contacts();
 }
 
 bool IsFrameLoss(v1::LossCause cause) {
   return cause == v1::LOSS_CAUSE_SPOOL_CAP || cause == v1::LOSS_CAUSE_SPOOL_CORRUPT ||
          cause == v1::LOSS_CAUSE_SPOOL_WRITE || cause == v1::LOSS_CAUSE_QUARANTINED;
+}
+
+void TakeHeartbeat(const DecodedFrame& frame, HostRecord* host) {
+  const v1::Heartbeat& now = frame.heartbeat;
+  v1::Heartbeat& before = host->heartbeat;
+  // What is cumulative over a run begins anew with the next one.
+  const bool same_run = before.at_boot_ns() != 0 && before.at_boot_ns() < now.at_boot_ns() &&
+                        before.agent_cpu_us() <= now.agent_cpu_us() &&
+                        before.events_received() <= now.events_received();
+  host->heartbeat_before =
+      same_run ? std::make_shared<const v1::Heartbeat>(std::move(before)) : nullptr;
+  before = now;
+  host->heartbeat_at = BootToWall(frame.clock, now.at_boot_ns());
+}
+
+void TakeCoverage(const DecodedFrame& frame, HostRecord* host) {
+  const v1::Coverage& now = frame.coverage;
+  const bool overtaken = host->coverage != nullptr &&
+                         host->coverage->since_boot_ns() == now.since_boot_ns() &&
+                         host->coverage->at_boot_ns() > now.at_boot_ns();
+  if (overtaken) return;
+  host->coverage = std::make_shared<const v1::Coverage>(now);
+  host->coverage_at = BootToWall(frame.clock, now.at_boot_ns());
 }
 
 }  // namespace
@@ -76,7 +104,8 @@ void RowMaker::TakeHost(const DecodedFrame& frame, HostRecord* host) {
   host->rollbacks += stamp.sequence == SequenceState::kRollback ? 1 : 0;
   if (frame.has_host) host->info = frame.host;
   if (frame.has_fidelity) host->fidelity = frame.fidelity;
-  if (frame.has_heartbeat) host->heartbeat = frame.heartbeat;
+  if (frame.has_heartbeat) TakeHeartbeat(frame, host);
+  if (frame.has_coverage) TakeCoverage(frame, host);
 }
 
 void RowMaker::TakeLosses(const DecodedFrame& frame, HostRecord* host, PendingBatch* batch) {
@@ -98,10 +127,17 @@ void RowMaker::TakeLosses(const DecodedFrame& frame, HostRecord* host, PendingBa
 void RowMaker::SumLosses(HostRecord* host) const {
   host->lost_events = 0;
   host->lost_frames = 0;
+  host->losses.clear();
   for (auto it = losses_.lower_bound(LossKey{host->ref, "", 0, 0, 0});
        it != losses_.end() && it->first.host == host->ref; ++it) {
-    const bool frames = IsFrameLoss(static_cast<v1::LossCause>(it->first.cause));
-    (frames ? host->lost_frames : host->lost_events) += it->second.count;
+    const auto cause = v1::LossCause_IsValid(it->first.cause)
+                           ? static_cast<v1::LossCause>(it->first.cause)
+                           : v1::LOSS_CAUSE_UNSPECIFIED;
+    (IsFrameLoss(cause) ? host->lost_frames : host->lost_events) += it->second.count;
+    HostLoss& loss = host->losses[cause];
+    loss.count += it->second.count;
+    loss.bytes += it->second.bytes;
+    if (!it->second.detail.empty()) loss.detail = it->second.detail;
   }
 }
 
@@ -164,17 +200,19 @@ void RowMaker::TakeCounters(const DecodedFrame& frame, std::uint32_t host, Pendi
     const v1::ProcessCounters& before = record->counters;
     if (before.at_boot_ns() > c.at_boot_ns()) continue;  // overtaken by a newer one
     const bool anew = AnySmaller(c, before);
-    PendingCounter row{host, c.process_id(), {}, BootToWall(frame.clock, c.at_boot_ns()), 0, 0};
+    PendingCounter row{host, c.process_id(), {}, BootToWall(frame.clock, c.at_boot_ns()), 0, 0, 0};
     const std::uint64_t since = before.at_boot_ns() != 0 && !anew ? before.at_boot_ns() : c.at_boot_ns();
     row.t0 = BootToWall(frame.clock, since);
     row.attempts = c.tcp_attempts() - (anew ? 0 : before.tcp_attempts());
     row.failed = Failures(c) - (anew ? 0 : Failures(before));
+    row.crafted = Crafted(c) - (anew ? 0 : Crafted(before));
     record->counters = c;
     Keep(key, std::move(record), batch);
-    if (row.attempts == 0 && row.failed == 0) continue;
+    if (row.attempts == 0 && row.failed == 0 && row.crafted == 0) continue;
     MinuteActivity& minute = Minute({host, MinuteOf(row.t1), c.process_id()}, batch);
     minute.attempts += row.attempts;
     minute.failed += row.failed;
+    minute.crafted += row.crafted;
     batch->counters.push_back(row);
   }
 }

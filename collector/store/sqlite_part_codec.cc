@@ -14,7 +14,10 @@ void ReadRest(const SqliteStatement& s, StoredFlow* out) {
   c.retransmitted_bytes = s.UInt(22);
   f.start = out->row.t1 - std::chrono::nanoseconds(s.Int(23));
   const std::uint64_t creator = s.UInt(24);
-  f.creator = creator == 0 ? f.process : ProcessId{creator};
+  const bool forwarded = f.direction == v1::FLOW_DIRECTION_FORWARDED;
+  f.creator = creator == 0 || forwarded ? f.process : ProcessId{creator};
+  f.in_ifindex = forwarded ? static_cast<std::uint32_t>(creator >> 32) : 0;
+  f.out_ifindex = forwarded ? static_cast<std::uint32_t>(creator) : 0;
   f.local = s.Address(25);
   f.error = s.U32(26);
   f.cookie = s.UInt(27);
@@ -74,6 +77,13 @@ void ReadFlow(const SqliteStatement& s, Detail detail, StoredFlow* out) {
   if (detail == Detail::kFull) ReadRest(s, out);
 }
 
+std::uint64_t CreatorColumn(const FlowFacts& f) {
+  if (f.direction == v1::FLOW_DIRECTION_FORWARDED) {
+    return (std::uint64_t{f.in_ifindex} << 32) | f.out_ifindex;
+  }
+  return f.creator == f.process ? 0 : f.creator.value();
+}
+
 std::string EncodeCounters(const FlowCounters& c) {
   static_assert(sizeof(FlowCounters) == 9 * sizeof(std::uint64_t));
   return {reinterpret_cast<const char*>(&c), sizeof(c)};
@@ -97,6 +107,7 @@ MinuteActivity ReadMinute(const SqliteStatement& s, int column) {
   a.busiest = s.Address(column + 7);
   a.busiest_bytes = s.UInt(column + 8);
   a.destinations = DistinctSketch::Decode(s.Blob(column + 9));
+  a.crafted = s.UInt(column + 10);
   return a;
 }
 
@@ -129,6 +140,13 @@ HostRecord ReadHost(const SqliteStatement& s) {
   h.forks = s.UInt(12);
   h.rollbacks = s.UInt(13);
   h.rejected = s.UInt(14);
+  h.heartbeat_at = s.Time(15);
+  h.coverage_at = s.Time(16);
+  if (!s.Blob(17).empty()) {
+    auto coverage = std::make_shared<v1::Coverage>();
+    Parse(coverage.get(), s.Blob(17));
+    h.coverage = std::move(coverage);
+  }
   return h;
 }
 

@@ -31,10 +31,12 @@ struct StoredFlow {
 // Sets what `detail` asks for and leaves the rest.
 void ReadFlow(const SqliteStatement& s, Detail detail, StoredFlow* out);
 
+// The column `creator` of a flow row, which forwarded flows use for their interfaces.
+std::uint64_t CreatorColumn(const FlowFacts& f);
 std::string EncodeCounters(const FlowCounters& c);
 FlowCounters DecodeCounters(std::string_view bytes);
 // From `column` on: started, active, tx, rx, attempts, failed, is_agent, busiest, busiest_bytes,
-// destinations.
+// destinations, crafted.
 MinuteActivity ReadMinute(const SqliteStatement& s, int column);
 // host, start, exec, exit, wait_status, definition, counters.
 ProcessRecord ReadProcess(const SqliteStatement& s);

@@ -78,6 +78,7 @@ Status PartWriter::PutHostsAndLosses(const std::map<std::uint32_t, HostRecord>& 
     const std::string info = h.info.SerializeAsString();
     const std::string fidelity = h.fidelity.SerializeAsString();
     const std::string heartbeat = h.heartbeat.SerializeAsString();
+    const std::string coverage = h.coverage ? h.coverage->SerializeAsString() : std::string();
     host_.Bind(1, ref);
     host_.BindBlob(2, h.agent_id.AsBytes());
     host_.BindBlob(3, h.agent_name);
@@ -91,6 +92,9 @@ Status PartWriter::PutHostsAndLosses(const std::map<std::uint32_t, HostRecord>& 
     for (const std::uint64_t v : {h.frames, h.records, h.gaps, h.forks, h.rollbacks, h.rejected}) {
       host_.Bind(++i, v);
     }
+    host_.Bind(16, h.heartbeat_at);
+    host_.Bind(17, h.coverage_at);
+    host_.BindBlob(18, coverage);
     TRY_VOID(host_.Run());
   }
   for (const auto& [key, loss] : losses) {

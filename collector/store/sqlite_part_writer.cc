@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "collector/store/sqlite_part_codec.h"
 #include "collector/store/sqlite_schema.h"
 
 namespace culprit {
@@ -86,12 +87,12 @@ Result<std::unique_ptr<PartWriter>> PartWriter::Open(const std::string& path) {
 Status PartWriter::Prepare() {
   TRY(flow_, db_.Prepare("INSERT INTO flow VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
                          "?,?,?,?,?,?,?,?)"));
-  TRY(counter_, db_.Prepare("INSERT INTO counter VALUES(?,?,?,?,?,?,?)"));
+  TRY(counter_, db_.Prepare("INSERT INTO counter VALUES(?,?,?,?,?,?,?,?)"));
   TRY(chunk_, db_.Prepare("INSERT OR REPLACE INTO chunk VALUES(?,?,?,?,?,?,?,?,?)"));
   TRY(process_, db_.Prepare("INSERT OR REPLACE INTO process VALUES(?,?,?,?,?,?,?,?,?,?)"));
-  TRY(minute_, db_.Prepare("INSERT OR REPLACE INTO minute VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+  TRY(minute_, db_.Prepare("INSERT OR REPLACE INTO minute VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(minute_get_, db_.Prepare("SELECT started,active,tx,rx,attempts,failed,is_agent,busiest,"
-                               "busiest_bytes,destinations FROM minute "
+                               "busiest_bytes,destinations,crafted FROM minute "
                                "WHERE host=? AND minute=? AND process=?"));
   TRY(base_, db_.Prepare("INSERT INTO base VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
                          "counters=excluded.counters, emitted=excluded.emitted, "
@@ -101,7 +102,8 @@ Status PartWriter::Prepare() {
                              "WHERE host=? AND flow=? AND process=?"));
   TRY(carried_, db_.Prepare("INSERT INTO base VALUES(?,?,?,x'',0,0,0,0,?,?) ON CONFLICT DO UPDATE SET "
                             "carried_part=excluded.carried_part, carried_row=excluded.carried_row"));
-  TRY(host_, db_.Prepare("INSERT OR REPLACE INTO host VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+  TRY(host_,
+      db_.Prepare("INSERT OR REPLACE INTO host VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(loss_, db_.Prepare("INSERT OR REPLACE INTO loss VALUES(?,?,?,?,?,?,?,?,?)"));
   TRY(meta_, db_.Prepare("INSERT OR REPLACE INTO meta VALUES(?,?)"));
   return Ok();
@@ -219,7 +221,7 @@ Status PartWriter::WriteFlow(const PendingFlow& flow, std::int64_t id, std::int6
   put(c.rx_skb_bytes - c.rx_wire_bytes);
   put(c.retransmitted_bytes);
   put(static_cast<std::int64_t>((r.t1 - f.start).count()));
-  put(f.creator == f.process ? std::uint64_t{0} : f.creator.value());
+  put(CreatorColumn(f));
   put(f.local);
   put(f.error);
   put(f.cookie);
@@ -240,6 +242,7 @@ Status PartWriter::WriteCounters(const PendingBatch& batch, Chunk* chunk) {
     counter_.Bind(5, static_cast<std::int64_t>((c.t1 - c.t0).count()));
     counter_.Bind(6, c.attempts);
     counter_.Bind(7, c.failed);
+    counter_.Bind(8, c.crafted);
     TRY_VOID(counter_.Run());
     chunk->Cover(c.t0, c.t1, c.process);
   }
@@ -294,6 +297,7 @@ Status PartWriter::WriteMinutes(const PendingBatch& batch) {
     minute_.Bind(11, a.busiest);
     minute_.Bind(12, a.busiest_bytes);
     minute_.BindBlob(13, destinations);
+    minute_.Bind(14, a.crafted);
     TRY_VOID(minute_.Run());
   }
   return Ok();

@@ -8,11 +8,13 @@
 
 namespace culprit {
 
-inline constexpr std::int64_t kSchemaVersion = 1;
+inline constexpr std::int64_t kSchemaVersion = 2;
 
 // flow: what was added in (t1 - dt, t1]; times in ns, *_before relative to t1; *_skb relative to tx and rx; creator 0 =
-//   same as process; prev = the flow's row before this one in this part, 0 = none, -1 = see base.carried_*.
+//   same as process, of forwarded flows in_ifindex << 32 | out_ifindex; prev = the flow's row before this one in this
+//   part, 0 = none, -1 = see base.carried_*.
 //   Addresses: IPv4 as integer, IPv6 as 16 bytes. The one index is written in order: transactions are sorted by it.
+// crafted: packets sent through raw and packet sockets.
 // chunk: zone map over ranges of flow and counter rows.
 // base: last cumulative values of flows that began before this part or no longer fit into memory, as nine counters.
 inline constexpr char kSchemaSql[] = R"sql(
@@ -31,7 +33,7 @@ CREATE TABLE flow(
 CREATE INDEX flow_remote ON flow(raddr, rport, t1);
 CREATE TABLE counter(
   id INTEGER PRIMARY KEY, host INT NOT NULL, process INT NOT NULL, t1 INT NOT NULL,
-  dt INT NOT NULL, attempts INT NOT NULL, failed INT NOT NULL) STRICT;
+  dt INT NOT NULL, attempts INT NOT NULL, failed INT NOT NULL, crafted INT NOT NULL) STRICT;
 CREATE TABLE chunk(
   first_row INT NOT NULL, last_row INT NOT NULL, first_counter INT NOT NULL,
   last_counter INT NOT NULL, min_t0 INT NOT NULL, max_t1 INT NOT NULL, max_last INT NOT NULL,
@@ -40,7 +42,7 @@ CREATE TABLE minute(
   host INT NOT NULL, minute INT NOT NULL, process INT NOT NULL, started INT NOT NULL,
   active INT NOT NULL, tx INT NOT NULL, rx INT NOT NULL, attempts INT NOT NULL,
   failed INT NOT NULL, is_agent INT NOT NULL, busiest ANY NOT NULL, busiest_bytes INT NOT NULL,
-  destinations BLOB NOT NULL, PRIMARY KEY(host, minute, process)) STRICT, WITHOUT ROWID;
+  destinations BLOB NOT NULL, crafted INT NOT NULL, PRIMARY KEY(host, minute, process)) STRICT, WITHOUT ROWID;
 CREATE TABLE process(
   host INT NOT NULL, process INT NOT NULL, tgid INT NOT NULL, parent INT NOT NULL,
   start INT NOT NULL, exec INT NOT NULL, exit INT NOT NULL, wait_status INT NOT NULL,
@@ -57,7 +59,8 @@ CREATE TABLE host(
   ref INTEGER PRIMARY KEY, agent_id BLOB NOT NULL, agent_name BLOB NOT NULL, info BLOB NOT NULL,
   fidelity BLOB NOT NULL, heartbeat BLOB NOT NULL, first_received INT NOT NULL,
   last_received INT NOT NULL, skew INT NOT NULL, frames INT NOT NULL, records INT NOT NULL,
-  gaps INT NOT NULL, forks INT NOT NULL, rollbacks INT NOT NULL, rejected INT NOT NULL) STRICT;
+  gaps INT NOT NULL, forks INT NOT NULL, rollbacks INT NOT NULL, rejected INT NOT NULL,
+  heartbeat_at INT NOT NULL, coverage_at INT NOT NULL, coverage BLOB NOT NULL) STRICT;
 CREATE TABLE loss(
   host INT NOT NULL, run BLOB NOT NULL, cause INT NOT NULL, lane INT NOT NULL,
   first_seq INT NOT NULL, count INT NOT NULL, bytes INT NOT NULL, last_seq INT NOT NULL,

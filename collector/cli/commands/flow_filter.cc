@@ -14,7 +14,7 @@
 namespace culprit::cli {
 namespace {
 
-const std::vector<std::string> kDirections = {"out", "in", "listen"};
+const std::vector<std::string> kDirections = {"out", "in", "listen", "forwarded"};
 const std::vector<std::string> kStates = {"attempt", "open",     "closed",      "failed",
                                           "aborted", "not_sent", "handed_over", "listening"};
 
@@ -84,7 +84,8 @@ void AddFlowOptions(CLI::App& app, FlowArgs& args) {
       ->type_name("PORT")
       ->check(CLI::Range(1, 65535));
   app.add_option("--protocol", args.protocol, "tcp, udp, icmp or a number")->type_name("NAME");
-  app.add_option("--direction", args.direction, "Who opened it: out, in; or listen")
+  app.add_option("--direction", args.direction,
+                 "Who opened it: out, in; listen; or forwarded: passed through")
       ->type_name("NAME")
       ->check(CLI::IsMember(kDirections));
   app.add_option("--state", args.state, fmt::format("{}", fmt::join(kStates, ", ")))

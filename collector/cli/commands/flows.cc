@@ -17,6 +17,8 @@ constexpr const char* kFooter =
     "packets, with\n"
     "retransmits), within the time asked for. Without a time option everything that is kept is "
     "searched.\n"
+    "A flow that only passed through the host has no process: its command is (forwarded), LOCAL is "
+    "its source.\n"
     "With --json each line is one flow or group.\n"
     "\n"
     "Examples:\n"
@@ -25,6 +27,7 @@ constexpr const char* kFooter =
     "--group-by process\n"
     "  culprit flows --remote 198.51.100.0/24 --group-by exe\n"
     "  culprit flows --follow --state failed\n"
+    "  culprit flows --direction forwarded --since 1h --group-by destination\n"
     "Next: `culprit process ID` for the story of a process, `culprit who ADDRESS` for one remote "
     "address.\n";
 

@@ -13,7 +13,10 @@ namespace {
 constexpr const char* kFooter =
     "Shows what the process is (executable, hash, command line, user, session), its ancestry up to "
     "pid 1, its children\n"
-    "and its newest flows. A pid is looked up on --host; the newest process that had it is shown.\n"
+    "and its newest flows. Where there is such activity: first contacts (destinations new to its "
+    "user), how many\n"
+    "addresses and ports it reached, bytes by who began the flow, packets that it crafted itself. "
+    "A pid is looked up on --host; the newest process that had it is shown.\n"
     "With --json one document: {\"process\", \"ancestors\", \"children\", \"flows\", \"counters\", "
     "\"totals\"}.\n"
     "\n"

@@ -119,10 +119,11 @@ Command AddTop(CLI::App& app) {
       ->capture_default_str();
   command
       ->add_option("--order-by", args->order_by,
-                   "bytes, tx (sent), rx (received), flows or attempts")
+                   "bytes, tx (sent), rx (received), flows, attempts or crafted (packets sent "
+                   "through raw and packet sockets)")
       ->type_name("NAME")
       ->capture_default_str()
-      ->check(CLI::IsMember({"bytes", "tx", "rx", "flows", "attempts"}));
+      ->check(CLI::IsMember({"bytes", "tx", "rx", "flows", "attempts", "crafted"}));
   command->add_option("--limit", args->limit, "Rows to show; default: what fits, or 20")
       ->type_name("N");
   command->add_option("--interval", args->interval, "Between two views")

@@ -61,6 +61,16 @@ TEST(ViewsTest, Hosts) {
   ExpectGolden("hosts_80", RenderHosts(hosts, Terminal(80)));
 }
 
+TEST(ViewsTest, HealthOfAHost) {
+  const auto hosts = Load<v1::ListHostsResponse>("health");
+  ExpectGolden("health", RenderHealth(hosts.hosts(0), Wide()));
+  ExpectGolden("health_80", RenderHealth(hosts.hosts(0), Terminal(80)));
+}
+
+TEST(ViewsTest, HealthOfAnOldAgentSaysWhatIsNotKnown) {
+  ExpectGolden("health_old", RenderHealth(Load<v1::ListHostsResponse>("hosts").hosts(0), Wide()));
+}
+
 TEST(ViewsTest, NoHostsIsAHeaderOnly) { ExpectGolden("hosts_none", RenderHosts({}, Wide())); }
 
 TEST(ViewsTest, Flows) {
@@ -74,6 +84,13 @@ TEST(ViewsTest, Flows) {
   ExpectGolden("flows_follow", lines);
 }
 
+TEST(ViewsTest, FlowsWithoutAProcessSayWhatTheyAre) {
+  const auto answer = Load<v1::ListFlowsResponse>("forwarded");
+  ExpectGolden("forwarded", RenderFlows({answer.flows().begin(), answer.flows().end()}, Wide()));
+  ExpectGolden("forwarded_follow", FlowLineHeader(Terminal(120)) + "\n" +
+                                       RenderFlowLine(answer.flows(0), Terminal(120)) + "\n");
+}
+
 TEST(ViewsTest, GroupsByProcessAndByHost) {
   const auto answer = Load<v1::ListFlowsResponse>("groups");
   const std::vector<v1::FlowGroup> groups(answer.groups().begin(), answer.groups().end());
@@ -84,6 +101,26 @@ TEST(ViewsTest, GroupsByProcessAndByHost) {
 TEST(ViewsTest, ProcessWithAncestryChildrenAndFlows) {
   ExpectGolden("process", RenderProcess(Load<v1::GetProcessResponse>("process"), Wide()));
   ExpectGolden("process_80", RenderProcess(Load<v1::GetProcessResponse>("process"), Terminal(80)));
+}
+
+TEST(ViewsTest, ProcessWithActivityOfItsOwn) {
+  auto answer = Load<v1::GetProcessResponse>("process");
+  answer.clear_flows();
+  v1::Counters* c = answer.mutable_counters();
+  c->set_first_contacts(900);
+  c->set_first_contacts_ok(12);
+  c->set_first_contacts_failed(880);
+  c->set_initiated_tx_wire_bytes(209'000'000'000);
+  c->set_accepted_rx_wire_bytes(208'000'000'000);
+  c->set_raw_packets(50'000);
+  c->set_raw_bytes(2'000'000);
+  c->set_link_packets(3);
+  c->set_link_bytes(180);
+  c->set_bare_syns(50'001);
+  c->set_window_start_ns(kNow - 10'000'000'000);
+  c->set_window_addresses(254);
+  c->set_window_ports(2);
+  ExpectGolden("process_activity", RenderProcess(answer, Wide()));
 }
 
 TEST(ViewsTest, ProcessOfWhichLittleIsKnown) {
@@ -149,6 +186,14 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   host->set_state(evil);
   host->add_degraded(evil);
   host->add_missing_hooks(evil);
+  host->set_agent_name(evil);
+  host->add_programs()->set_name(evil);
+  host->add_losses()->set_detail(evil);
+  host->mutable_losses(0)->set_cause(evil);
+  host->add_missing()->set_name(evil);
+  host->mutable_missing(0)->set_note(evil);
+  host->mutable_coverage()->add_interfaces()->set_name(evil);
+  host->mutable_coverage()->mutable_interfaces(0)->set_ifindex(2);
   v1::FlowGroup group;
   group.set_key(evil);
   group.set_label(evil);
@@ -162,7 +207,8 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   const std::string all =
       RenderProcess(answer, Wide()) + RenderWho({{group, answer}, {group, {}}}, Wide()) +
       RenderFlows({flow}, Wide()) + RenderFlowLine(flow, Wide()) + RenderHosts(hosts, Wide()) +
-      RenderGroups({group}, "exe", Wide()) + RenderTop(top, Wide()) + RenderStatus(status, Wide());
+      RenderHealth(hosts.hosts(0), Wide()) + RenderGroups({group}, "exe", Wide()) +
+      RenderTop(top, Wide()) + RenderStatus(status, Wide());
   EXPECT_EQ(all.find('\x1b'), std::string::npos);
   EXPECT_EQ(all.find("\nforged"), std::string::npos);
 }

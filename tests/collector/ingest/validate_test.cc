@@ -226,6 +226,89 @@ TEST(EvidenceRulesTest, OptionalColumnsAreFilledWithZeros) {
   EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 0U);
   EXPECT_EQ(batch.flows().flags_size(), 2);
   EXPECT_EQ(batch.flows().retransmitted_bytes_size(), 2);
+  EXPECT_EQ(batch.flows().in_ifindex_size(), 2);
+  EXPECT_EQ(batch.flows().out_ifindex_size(), 2);
+  batch.mutable_flows()->mutable_in_ifindex()->RemoveLast();
+  EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 2U);
+}
+
+TEST(EvidenceRulesTest, DirectionsEndWithForwarded) {
+  v1::EvidenceBatch batch = TwoFlows();
+  batch.mutable_flows()->set_direction(0, v1::FLOW_DIRECTION_FORWARDED);
+  EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 0U);
+  batch.mutable_flows()->set_direction(1, v1::FLOW_DIRECTION_FORWARDED + 1);
+  EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 1U);
+}
+
+constexpr std::uint64_t kTooMuch = 1ULL << 63U;
+
+TEST(EvidenceRulesTest, BadInterfacesAreLeftOutAndCountedAndTheOthersStay) {
+  using Change = std::function<void(v1::Coverage::Interface*)>;
+  const Change changes[] = {
+      [](auto* i) { i->set_name(std::string(65, 'x')); },
+      [](auto* i) { i->mutable_tx()->set_process_bytes(kTooMuch); },
+      [](auto* i) { i->mutable_rx()->set_unknown_packets(UINT64_MAX); },
+      [](auto* i) { i->mutable_rx()->set_interface_bytes(kTooMuch); },
+  };
+  for (const Change& change : changes) {
+    v1::EvidenceBatch batch;
+    v1::Coverage* coverage = batch.mutable_coverage();
+    coverage->set_at_boot_ns(9);
+    change(coverage->add_interfaces());
+    coverage->add_interfaces()->set_name(std::string(64, 'y'));
+    const EvidenceVerdict verdict = ApplyEvidenceRules(&batch);
+    EXPECT_EQ(verdict.records, 2U);
+    EXPECT_EQ(verdict.rejected, 1U);
+    ASSERT_EQ(batch.coverage().interfaces_size(), 1);
+    EXPECT_EQ(batch.coverage().interfaces(0).name().front(), 'y');
+  }
+}
+
+TEST(EvidenceRulesTest, InterfacesOverTheLimitAreLeftOutAndCounted) {
+  v1::EvidenceBatch batch;
+  for (int i = 0; i < kMaxInterfaces + 10; ++i) batch.mutable_coverage()->add_interfaces();
+  EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 10U);
+  EXPECT_EQ(batch.coverage().interfaces_size(), kMaxInterfaces);
+}
+
+TEST(EvidenceRulesTest, CoverageThatEndsBeforeItBeginsIsNone) {
+  for (const auto& [since, at] : {std::pair<std::uint64_t, std::uint64_t>{2, 1}, {0, kTooMuch}}) {
+    v1::EvidenceBatch batch;
+    batch.mutable_coverage()->set_since_boot_ns(since);
+    batch.mutable_coverage()->set_at_boot_ns(at);
+    batch.mutable_heartbeat();
+    const EvidenceVerdict verdict = ApplyEvidenceRules(&batch);
+    EXPECT_FALSE(batch.has_coverage());
+    EXPECT_TRUE(batch.has_heartbeat());
+    EXPECT_EQ(verdict.records, 2U);
+    EXPECT_EQ(verdict.rejected, 1U);
+  }
+}
+
+TEST(EvidenceRulesTest, CountsThatNoInt64HoldsAreNone) {
+  using Change = std::function<void(v1::ProcessCounters*)>;
+  const Change changes[] = {
+      [](auto* c) { c->set_tcp_attempts(kTooMuch); },
+      [](auto* c) { c->set_first_contacts(UINT64_MAX); },
+      [](auto* c) { c->set_link_packets(kTooMuch); },
+      [](auto* c) { c->set_window_ports(kTooMuch); },
+  };
+  for (const Change& change : changes) {
+    v1::EvidenceBatch batch;
+    batch.add_counters()->set_process_id(1);
+    EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 0U);
+    change(batch.mutable_counters(0));
+    EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 1U);
+  }
+}
+
+TEST(EvidenceRulesTest, CostsOfProgramsAreBounded) {
+  v1::EvidenceBatch batch;
+  for (int i = 0; i < 300; ++i) batch.mutable_heartbeat()->add_program_costs();
+  batch.mutable_heartbeat()->mutable_program_costs(0)->set_name(std::string(65, 'x'));
+  batch.mutable_heartbeat()->mutable_program_costs(1)->set_run_time_ns(kTooMuch);
+  EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 44U);
+  EXPECT_EQ(batch.heartbeat().program_costs_size(), 256);
 }
 
 TEST(EvidenceRulesTest, RecordsWithoutIdentityOrOversizeAreCountedOut) {
@@ -254,6 +337,14 @@ TEST(EvidenceRulesTest, TheKernelItselfIsAProcessWithoutATgid) {
   v1::Process* kernel = batch.add_processes();
   kernel->set_process_id(1);
   kernel->set_comm("kernel");
+  EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 0U);
+}
+
+TEST(EvidenceRulesTest, TheBucketOfAUserOverTheBudgetIsAProcessWithoutATgid) {
+  v1::EvidenceBatch batch;
+  v1::Process* bucket = batch.add_processes();
+  bucket->set_process_id(1);
+  bucket->set_uid(1001);
   EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 0U);
 }
 

@@ -166,7 +166,7 @@ TEST_F(EngineTest, HostsAreOnlineThenLateThenSilent) {
       {20, "online"}, {41, "late"}, {101, "silent"}};
   for (const auto& [now, state] : cases) {
     now_ = now;
-    const auto answer = engine_->ListHosts();
+    const auto answer = engine_->ListHosts({});
     ASSERT_TRUE(answer);
     ASSERT_EQ(answer->hosts_size(), 2);
     EXPECT_EQ(answer->hosts(0).state(), state);
@@ -178,7 +178,7 @@ TEST_F(EngineTest, HostsAreOnlineThenLateThenSilent) {
   activity_.stats.agents.push_back(live);
   live.agent_id.bytes.fill(9);  // connected, nothing indexed yet
   activity_.stats.agents.push_back(live);
-  const auto answer = engine_->ListHosts();
+  const auto answer = engine_->ListHosts({});
   ASSERT_EQ(answer->hosts_size(), 3);
   EXPECT_EQ(answer->hosts(0).state(), "online");
   EXPECT_EQ(answer->hosts(1).state(), "silent");
