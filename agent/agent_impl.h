@@ -115,7 +115,7 @@ class Agent::Impl {
   HostFacts host_;
   FidelityFacts fidelity_;
   std::vector<SpoolLoss> quarantined_;
-  std::uint64_t losses_by_cause_[12] = {};
+  std::uint64_t losses_by_cause_[15] = {};
   std::uint64_t kernel_lost_ = 0;
   std::uint64_t moved_ = 0, swept_ = 0;  // events but for loss counts; as of the last sweep
   ProcessUsage usage_;                   // of all own processes, as of the last heartbeat

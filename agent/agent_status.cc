@@ -12,9 +12,9 @@ namespace {
 constexpr std::uint32_t kPssEveryBeats = 6;  // smaps_rollup walks page tables
 
 constexpr std::string_view kCauseNames[] = {
-    "unspecified",        "ring full",         "socket storage", "peer table full",
-    "process table full", "spool cap",         "spool corrupt",  "spool write",
-    "quarantined",        "agent tables full", "queue full",     "hash queue"};
+    "unspecified", "ring full",     "socket storage",     "peer table full", "process table full",
+    "spool cap",   "spool corrupt", "spool write",        "quarantined",     "agent tables full",
+    "queue full",  "hash queue",    "forward table full", "ledger full",     "process budget"};
 
 std::vector<ProgramCostFacts> Costs(const EventSource& source) {
   std::vector<ProgramCostFacts> costs;

@@ -10,11 +10,11 @@ namespace {
 
 constexpr std::string_view kStates[] = {"none",    "attempt",  "open",        "closed",   "failed",
                                         "aborted", "not_sent", "handed_over", "listening"};
-constexpr std::string_view kDirections[] = {"unknown", "out", "in", "listen"};
-constexpr std::string_view kCauses[] = {"unspecified",     "ring_full",     "socket_storage",
-                                        "peer_table_full", "process_table", "spool_cap",
-                                        "spool_corrupt",   "spool_write",   "quarantined",
-                                        "agent_tables",    "queue_full",    "hash_queue"};
+constexpr std::string_view kDirections[] = {"unknown", "out", "in", "listen", "forwarded"};
+constexpr std::string_view kCauses[] = {
+    "unspecified", "ring_full",     "socket_storage", "peer_table_full", "process_table",
+    "spool_cap",   "spool_corrupt", "spool_write",    "quarantined",     "agent_tables",
+    "queue_full",  "hash_queue",    "forward_table",  "ledger_full",     "process_budget"};
 
 template <std::size_t N, class Enum>
 std::string_view NameIn(const std::string_view (&names)[N], Enum value) {

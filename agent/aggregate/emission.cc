@@ -161,6 +161,8 @@ void Aggregator::EmitPart(Flow& flow, FlowPart& part, FlowState state, Lane lane
   row.totals = part.totals;
   row.netns = flow.netns;
   row.n_senders = flow.n_senders;
+  row.in_ifindex = flow.in_ifindex;
+  row.out_ifindex = flow.out_ifindex;
   part.dirty = false;
   part.emitted = true;
   part.emitted_state = state;
@@ -181,7 +183,8 @@ void Aggregator::End(std::uint32_t index, BootTime at) {
 void Aggregator::EvictOne(BootTime at) {
   std::uint32_t victim = FlowTable::kNone;
   const std::uint32_t slots = flows_.slots();
-  // One owner before several: what several owners settled cannot be found again in the socket's totals.
+  // One owner before several: what several owners settled cannot be found again in the socket's
+  // totals.
   const auto better = [this](std::uint32_t a, std::uint32_t b) {
     const Flow& x = flows_.at(a);
     const Flow& y = flows_.at(b);

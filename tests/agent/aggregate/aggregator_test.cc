@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "tests/agent/aggregate/aggregator_fixture.h"
 
 namespace culprit {
@@ -16,11 +18,11 @@ using testing::End;
 using testing::Established;
 using testing::Flow;
 using testing::IdOf;
+using ::testing::IsEmpty;
 using testing::Key;
 using testing::RunId;
-using testing::Snapshot;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using testing::Snapshot;
 using namespace std::chrono_literals;
 
 TEST_F(AggregatorTest, AnOutcomeIsToldAsEvidenceWithinAQuarterOfASecond) {
@@ -57,12 +59,13 @@ TEST_F(AggregatorTest, CadenceIsOneSecondAfterFirstBytesThenTenSecondsIfChanged)
   }
   std::vector<std::pair<Lane, std::int64_t>> got;
   for (const auto& [lane, row] : Rows()) {
-    got.emplace_back(lane, std::chrono::duration_cast<std::chrono::seconds>(
-                               row.emitted.time_since_epoch()).count());
+    got.emplace_back(
+        lane,
+        std::chrono::duration_cast<std::chrono::seconds>(row.emitted.time_since_epoch()).count());
   }
-  EXPECT_THAT(got, ::testing::ElementsAre(std::pair(Lane::kEvidence, 1), std::pair(Lane::kEvidence, 2),
-                                          std::pair(Lane::kBulk, 12), std::pair(Lane::kBulk, 22),
-                                          std::pair(Lane::kBulk, 32)));
+  EXPECT_THAT(got, ::testing::ElementsAre(std::pair(Lane::kEvidence, 1),
+                                          std::pair(Lane::kEvidence, 2), std::pair(Lane::kBulk, 12),
+                                          std::pair(Lane::kBulk, 22), std::pair(Lane::kBulk, 32)));
 }
 
 TEST_F(AggregatorTest, AMegabyteMovedIsToldEverySecond) {
@@ -222,8 +225,13 @@ TEST_F(AggregatorTest, APeerThatComesBackGoesOnFromItsFormerCounters) {
 TEST_F(AggregatorTest, PeersOfOneSocketAreFlowsOfTheirOwn) {
   RunUntil(1s);
   for (const char* remote : {"198.51.100.1:53", "198.51.100.2:53", "[2001:db8::1]:53"}) {
-    Observe(Flow().Protocol(IPPROTO_UDP).Flags(CULPRIT_FLOW_PEER).Remote(remote)
-                .Reason(FlowReason::kFirst).When(1s).Tx(40));
+    Observe(Flow()
+                .Protocol(IPPROTO_UDP)
+                .Flags(CULPRIT_FLOW_PEER)
+                .Remote(remote)
+                .Reason(FlowReason::kFirst)
+                .When(1s)
+                .Tx(40));
   }
   RunUntil(2s);
   EXPECT_EQ(aggregator_.live_flows(), 3U);
@@ -238,8 +246,12 @@ class DirectionTest : public AggregatorTest, public ::testing::WithParamInterfac
 
 TEST_P(DirectionTest, OfASocketFoundOpenFollowsItsListenerOrItsPorts) {
   RunUntil(1s);
-  Observe(Snapshot(1s).Cookie(5).Local(GetParam().local).Remote(GetParam().remote)
-              .Dir(Direction::kUnknown).Flags(CULPRIT_FLOW_PREEXISTING));
+  Observe(Snapshot(1s)
+              .Cookie(5)
+              .Local(GetParam().local)
+              .Remote(GetParam().remote)
+              .Dir(Direction::kUnknown)
+              .Flags(CULPRIT_FLOW_PREEXISTING));
   // The iterator delivers listeners in no order: this one comes after its connection.
   Observe(Snapshot(1s).Cookie(6).Local("0.0.0.0:8080").Remote("0.0.0.0").Dir(Direction::kListen));
   RunUntil(2s);
@@ -273,7 +285,8 @@ TEST_F(AggregatorTest, AFullTableEvictsTheSilentAndTellsOfIt) {
   limits.max_flows = 50;
   Aggregator small(BootId(), RunId(), limits);
   for (std::uint64_t cookie = 1; cookie <= 120; ++cookie) {
-    const FlowEvent event = Snapshot(1s + std::chrono::milliseconds(cookie)).Cookie(cookie).Tx(cookie).Build();
+    const FlowEvent event =
+        Snapshot(1s + std::chrono::milliseconds(cookie)).Cookie(cookie).Tx(cookie).Build();
     small.OnFlow({event, IdOf(event.owner), IdOf(event.creator), false});
   }
   EXPECT_EQ(small.live_flows(), 50U);
@@ -339,21 +352,102 @@ TEST_F(AggregatorTest, DefinitionsInABatchAreBoundedByTheirText) {
   EXPECT_GE(batches, 5U);
 }
 
+TEST_F(AggregatorTest, AForwardedFlowHasNoProcessAndIsOpenUntilItEnds) {
+  const auto forwarded = [](FlowReason reason, std::chrono::nanoseconds t, std::uint64_t bytes) {
+    FlowEvent event = Flow().Reason(reason).When(t).Tx(bytes).Owner({}).Creator({}).Build();
+    event.direction = Direction::kForwarded;
+    event.in_ifindex = 2;
+    event.out_ifindex = 3;
+    return event;
+  };
+  Observe(forwarded(FlowReason::kFirst, 1s, 100));
+  RunUntil(2s);
+  auto rows = Rows();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].second.state, FlowState::kOpen);
+  EXPECT_EQ(rows[0].second.direction, Direction::kForwarded);
+  EXPECT_EQ(rows[0].second.process, ProcessId{});
+  EXPECT_EQ(rows[0].second.in_ifindex, 2U);
+  EXPECT_EQ(rows[0].second.out_ifindex, 3U);
+  Observe(forwarded(FlowReason::kSnapshot, 3s, 5'000));
+  Observe(forwarded(FlowReason::kEnd, 4s, 9'000));
+  rows = Rows();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].second.state, FlowState::kClosed);
+  EXPECT_EQ(rows[0].second.totals.tx_payload_bytes, 9'000U);
+}
+
+TEST_F(AggregatorTest, AProcessThatReachesOutIsToldEverySecondAndBytesAloneEveryTen) {
+  struct Case {
+    const char* what;
+    std::function<void(CounterFacts&)> step;
+    std::size_t least, most;
+  };
+  const std::vector<Case> cases = {
+      {"attempts", [](CounterFacts& f) { ++f.tcp_attempts; }, 20, 32},
+      {"first contacts", [](CounterFacts& f) { ++f.activity.first_contacts; }, 20, 32},
+      {"bare SYNs", [](CounterFacts& f) { ++f.activity.bare_syns; }, 20, 32},
+      {"raw packets", [](CounterFacts& f) { ++f.activity.raw_packets; }, 20, 32},
+      {"link packets", [](CounterFacts& f) { ++f.activity.link_packets; }, 20, 32},
+      {"bytes", [](CounterFacts& f) { f.tx_wire_bytes += 1'000; }, 3, 4},
+      {"window", [](CounterFacts& f) { ++f.activity.window_addresses; }, 3, 4},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.what);
+    Aggregator aggregator(BootId(), RunId(), limits_);
+    CounterFacts facts;
+    facts.process = ProcessId{1};
+    facts.activity.window = At(1s);
+    std::size_t records = 0;
+    for (auto t = 0ns; t < 30s; t += 500ms) {
+      facts.at = At(t);
+      c.step(facts);
+      aggregator.OnCounters(facts);
+      aggregator.Tick(At(t));
+      records += aggregator.TakeBatch(Lane::kEvidence).counters.size();
+    }
+    EXPECT_GE(records, c.least);
+    EXPECT_LE(records, c.most);
+  }
+}
+
+TEST_F(AggregatorTest, WithinAWindowTheHigherEstimateCountsAndANewWindowTakesItsPlace) {
+  CounterFacts facts;
+  facts.process = ProcessId{1};
+  const auto put = [&](std::chrono::seconds window, std::uint64_t addresses, std::uint64_t ports) {
+    facts.activity.window = At(window);
+    facts.activity.window_addresses = addresses;
+    facts.activity.window_ports = ports;
+    aggregator_.OnCounters(facts);
+    aggregator_.FlushAll(At(20s));
+    Take();
+    return counters_.back().activity;
+  };
+  put(10s, 5, 9);
+  const Activity same = put(10s, 7, 3);
+  EXPECT_EQ(same.window_addresses, 7U);
+  EXPECT_EQ(same.window_ports, 9U);
+  const Activity next = put(20s, 1, 1);
+  EXPECT_EQ(next.window_addresses, 1U);
+  const Activity late = put(10s, 50, 50);
+  EXPECT_EQ(late.window_addresses, 1U);
+}
+
 TEST_F(AggregatorTest, CountersAreCoalescedAndNeverGoDown) {
   CounterFacts facts;
   facts.process = ProcessId{1};
   for (int s = 1; s <= 21; ++s) {
     facts.at = At(std::chrono::seconds(s));
-    facts.tcp_attempts = static_cast<std::uint64_t>(s);
+    facts.tx_wire_bytes = static_cast<std::uint64_t>(s);
     aggregator_.OnCounters(facts);
     RunUntil(std::chrono::seconds(s));
   }
-  facts.tcp_attempts = 3;
+  facts.tx_wire_bytes = 3;
   aggregator_.OnCounters(facts);
   aggregator_.OnExit({ProcessId{1}, At(22s), 0});
   Take();
   EXPECT_LE(counters_.size(), 4U);
-  EXPECT_EQ(counters_.back().tcp_attempts, 21U);
+  EXPECT_EQ(counters_.back().tx_wire_bytes, 21U);
 }
 
 TEST_F(AggregatorTest, ManyAttemptsAreToldEverySecond) {

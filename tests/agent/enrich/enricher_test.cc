@@ -15,15 +15,15 @@ namespace {
 
 using testing::At;
 using testing::BootId;
+using ::testing::ElementsAre;
 using testing::Exe;
 using testing::Exec;
 using testing::Exit;
 using testing::Flow;
 using testing::Fork;
 using testing::IdOf;
-using testing::Key;
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using testing::Key;
 using namespace std::chrono_literals;
 
 struct SeenFlow {
@@ -145,7 +145,8 @@ TEST_F(EnricherTest, AForkInheritsItsParentsImageUntilItExecs) {
 }
 
 TEST_F(EnricherTest, AForkIntoAnotherCgroupDoesNotInheritItsName) {
-  enricher_.Apply(Exec(Key(50)).NoFile().Cgroup("docker-" + std::string(64, 'a') + ".scope").Build());
+  enricher_.Apply(
+      Exec(Key(50)).NoFile().Cgroup("docker-" + std::string(64, 'a') + ".scope").Build());
   ForkEvent fork = Fork(Key(100), Key(50));
   fork.cgroup_id = 99;
   enricher_.Apply(fork);
@@ -395,6 +396,100 @@ TEST_F(EnricherTest, EndedProcessesAreForgottenAfterTheGrace) {
   Tick(33s);
   enricher_.Apply(Flow().Build());
   EXPECT_EQ(enricher_.counters().placeholders, 1U);
+}
+
+TEST_F(EnricherTest, ForwardedFlowsNameNobodyAndAreNoUnknownOwners) {
+  enricher_.Apply(Flow().Owner({}).Creator({}).Dir(Direction::kForwarded).Build());
+  ASSERT_EQ(sink_.flows.size(), 1U);
+  EXPECT_EQ(sink_.flows[0].process, ProcessId{});
+  EXPECT_EQ(enricher_.counters().unknown_owners, 0U);
+  EXPECT_THAT(sink_.processes, IsEmpty());
+}
+
+TEST_F(EnricherTest, TheOverflowBucketOfAUidIsAProcessOfItsOwn) {
+  CountersEvent event;
+  event.key.exec_id = 1'001;
+  event.uid = Uid{1000};
+  event.activity.first_contacts = 9;
+  enricher_.Apply(event);
+  enricher_.Apply(event);
+  ASSERT_EQ(sink_.counters.size(), 2U);
+  EXPECT_EQ(sink_.counters[0].activity.first_contacts, 9U);
+  ASSERT_EQ(sink_.processes.size(), 1U);
+  EXPECT_EQ(sink_.processes[0].comm, "overflow of uid 1000");
+  EXPECT_EQ(sink_.processes[0].user, "admin");
+  enricher_.ForgetSent();
+  enricher_.Apply(event);
+  EXPECT_EQ(sink_.processes.size(), 2U);
+}
+
+class ResyncTest : public EnricherTest {
+ protected:
+  void Pass(const std::vector<ProcessKey>& alive, bool sees_all = true) {
+    at_ += 30s;
+    enricher_.Apply(ResyncEvent{At(at_), false, sees_all});
+    for (const ProcessKey& key : alive) {
+      enricher_.Apply(Exec(key).Path("/bin/x").FromIterator().When(at_).Build());
+    }
+    enricher_.Apply(ResyncEvent{At(at_ + 1ms), true, sees_all});
+    Tick(at_ + 1s);
+  }
+  std::chrono::nanoseconds at_ = 0s;
+};
+
+TEST_F(ResyncTest, APassThatFindsWhatIsKnownSaysNothing) {
+  Pass({Key(50), Key(100)});
+  const std::size_t told = sink_.processes.size();
+  Pass({Key(50), Key(100)});
+  EXPECT_EQ(sink_.processes.size(), told);
+  EXPECT_THAT(sink_.exits, IsEmpty());
+  EXPECT_EQ(enricher_.counters().exits_missed, 0U);
+  EXPECT_EQ(enricher_.counters().found_by_resync, 0U);
+}
+
+TEST_F(ResyncTest, AProcessWhoseExitWasLostEndsWithUnknownStatus) {
+  Pass({Key(50), Key(100)});
+  enricher_.Apply(Exec(Key(101)).When(31s).Build());
+  Tick(32s);
+  Pass({Key(50)});
+  ASSERT_EQ(sink_.exits.size(), 2U);
+  for (const ExitFacts& exit : sink_.exits) EXPECT_EQ(exit.wait_status, kWaitStatusUnknown);
+  EXPECT_EQ(enricher_.counters().exits_missed, 2U);
+  Pass({Key(50)});
+  EXPECT_EQ(sink_.exits.size(), 2U);
+}
+
+TEST_F(ResyncTest, AProcessWhoseExecWasLostIsFoundAndItsFormerImageDoesNotExit) {
+  Pass({Key(50), Key(100, 1)});
+  Pass({Key(50), Key(100, 2), Key(102)});
+  EXPECT_EQ(enricher_.counters().found_by_resync, 2U);
+  EXPECT_EQ(sink_.Facts(Key(100, 2)).exe, "/bin/x");
+  EXPECT_THAT(sink_.exits, IsEmpty());
+  EXPECT_EQ(enricher_.live_processes(), 3U);
+}
+
+TEST_F(ResyncTest, WhoIsBornDuringThePassIsNotMissed) {
+  Pass({Key(50)});
+  enricher_.Apply(ResyncEvent{At(40s), false, true});
+  enricher_.Apply(Fork(Key(200), Key(50), 40s));
+  enricher_.Apply(Exec(Key(50)).FromIterator().Build());
+  enricher_.Apply(ResyncEvent{At(41s), true, true});
+  EXPECT_EQ(enricher_.counters().exits_missed, 0U);
+}
+
+TEST_F(ResyncTest, SilenceAboutAProcessOfAnotherPidNamespaceSaysNothing) {
+  Pass({Key(50)}, false);
+  enricher_.Apply(Exec(Key(300)).When(31s).Build());
+  Pass({}, false);
+  EXPECT_EQ(enricher_.counters().exits_missed, 1U) << "50 was visible, 300 never was";
+}
+
+TEST_F(ResyncTest, AZombieIsNotANewProcess) {
+  Pass({Key(50)});
+  enricher_.Apply(ResyncEvent{At(70s), false, true});
+  enricher_.Apply(Exec(Key(400)).NoFile().FromIterator().Build());
+  enricher_.Apply(ResyncEvent{At(71s), true, true});
+  EXPECT_EQ(enricher_.counters().found_by_resync, 0U);
 }
 
 TEST_F(EnricherTest, LossesOfTheKernelAreNamedByCauseAndSource) {
