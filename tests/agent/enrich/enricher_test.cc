@@ -4,11 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <map>
-#include <set>
-
-#include "tests/support/event_builder.h"
+#include "tests/agent/enrich/enricher_fixture.h"
 
 namespace culprit {
 namespace {
@@ -16,6 +12,7 @@ namespace {
 using testing::At;
 using testing::BootId;
 using ::testing::ElementsAre;
+using testing::EnricherTest;
 using testing::Exe;
 using testing::Exec;
 using testing::Exit;
@@ -25,81 +22,6 @@ using testing::IdOf;
 using ::testing::IsEmpty;
 using testing::Key;
 using namespace std::chrono_literals;
-
-struct SeenFlow {
-  ProcessId process, creator;
-  bool is_agent = false;
-};
-
-// Keeps everything, and checks that nothing is referred to before it is defined.
-class Sink final : public EnrichSink {
- public:
-  void OnProcess(ProcessFacts facts) override {
-    defined.insert(facts.id);
-    processes.push_back(std::move(facts));
-  }
-  void OnExit(const ExitFacts& exit) override {
-    EXPECT_TRUE(defined.contains(exit.id));
-    exits.push_back(exit);
-  }
-  void OnFlow(const AttributedFlow& flow) override {
-    for (const ProcessId id : {flow.process, flow.creator}) {
-      EXPECT_TRUE(id == ProcessId{} || defined.contains(id));
-    }
-    flows.push_back({flow.process, flow.creator, flow.is_agent});
-  }
-  void OnCounters(const CounterFacts& facts) override {
-    EXPECT_TRUE(defined.contains(facts.process));
-    counters.push_back(facts);
-  }
-  void OnLoss(LossCause cause, std::string_view source, std::uint64_t count, BootTime) override {
-    losses[{cause, std::string(source)}] = count;
-  }
-
-  // The newest definition of a process.
-  const ProcessFacts& Facts(const ProcessKey& key) const {
-    static const ProcessFacts kNothing;
-    const auto found = std::find_if(processes.rbegin(), processes.rend(),
-                                    [&](const ProcessFacts& p) { return p.id == IdOf(key); });
-    if (found == processes.rend()) ADD_FAILURE() << "not defined: tgid " << key.tgid.value();
-    return found == processes.rend() ? kNothing : *found;
-  }
-
-  std::set<ProcessId> defined;
-  std::vector<ProcessFacts> processes;
-  std::vector<ExitFacts> exits;
-  std::vector<SeenFlow> flows;
-  std::vector<CounterFacts> counters;
-  std::map<std::pair<LossCause, std::string>, std::uint64_t> losses;
-};
-
-class Users final : public UserNames {
- public:
-  std::string NameOf(Uid uid) override { return uid == Uid{1000} ? "admin" : ""; }
-};
-
-class EnricherTest : public ::testing::Test {
- protected:
-  static EnrichLimits Small() {
-    EnrichLimits limits;
-    limits.max_processes = 100;
-    return limits;
-  }
-  static ExeHashEvent Hash(std::uint64_t inode, std::string path, std::chrono::nanoseconds t) {
-    ExeHashEvent e;
-    e.at = At(t);
-    e.exe = Exe(inode);
-    e.path = std::move(path);
-    e.sha256.fill(static_cast<std::uint8_t>(inode));
-    e.hashed = true;
-    return e;
-  }
-  void Tick(std::chrono::nanoseconds t) { enricher_.Tick(At(t)); }
-
-  Users users_;
-  Sink sink_;
-  Enricher enricher_{BootId(), Small(), users_, sink_};
-};
 
 TEST_F(EnricherTest, ForkAndExecIsOneStepOfAncestry) {
   enricher_.Apply(Exec(Key(50)).Path("/bin/bash").NoFile().Build());
@@ -421,75 +343,6 @@ TEST_F(EnricherTest, TheOverflowBucketOfAUidIsAProcessOfItsOwn) {
   enricher_.ForgetSent();
   enricher_.Apply(event);
   EXPECT_EQ(sink_.processes.size(), 2U);
-}
-
-class ResyncTest : public EnricherTest {
- protected:
-  void Pass(const std::vector<ProcessKey>& alive, bool sees_all = true) {
-    at_ += 30s;
-    enricher_.Apply(ResyncEvent{At(at_), false, sees_all});
-    for (const ProcessKey& key : alive) {
-      enricher_.Apply(Exec(key).Path("/bin/x").FromIterator().When(at_).Build());
-    }
-    enricher_.Apply(ResyncEvent{At(at_ + 1ms), true, sees_all});
-    Tick(at_ + 1s);
-  }
-  std::chrono::nanoseconds at_ = 0s;
-};
-
-TEST_F(ResyncTest, APassThatFindsWhatIsKnownSaysNothing) {
-  Pass({Key(50), Key(100)});
-  const std::size_t told = sink_.processes.size();
-  Pass({Key(50), Key(100)});
-  EXPECT_EQ(sink_.processes.size(), told);
-  EXPECT_THAT(sink_.exits, IsEmpty());
-  EXPECT_EQ(enricher_.counters().exits_missed, 0U);
-  EXPECT_EQ(enricher_.counters().found_by_resync, 0U);
-}
-
-TEST_F(ResyncTest, AProcessWhoseExitWasLostEndsWithUnknownStatus) {
-  Pass({Key(50), Key(100)});
-  enricher_.Apply(Exec(Key(101)).When(31s).Build());
-  Tick(32s);
-  Pass({Key(50)});
-  ASSERT_EQ(sink_.exits.size(), 2U);
-  for (const ExitFacts& exit : sink_.exits) EXPECT_EQ(exit.wait_status, kWaitStatusUnknown);
-  EXPECT_EQ(enricher_.counters().exits_missed, 2U);
-  Pass({Key(50)});
-  EXPECT_EQ(sink_.exits.size(), 2U);
-}
-
-TEST_F(ResyncTest, AProcessWhoseExecWasLostIsFoundAndItsFormerImageDoesNotExit) {
-  Pass({Key(50), Key(100, 1)});
-  Pass({Key(50), Key(100, 2), Key(102)});
-  EXPECT_EQ(enricher_.counters().found_by_resync, 2U);
-  EXPECT_EQ(sink_.Facts(Key(100, 2)).exe, "/bin/x");
-  EXPECT_THAT(sink_.exits, IsEmpty());
-  EXPECT_EQ(enricher_.live_processes(), 3U);
-}
-
-TEST_F(ResyncTest, WhoIsBornDuringThePassIsNotMissed) {
-  Pass({Key(50)});
-  enricher_.Apply(ResyncEvent{At(40s), false, true});
-  enricher_.Apply(Fork(Key(200), Key(50), 40s));
-  enricher_.Apply(Exec(Key(50)).FromIterator().Build());
-  enricher_.Apply(ResyncEvent{At(41s), true, true});
-  EXPECT_EQ(enricher_.counters().exits_missed, 0U);
-}
-
-TEST_F(ResyncTest, SilenceAboutAProcessOfAnotherPidNamespaceSaysNothing) {
-  Pass({Key(50)}, false);
-  enricher_.Apply(Exec(Key(300)).When(31s).Build());
-  Pass({}, false);
-  EXPECT_EQ(enricher_.counters().exits_missed, 1U) << "50 was visible, 300 never was";
-}
-
-TEST_F(ResyncTest, AZombieIsNotANewProcess) {
-  Pass({Key(50)});
-  enricher_.Apply(ResyncEvent{At(70s), false, true});
-  enricher_.Apply(Exec(Key(400)).NoFile().FromIterator().Build());
-  enricher_.Apply(ResyncEvent{At(71s), true, true});
-  EXPECT_EQ(enricher_.counters().found_by_resync, 0U);
 }
 
 TEST_F(EnricherTest, LossesOfTheKernelAreNamedByCauseAndSource) {

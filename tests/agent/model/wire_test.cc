@@ -47,6 +47,27 @@ FlowRow Row(std::uint64_t cookie) {
   return row;
 }
 
+CounterFacts Counters() {
+  CounterFacts counters;
+  counters.process = ProcessId{7};
+  counters.tcp_attempts = kMax;
+  for (std::size_t i = 0; i < counters.outcome.size(); ++i) counters.outcome[i] = i + 1;
+  counters.accepts = 11;
+  counters.suppressed_flows = 12;
+  counters.activity = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, kMax, At(12s), 13, 14};
+  return counters;
+}
+
+CoverageFacts Coverage() {
+  CoverageFacts coverage;
+  coverage.at = At(20s);
+  coverage.since = At(10s);
+  coverage.interfaces = {
+      {1, 2, "eth0", true, false, {{1, 2, 3, 4}, {5, 6, 7, 8}, 9, 10}, {{kMax, 0, 0, 1}, {}, 2, 3}},
+      {1, 1, "lo", false, true, {}, {}}};
+  return coverage;
+}
+
 RecordBatch Full() {
   RecordBatch batch;
   batch.boot_id = BootId();
@@ -83,14 +104,7 @@ RecordBatch Full() {
   batch.processes = {process, ProcessFacts{}};
   batch.exits = {{ProcessId{7}, At(9s), -9}};
   batch.flows = {Row(1), Row(2), Row(2)};
-  CounterFacts counters;
-  counters.process = ProcessId{7};
-  counters.tcp_attempts = kMax;
-  for (std::size_t i = 0; i < counters.outcome.size(); ++i) counters.outcome[i] = i + 1;
-  counters.accepts = 11;
-  counters.suppressed_flows = 12;
-  counters.activity = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, kMax, At(12s), 13, 14};
-  batch.counters = {counters};
+  batch.counters = {Counters()};
   LossFacts loss;
   loss.cause = LossCause::kHashQueue;
   loss.count = 3;
@@ -106,12 +120,7 @@ RecordBatch Full() {
   batch.heartbeat->agent_pss_bytes = 30'000'000;
   batch.heartbeat->program_costs = {{"on_exec", 5, 900}};
   batch.heartbeat->degraded = {"spool: disk full"};
-  batch.coverage = CoverageFacts{};
-  batch.coverage->at = At(20s);
-  batch.coverage->since = At(10s);
-  batch.coverage->interfaces = {
-      {1, 2, "eth0", true, false, {{1, 2, 3, 4}, {5, 6, 7, 8}, 9, 10}, {{kMax, 0, 0, 1}, {}, 2, 3}},
-      {1, 1, "lo", false, true, {}, {}}};
+  batch.coverage = Coverage();
   return batch;
 }
 
