@@ -76,6 +76,14 @@ bool NeverOpened(const Flow& flow) {
          (flow.flags & kFlowFlagPreexisting) == 0;
 }
 
+// The kernel's own counters of the connection are read into these, or will be in a moment: a few
+// bytes less than before is no new beginning.
+bool GoesOnInKernel(const FlowEvent& event) {
+  return (event.flags & CULPRIT_FLOW_REREAD) != 0 ||
+         (event.protocol == IPPROTO_TCP && (event.flags & CULPRIT_FLOW_PREEXISTING) != 0 &&
+          event.direction != Direction::kListen);
+}
+
 bool IsTcp(const Flow& flow) { return flow.protocol == IPPROTO_TCP; }
 
 }  // namespace
@@ -125,6 +133,9 @@ void Aggregator::OnFlow(const AttributedFlow& attributed) {
   const FlowState before = flow.state;
   Merge(flow, event);
   const bool new_owner = Charge(flow, attributed);
+  if (memory_ != nullptr && flow.owner.dirty && event.reason != FlowReason::kEnd) {
+    memory_->Put({flow.id, flow.owner.process, flow.start, flow.owner.totals});
+  }
   Advance(flow, event);
   flow.seen = std::max(flow.seen, event.at);
   if (event.reason == FlowReason::kEnd) return End(index, Later(event.at));
@@ -155,7 +166,9 @@ std::uint32_t Aggregator::Start(FlowId id, const FlowEvent& event) {
   flow.protocol = event.protocol;
   flow.start = event.start;
   flow.counted_from = event.counted_from;
-  if (comes_back) {  // the row of (flow, process) goes on where it was
+  if (GoOn(flow, event)) {
+    ++counters_.flows_resumed;
+  } else if (comes_back) {  // the row of (flow, process) goes on where it was
     flow.owner.process = ended->process;
     flow.owner.totals = ended->totals;
     flow.owner.emitted = true;
@@ -163,6 +176,39 @@ std::uint32_t Aggregator::Start(FlowId id, const FlowEvent& event) {
   }
   ++counters_.flows_started;
   return index;
+}
+
+void Aggregator::Remember(FlowMemory* memory, const std::vector<RememberedPart>& former) {
+  memory_ = memory;
+  for (const RememberedPart& part : former) former_[part.flow].push_back(part);
+}
+
+// The rows of a flow that an agent before this one told of go on where they were. Counters that the
+// kernel's own were read into go on as well, all others have begun anew.
+bool Aggregator::GoOn(Flow& flow, const FlowEvent& event) {
+  const auto found = former_.find(flow.id);
+  if (found == former_.end()) return false;
+  std::vector<RememberedPart> parts = std::move(found->second);
+  former_.erase(found);
+  std::sort(parts.begin(), parts.end(),
+            [](const auto& a, const auto& b) { return a.order > b.order; });
+  if (parts.size() > kMaxParts) parts.resize(kMaxParts);
+  const bool reread = GoesOnInKernel(event);
+  for (const RememberedPart& part : parts) {
+    FlowPart kept;
+    kept.process = part.process;
+    kept.totals = part.totals;
+    kept.emitted = true;
+    if (part.start != BootTime{}) flow.start = std::min(flow.start, part.start);
+    if (reread) Add(flow.seen_totals, part.totals);
+    if (&part == parts.data()) {
+      flow.owner = kept;  // the last that was charged
+      continue;
+    }
+    if (flow.former == nullptr) flow.former = std::make_unique<std::vector<FlowPart>>();
+    flow.former->push_back(kept);
+  }
+  return true;
 }
 
 void Aggregator::Merge(Flow& flow, const FlowEvent& event) {
@@ -195,7 +241,7 @@ bool Aggregator::Charge(Flow& flow, const AttributedFlow& attributed) {
   const FlowEvent& event = attributed.event;
   if (attributed.creator != ProcessId{}) flow.creator = attributed.creator;
   if (AnyLower(event.totals, flow.seen_totals)) {
-    if (event.counted_from > flow.counted_from) {
+    if (event.counted_from > flow.counted_from && !GoesOnInKernel(event)) {
       ++counters_.counter_restarts;
       flow.seen_totals = {};
     } else {

@@ -86,6 +86,7 @@ void Aggregator::Fire(std::uint32_t index, BootTime due) {
     // The socket stayed open behind a failed connect; its end, if it ever comes, says nothing new.
     ++counters_.flows_ended;
     ended_.Remember(flow, now_);
+    if (memory_ != nullptr) memory_->Forget(flow.id);
     return flows_.Erase(index);
   }
   if (HasFailed(flow)) {
@@ -100,6 +101,15 @@ void Aggregator::Tick(BootTime now) {
   timers_.Advance(now_, [this](std::uint32_t index, BootTime due) { Fire(index, due); });
   SweepSilent();
   process_counters_.Tick(now_, counter_rows_);
+  if (!former_.empty()) ForgetUnclaimed();
+}
+
+// Flows that ended while no agent ran. Peers of an unconnected socket may come back late.
+void Aggregator::ForgetUnclaimed() {
+  if (former_until_ == BootTime{}) former_until_ = now_ + limits_.silent_interval;
+  if (now_ < former_until_) return;
+  for (const auto& [flow, parts] : former_) memory_->Forget(flow);
+  former_.clear();
 }
 
 void Aggregator::SweepSilent() {
@@ -177,6 +187,7 @@ void Aggregator::End(std::uint32_t index, BootTime at) {
   if (flow.direction == Direction::kListen) flows_.RemoveListener(flow);
   ++counters_.flows_ended;
   ended_.Remember(flow, at);
+  if (memory_ != nullptr) memory_->Forget(flow.id);
   flows_.Erase(index);
 }
 

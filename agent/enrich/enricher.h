@@ -72,6 +72,7 @@ class Enricher {
   // may read them in /proc and answer with a ProcfsEvent.
   std::vector<Tgid> TakeUnresolved() { return std::exchange(unresolved_, {}); }
 
+  bool Knows(const ProcessKey& key) { return table_.Find(key) != nullptr; }
   const EnrichCounters& counters() const { return counters_; }
   std::size_t live_processes() const { return table_.live(); }
 
