@@ -273,6 +273,8 @@ void Agent::Impl::ResyncIfDue(BootTime now) {
   } else {
     resyncing_ = false;  // silence about a process says nothing
   }
+  spdlog::debug("pass over all processes known={} us={}", enricher_->live_processes(),
+                (Now() - now) / std::chrono::microseconds(1));
   AddProcessText(std::exchange(existing_, {}));
 }
 
@@ -310,6 +312,7 @@ void Agent::Impl::Beat(BootTime now) {
   batch.run_id = run_id_;
   batch.heartbeat = Heartbeat(now);
   batch.coverage = coverage_.Take(now);
+  if (batch.coverage) last_coverage_ = batch.coverage;
   if (auto written =
           output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, source_->ReadClock());
       !written) {

@@ -105,6 +105,7 @@ class Agent::Impl {
   std::unique_ptr<Aggregator> aggregator_;
   std::unique_ptr<Enricher> enricher_;
   Coverage coverage_;
+  std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
   std::unique_ptr<SenderLink> sender_;

@@ -154,6 +154,11 @@ AgentStatus Agent::Impl::status() {
       {"process definitions", enrich.definitions_sent},
       {"process amendments", enrich.amendments_sent},
       {"processes without exec or fork", enrich.placeholders},
+      {"passes over all processes", resyncs_},
+      {"processes that only a pass found", enrich.found_by_resync},
+      {"exits that only a pass found", enrich.exits_missed},
+      {"flows that went on from a run before", aggregate.flows_resumed},
+      {"flows without room to be remembered", flow_memory_ ? flow_memory_->refused() : 0},
       {"flows without a process", enrich.unknown_owners},
       {"frames written", spool_output_ != nullptr ? spool_output_->frames() : 0},
       {"frames not written", spool_output_ != nullptr ? spool_output_->failed_frames() : 0},
@@ -166,7 +171,9 @@ AgentStatus Agent::Impl::status() {
     status.losses.emplace_back(kCauseNames[cause], losses_by_cause_[cause]);
   }
   status.processes = OwnProcesses(true);
+  status.costs_measured = setup_.config.kernel.measure_cost && !setup_.replay;
   status.program_costs = Costs(*source_);
+  status.coverage = last_coverage_;
   return status;
 }
 
