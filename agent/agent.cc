@@ -26,7 +26,7 @@ constexpr seconds kSweep(1);
 constexpr seconds kQuietSweep(
     2);  // nothing moved since the last one: a sweep walks whole kernel tables
 constexpr seconds kRedefine(60);
-constexpr seconds kResync(30);
+constexpr seconds kResync(60);  // some 5 ms each with 200 processes
 constexpr seconds kResyncAfterLoss(5);  // at most so often
 constexpr milliseconds kShipAfter[kLaneCount] = {milliseconds(50), milliseconds(900)};
 constexpr std::size_t kShipRows = 1000;  // enough for a frame: no waiting

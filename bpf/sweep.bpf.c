@@ -209,7 +209,9 @@ int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
 static __always_inline u64 sum_of(const struct culprit_counters *rec)
 {
 	u64 sum = rec->tcp_attempts + rec->accepts + rec->tx_packets + rec->rx_packets +
-		  rec->suppressed_flows + rec->tx_wire_bytes + rec->rx_wire_bytes + 1;
+		  rec->suppressed_flows + rec->tx_wire_bytes + rec->rx_wire_bytes +
+		  rec->first_contacts + rec->first_contacts_ok + rec->first_contacts_failed +
+		  rec->raw_packets + rec->link_packets + rec->bare_syns + 1;
 
 	for (int i = 0; i < CULPRIT_OUTCOME_COUNT; i++)
 		sum += rec->outcome[i];

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <unordered_set>
+#include <utility>
 
 #include "agent/source/bpf_iterators.h"
 #include "agent/source/bpf_loader.h"
@@ -81,7 +83,7 @@ class BpfSource final : public EventSource {
  private:
   Status Attach(const Hook& hook);
   Status AttachIterator(const Hook& hook, bpf_program* program);
-  static void DeliverProcess(std::string_view record, const RecordSink& sink);
+  void DeliverProcess(std::string_view record, const RecordSink& sink);
   Status DeliverProcesses(const RecordSink& sink);
   Status Iterate(std::string_view name, const IteratedRecord& deliver);
   Status SweepPeers(const RecordSink& sink);
@@ -98,6 +100,8 @@ class BpfSource final : public EventSource {
   UniqueFd epoll_, timer_, stats_;
   IteratorReader reader_;
   LedgerReader ledger_reader_;
+  std::unordered_set<ProcessKey> told_,
+      told_before_;  // by this pass over all processes and the last
   bool sees_all_processes_ = false;
   Uuid boot_id_;
   const RecordSink* draining_into_ = nullptr;
@@ -210,7 +214,11 @@ void BpfSource::DeliverProcess(std::string_view record, const RecordSink& sink) 
   if (record.size() > sizeof(culprit_exec)) return;
   std::memcpy(room.data(), record.data(), record.size());
   auto& exec = *reinterpret_cast<culprit_exec*>(room.data());
-  if ((exec.flags & CULPRIT_EXEC_KERNEL_THREAD) == 0) {
+  const ProcessKey key{Tgid{exec.key.tgid}, BootTimeFromNs(exec.key.start_boot_ns),
+                       exec.key.exec_id};
+  told_.insert(key);
+  // Reading a file of each process is most of what a pass costs.
+  if ((exec.flags & CULPRIT_EXEC_KERNEL_THREAD) == 0 && !told_before_.contains(key)) {
     exec.args_len =
         static_cast<culprit_u32>(ReadCmdline(exec.key.tgid, exec.args, CULPRIT_ARGS_LEN));
     if (exec.args_len == CULPRIT_ARGS_LEN) exec.flags |= CULPRIT_EXEC_ARGS_TRUNCATED;
@@ -221,6 +229,7 @@ void BpfSource::DeliverProcess(std::string_view record, const RecordSink& sink) 
 }
 
 Status BpfSource::DeliverProcesses(const RecordSink& sink) {
+  told_before_ = std::exchange(told_, {});
   bool init_seen = false;
   culprit_process_key init{};
   std::uint64_t at = 0;

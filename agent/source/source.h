@@ -56,7 +56,8 @@ class EventSource {
   // Called about once a second.
   virtual Status Sweep(const RecordSink& sink) = 0;
   // All living processes once more (records as from Start), and open sockets that nobody's storage
-  // knows. After a loss of records, and now and then. A recording holds its passes.
+  // knows. After a loss of records, and now and then. The arguments of a process are in the first
+  // pass that finds it only. A recording holds its passes.
   virtual Status Resync(const RecordSink& /*sink*/) { return Ok(); }
   // False: processes of other pid namespaces are hidden from Resync().
   virtual bool sees_all_processes() const { return true; }
