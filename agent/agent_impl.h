@@ -85,6 +85,7 @@ class Agent::Impl {
   HeartbeatFacts Heartbeat(BootTime now);
   std::vector<AgentStatus::Process> OwnProcesses(bool with_pss);
   std::uint64_t EventsLost() const;
+  std::vector<std::pair<std::string, std::uint64_t>> Counters() const;
 
   AgentSetup setup_;
   Uuid run_id_ = Uuid::Random();

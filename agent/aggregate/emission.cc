@@ -213,6 +213,7 @@ void Aggregator::EvictOne(BootTime at) {
   Flow& flow = flows_.at(victim);
   if (flow.outcome_due || IsDirty(flow)) EmitFlow(flow, Lane::kEvidence, at);
   if (flow.direction == Direction::kListen) flows_.RemoveListener(flow);
+  if (memory_ != nullptr) memory_->Forget(flow.id);
   flows_.Erase(victim);
   ++counters_.flows_evicted;
   OnLoss(LossCause::kAgentTableFull, "flows", counters_.flows_evicted, at);

@@ -140,6 +140,18 @@ TEST_F(RestartTest, WhatHasEndedIsForgotten) {
   EXPECT_TRUE(memory_.parts.empty());
 }
 
+TEST_F(RestartTest, AnEvictedFlowLeavesItsPlace) {
+  AggregateLimits limits;
+  limits.max_flows = 10;
+  Aggregator small(BootId(), RunId(), limits);
+  small.Remember(&memory_, {});
+  for (std::uint64_t cookie = 1; cookie <= 50; ++cookie) {
+    const FlowEvent event = Tcp(2s, 500).Cookie(cookie).Build();
+    small.OnFlow({event, IdOf(event.owner), IdOf(event.creator)});
+  }
+  EXPECT_EQ(memory_.parts.size(), 10U);
+}
+
 TEST_F(RestartTest, WhatEndedWhileNoAgentRanIsForgottenAfterAnHour) {
   Observe(Tcp(2s, 5'000));
   Restart();
