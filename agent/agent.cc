@@ -26,6 +26,8 @@ constexpr seconds kSweep(1);
 constexpr seconds kQuietSweep(
     2);  // nothing moved since the last one: a sweep walks whole kernel tables
 constexpr seconds kRedefine(60);
+constexpr seconds kResync(60);  // some 5 ms each with 200 processes
+constexpr seconds kResyncAfterLoss(5);  // at most so often
 constexpr milliseconds kShipAfter[kLaneCount] = {milliseconds(50), milliseconds(900)};
 constexpr std::size_t kShipRows = 1000;  // enough for a frame: no waiting
 constexpr hours kFactsEvery(1);
@@ -49,7 +51,17 @@ void Agent::Impl::OnEvent(const Event& event) {
       if (i != CULPRIT_STAT_EVENTS_SENT && i != CULPRIT_STAT_FLOW_SUPPRESSED)
         kernel_lost_ += lost->stat[i];
     }
-  } else {
+    std::uint64_t records = 0;
+    for (const auto stat : {CULPRIT_STAT_RING_FULL_EXEC, CULPRIT_STAT_RING_FULL_FORK,
+                            CULPRIT_STAT_RING_FULL_EXIT, CULPRIT_STAT_RING_FULL_FLOW}) {
+      records += lost->stat[stat];
+    }
+    resync_due_ |= records > std::exchange(records_lost_, records);
+  } else if (const auto* ledger = std::get_if<InterfaceEvent>(&event)) {
+    coverage_.On(*ledger);
+  } else if (const auto* device = std::get_if<InterfaceCountersEvent>(&event)) {
+    coverage_.On(*device);
+  } else if (!resyncing_) {
     ++moved_;
   }
   enricher_->Apply(event);
@@ -57,8 +69,8 @@ void Agent::Impl::OnEvent(const Event& event) {
 
 void Agent::Impl::AskForHash(const ExecEvent& exec) {
   if (setup_.replay || exec.kernel_thread) return;
-  if (exec.from_iterator && !begun_ && existing_.size() < kMaxExisting)
-    existing_.push_back(exec.key.tgid);
+  if (exec.from_iterator && begun_ && enricher_->Knows(exec.key)) return;
+  if (exec.from_iterator && existing_.size() < kMaxExisting) existing_.push_back(exec.key.tgid);
   if (!hasher_ || exec.exe.inode == 0) return;
   if (exec.from_iterator) {
     hasher_->OnExisting(exec.key.tgid, exec.exe);
@@ -88,6 +100,7 @@ Status Agent::Impl::Capture() {
 }
 
 void Agent::Impl::Assemble(BootTime now) {
+  if (now >= next_beat_) Beat(now);  // sweeps, too
   if (now >= next_sweep_) Sweep(now);
   if (now >= next_tick_) {
     aggregator_->Tick(now);
@@ -95,7 +108,6 @@ void Agent::Impl::Assemble(BootTime now) {
     next_tick_ = now + (now < busy_until_ ? duration_cast<milliseconds>(kTick)
                                           : duration_cast<milliseconds>(kSweep));
   }
-  if (now >= next_beat_) Beat(now);
   for (const Lane lane : {Lane::kEvidence, Lane::kBulk}) {
     auto& due = ship_due_[static_cast<std::size_t>(lane)];
     const std::size_t pending = aggregator_->pending(lane);
@@ -213,6 +225,7 @@ void Agent::Impl::Sweep(BootTime now) {
     if (const auto n = sweep_log_.Allow(); n > 0)
       spdlog::error("sweep times={} error={}", n, swept.error().message);
   }
+  ResyncIfDue(now);
   if (recorder_ && recorder_->stopped().empty()) {
     recorder_->SweepEnd(now);
     recorder_->Clock(source_->ReadClock());
@@ -227,6 +240,53 @@ void Agent::Impl::Sweep(BootTime now) {
   ShipLosses();
   PumpSender();
   RedefineIfDue(now);
+}
+
+void Agent::Impl::MarkResync(bool end) {
+  const ResyncEvent event{Now(), end, source_->sees_all_processes()};
+  resyncing_ = !end;
+  if (recorder_) recorder_->Resync(event);
+  OnEvent(event);
+}
+
+// What lost records would have told: processes begun and ended, owners of sockets. Between the
+// passes nothing costs.
+void Agent::Impl::ResyncIfDue(BootTime now) {
+  const bool after_loss = resync_due_ && now >= earliest_resync_;
+  if (setup_.replay || (!after_loss && now < next_resync_)) return;
+  resync_due_ = false;
+  next_resync_ = now + kResync;
+  earliest_resync_ = now + kResyncAfterLoss;
+  ++resyncs_;
+  // Exits on their way must come first, or they are taken for lost ones.
+  const auto drain = [this] { return Capture().has_value(); };
+  bool complete = drain();
+  MarkResync(false);
+  if (auto done = source_->Resync(sink_); !done) {
+    complete = false;
+    if (const auto n = sweep_log_.Allow(); n > 0)
+      spdlog::error("pass over all processes times={} error={}", n, done.error().message);
+  }
+  complete = drain() && complete;
+  if (complete) {
+    MarkResync(true);
+  } else {
+    resyncing_ = false;  // silence about a process says nothing
+  }
+  spdlog::debug("pass over all processes known={} us={}", enricher_->live_processes(),
+                (Now() - now) / std::chrono::microseconds(1));
+  AddProcessText(std::exchange(existing_, {}));
+}
+
+void Agent::Impl::ReadLedger() {
+  const auto device = [this](const Event& event) {
+    if (recorder_) recorder_->InterfaceCounters(std::get<InterfaceCountersEvent>(event));
+    OnEvent(event);
+  };
+  if (auto read = source_->ReadLedger(sink_, device); !read) {
+    if (const auto n = sweep_log_.Allow(); n > 0)
+      spdlog::error("ledger times={} error={}", n, read.error().message);
+  }
 }
 
 void Agent::Impl::NoteHashLosses(BootTime now) {
@@ -244,11 +304,15 @@ void Agent::Impl::NoteHashLosses(BootTime now) {
 
 void Agent::Impl::Beat(BootTime now) {
   next_beat_ = now + setup_.config.heartbeat;
+  Sweep(now);  // what passed is then on both sides of the coverage
+  ReadLedger();
   ShipFacts();
   RecordBatch batch;
   batch.boot_id = boot_id_;
   batch.run_id = run_id_;
   batch.heartbeat = Heartbeat(now);
+  batch.coverage = coverage_.Take(now);
+  if (batch.coverage) last_coverage_ = batch.coverage;
   if (auto written =
           output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, source_->ReadClock());
       !written) {
@@ -330,13 +394,12 @@ void Agent::Impl::Finish() {
       spdlog::warn("last records lost error={}", taken.error().message);
   }
   const BootTime now = Now();
-  Sweep(now);
+  Beat(now);
   NoteUserEvents();
   aggregator_->Tick(now);
   aggregator_->FlushAll(now);
   Ship(Lane::kEvidence);
   Ship(Lane::kBulk);
-  Beat(now);
   ShipLosses();
   if (recorder_) recorder_->Flush();
   if (spool_output_ != nullptr) spool_output_->SyncNow();

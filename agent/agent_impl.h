@@ -11,8 +11,10 @@
 
 #include "agent/agent.h"
 #include "agent/aggregate/aggregator.h"
+#include "agent/aggregate/coverage.h"
 #include "agent/decode/decoder.h"
 #include "agent/enrich/enricher.h"
+#include "agent/flow_memory_file.h"
 #include "agent/identity.h"
 #include "agent/output.h"
 #include "agent/source/exe_hasher.h"
@@ -68,6 +70,9 @@ class Agent::Impl {
   Result<Woken> Wait(int stop_fd);
   int TimeoutMs(BootTime now) const;
   void Sweep(BootTime now);
+  void ResyncIfDue(BootTime now);
+  void MarkResync(bool end);
+  void ReadLedger();
   void Beat(BootTime now);
   void HoldBackReplay(int stop_fd);
   void LabelOwnProcesses();
@@ -80,6 +85,7 @@ class Agent::Impl {
   HeartbeatFacts Heartbeat(BootTime now);
   std::vector<AgentStatus::Process> OwnProcesses(bool with_pss);
   std::uint64_t EventsLost() const;
+  std::vector<std::pair<std::string, std::uint64_t>> Counters() const;
 
   AgentSetup setup_;
   Uuid run_id_ = Uuid::Random();
@@ -96,8 +102,11 @@ class Agent::Impl {
   std::unique_ptr<UserNames> users_;
   Procfs procfs_;
   Decoder decoder_;
+  std::unique_ptr<FlowMemoryFile> flow_memory_;  // null: none (replay, or its file cannot be used)
   std::unique_ptr<Aggregator> aggregator_;
   std::unique_ptr<Enricher> enricher_;
+  Coverage coverage_;
+  std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
   std::unique_ptr<SenderLink> sender_;
@@ -115,8 +124,12 @@ class Agent::Impl {
   HostFacts host_;
   FidelityFacts fidelity_;
   std::vector<SpoolLoss> quarantined_;
-  std::uint64_t losses_by_cause_[12] = {};
+  std::uint64_t losses_by_cause_[15] = {};
   std::uint64_t kernel_lost_ = 0;
+  std::uint64_t records_lost_ = 0;  // of processes and flows: what a pass over all makes good
+  bool resync_due_ = false, resyncing_ = false;
+  std::uint64_t resyncs_ = 0;
+  BootTime next_resync_, earliest_resync_;
   std::uint64_t moved_ = 0, swept_ = 0;  // events but for loss counts; as of the last sweep
   ProcessUsage usage_;                   // of all own processes, as of the last heartbeat
   std::uint64_t ended_senders_cpu_us_ = 0, sender_cpu_us_ = 0;

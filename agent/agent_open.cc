@@ -57,6 +57,15 @@ Status Agent::Impl::OpenSource() {
     users_ = std::make_unique<HostUsers>();
   }
   aggregator_ = std::make_unique<Aggregator>(boot_id_, run_id_, aggregate);
+  if (spool_ && !setup_.replay) {
+    auto memory = FlowMemoryFile::Open(config.state_dir + "/flows", boot_id_, aggregate.max_flows);
+    if (memory) {
+      flow_memory_ = std::move(*memory);
+      aggregator_->Remember(flow_memory_.get(), flow_memory_->former());
+    } else {
+      spdlog::warn("counters of open flows begin anew error={}", memory.error().message);
+    }
+  }
   enricher_ = std::make_unique<Enricher>(boot_id_, enrich, *users_, *aggregator_);
   return Ok();
 }
@@ -97,7 +106,9 @@ Status Agent::Impl::Begin() {
   LabelOwnProcesses();
   ShipFacts();
   ShipLosses();  // what the spool found damaged when it was opened
+  if (!setup_.replay) MarkResync(false);
   TRY_VOID(source_->Start(sink_));
+  if (!setup_.replay) MarkResync(true);
   AddProcessText(std::exchange(existing_, {}));
   begun_ = true;
   const BootTime now = Now();
@@ -105,6 +116,7 @@ Status Agent::Impl::Begin() {
   next_tick_ = now;
   next_sweep_ = now + std::chrono::seconds(1);
   next_beat_ = now;
+  next_resync_ = now + std::chrono::seconds(60);
   const SourceFidelity fidelity = source_->fidelity();
   for (const HookStatus& hook : fidelity.hooks) {
     if (hook.active) continue;

@@ -12,9 +12,9 @@ namespace {
 constexpr std::uint32_t kPssEveryBeats = 6;  // smaps_rollup walks page tables
 
 constexpr std::string_view kCauseNames[] = {
-    "unspecified",        "ring full",         "socket storage", "peer table full",
-    "process table full", "spool cap",         "spool corrupt",  "spool write",
-    "quarantined",        "agent tables full", "queue full",     "hash queue"};
+    "unspecified", "ring full",     "socket storage",     "peer table full", "process table full",
+    "spool cap",   "spool corrupt", "spool write",        "quarantined",     "agent tables full",
+    "queue full",  "hash queue",    "forward table full", "ledger full",     "process budget"};
 
 std::vector<ProgramCostFacts> Costs(const EventSource& source) {
   std::vector<ProgramCostFacts> costs;
@@ -115,6 +115,35 @@ HeartbeatFacts Agent::Impl::Heartbeat(BootTime now) {
   return beat;
 }
 
+std::vector<std::pair<std::string, std::uint64_t>> Agent::Impl::Counters() const {
+  const AggregateCounters& aggregate = aggregator_->counters();
+  const EnrichCounters& enrich = enricher_->counters();
+  const ExeHasherStats hash = hasher_ ? hasher_->stats() : ExeHasherStats{};
+  return {
+      {"kernel records", decoder_.counters().records},
+      {"malformed records", decoder_.counters().total_faults()},
+      {"flows started", aggregate.flows_started},
+      {"flows ended", aggregate.flows_ended},
+      {"flow rows, evidence", aggregate.rows[0]},
+      {"flow rows, bulk", aggregate.rows[1]},
+      {"process definitions", enrich.definitions_sent},
+      {"process amendments", enrich.amendments_sent},
+      {"processes without exec or fork", enrich.placeholders},
+      {"passes over all processes", resyncs_},
+      {"processes that only a pass found", enrich.found_by_resync},
+      {"exits that only a pass found", enrich.exits_missed},
+      {"flows that went on from a run before", aggregate.flows_resumed},
+      {"flows without room to be remembered", flow_memory_ ? flow_memory_->refused() : 0},
+      {"flows without a process", enrich.unknown_owners},
+      {"frames written", spool_output_ != nullptr ? spool_output_->frames() : 0},
+      {"frames not written", spool_output_ != nullptr ? spool_output_->failed_frames() : 0},
+      {"executables hashed", hash.hashed},
+      {"executables known already", hash.cache_hits},
+      {"executables too big or unreadable", hash.too_big + hash.unreadable},
+      {"executables gone before hashing", hash.gone},
+  };
+}
+
 AgentStatus Agent::Impl::status() {
   AgentStatus status;
   const ClockPair now = source_->ReadClock();
@@ -141,32 +170,14 @@ AgentStatus Agent::Impl::status() {
   }
   status.flows_live = aggregator_->live_flows();
   status.processes_live = enricher_->live_processes();
-  const AggregateCounters& aggregate = aggregator_->counters();
-  const EnrichCounters& enrich = enricher_->counters();
-  const ExeHasherStats hash = hasher_ ? hasher_->stats() : ExeHasherStats{};
-  status.counters = {
-      {"kernel records", decoder_.counters().records},
-      {"malformed records", decoder_.counters().total_faults()},
-      {"flows started", aggregate.flows_started},
-      {"flows ended", aggregate.flows_ended},
-      {"flow rows, evidence", aggregate.rows[0]},
-      {"flow rows, bulk", aggregate.rows[1]},
-      {"process definitions", enrich.definitions_sent},
-      {"process amendments", enrich.amendments_sent},
-      {"processes without exec or fork", enrich.placeholders},
-      {"flows without a process", enrich.unknown_owners},
-      {"frames written", spool_output_ != nullptr ? spool_output_->frames() : 0},
-      {"frames not written", spool_output_ != nullptr ? spool_output_->failed_frames() : 0},
-      {"executables hashed", hash.hashed},
-      {"executables known already", hash.cache_hits},
-      {"executables too big or unreadable", hash.too_big + hash.unreadable},
-      {"executables gone before hashing", hash.gone},
-  };
+  status.counters = Counters();
   for (std::size_t cause = 0; cause < std::size(kCauseNames); ++cause) {
     status.losses.emplace_back(kCauseNames[cause], losses_by_cause_[cause]);
   }
   status.processes = OwnProcesses(true);
+  status.costs_measured = setup_.config.kernel.measure_cost && !setup_.replay;
   status.program_costs = Costs(*source_);
+  status.coverage = last_coverage_;
   return status;
 }
 

@@ -10,11 +10,11 @@ namespace {
 
 constexpr std::string_view kStates[] = {"none",    "attempt",  "open",        "closed",   "failed",
                                         "aborted", "not_sent", "handed_over", "listening"};
-constexpr std::string_view kDirections[] = {"unknown", "out", "in", "listen"};
-constexpr std::string_view kCauses[] = {"unspecified",     "ring_full",     "socket_storage",
-                                        "peer_table_full", "process_table", "spool_cap",
-                                        "spool_corrupt",   "spool_write",   "quarantined",
-                                        "agent_tables",    "queue_full",    "hash_queue"};
+constexpr std::string_view kDirections[] = {"unknown", "out", "in", "listen", "forwarded"};
+constexpr std::string_view kCauses[] = {
+    "unspecified", "ring_full",     "socket_storage", "peer_table_full", "process_table",
+    "spool_cap",   "spool_corrupt", "spool_write",    "quarantined",     "agent_tables",
+    "queue_full",  "hash_queue",    "forward_table",  "ledger_full",     "process_budget"};
 
 template <std::size_t N, class Enum>
 std::string_view NameIn(const std::string_view (&names)[N], Enum value) {
@@ -88,6 +88,10 @@ void FlowLine(const FlowRow& flow, const ClockPair& clock, std::string* out) {
     json.Field("rx_wire_bytes", flow.totals.rx_wire_bytes);
     json.Field("tx_payload_bytes", flow.totals.tx_payload_bytes);
     json.Field("rx_payload_bytes", flow.totals.rx_payload_bytes);
+    if (flow.direction == Direction::kForwarded) {
+      json.Field("in_ifindex", std::uint64_t{flow.in_ifindex});
+      json.Field("out_ifindex", std::uint64_t{flow.out_ifindex});
+    }
     json.Field("tx_packets", flow.totals.tx_packets);
     json.Field("rx_packets", flow.totals.rx_packets);
   });
@@ -104,6 +108,37 @@ void CounterLine(const CounterFacts& counters, const ClockPair& clock, std::stri
     json.Field("unreachable", counters.outcome[CULPRIT_OUTCOME_UNREACHABLE]);
     json.Field("accepts", counters.accepts);
     json.Field("suppressed_flows", counters.suppressed_flows);
+    const Activity& activity = counters.activity;
+    json.Field("first_contacts", activity.first_contacts);
+    json.Field("first_contacts_ok", activity.first_contacts_ok);
+    json.Field("first_contacts_failed", activity.first_contacts_failed);
+    json.Field("raw_packets", activity.raw_packets);
+    json.Field("link_packets", activity.link_packets);
+    json.Field("bare_syns", activity.bare_syns);
+    json.Field("window_addresses", activity.window_addresses);
+    json.Field("window_ports", activity.window_ports);
+  });
+}
+
+void InterfaceLine(const InterfaceFacts& interface, const CoverageFacts& coverage,
+                   const ClockPair& clock, std::string* out) {
+  Line("coverage", out, [&](JsonWriter& json) {
+    json.Field("at", FormatUtc(clock.ToWall(coverage.at)));
+    json.Field("since", FormatUtc(clock.ToWall(coverage.since)));
+    json.Field("netns", std::uint64_t{interface.netns});
+    json.Field("ifindex", std::uint64_t{interface.ifindex});
+    json.Field("name", interface.name);
+    json.FlagField("readable", interface.readable);
+    for (const bool tx : {true, false}) {
+      const TrafficFacts& traffic = tx ? interface.tx : interface.rx;
+      json.Key(tx ? "tx" : "rx").Open('{');
+      json.Field("process_bytes", traffic.bytes[CULPRIT_CLASS_PROCESS]);
+      json.Field("kernel_bytes", traffic.bytes[CULPRIT_CLASS_KERNEL]);
+      json.Field("forwarded_bytes", traffic.bytes[CULPRIT_CLASS_FORWARDED]);
+      json.Field("unknown_bytes", traffic.bytes[CULPRIT_CLASS_UNKNOWN]);
+      json.Field("interface_bytes", traffic.interface_bytes);
+      json.Close('}');
+    }
   });
 }
 
@@ -127,6 +162,9 @@ std::string BatchLines(const RecordBatch& batch, const ClockPair& clock) {
       json.Field("at", FormatUtc(clock.ToWall(exit.at)));
       json.Key("wait_status").Signed(exit.wait_status);
     });
+  }
+  for (std::size_t i = 0; batch.coverage && i < batch.coverage->interfaces.size(); ++i) {
+    InterfaceLine(batch.coverage->interfaces[i], *batch.coverage, clock, &out);
   }
   for (const LossFacts& loss : batch.losses) {
     Line("loss", &out, [&](JsonWriter& json) {

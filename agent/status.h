@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,8 +53,18 @@ struct AgentStatus {
     ProcessUsage usage;
   };
   std::vector<Process> processes;
+  bool costs_measured = false;  // run_time_ns of the programs is counted
   std::vector<ProgramCostFacts> program_costs;
+  std::optional<CoverageFacts> coverage;  // the newest; nullopt: no reading yet
 };
+
+// What passed the interface and nobody is known for (bytes, negative: more is known than passed),
+// and as a part of what passed in per cent.
+struct Residual {
+  std::int64_t bytes = 0;
+  double percent = 0;
+};
+Residual ResidualOf(const TrafficFacts& traffic);
 
 std::string StatusJson(const AgentStatus& status);
 std::string StatusText(const AgentStatus& status);

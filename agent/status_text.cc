@@ -64,6 +64,103 @@ void CountPage(std::string_view title,
   *out += fmt::format("{}{}\n{}", title, lines.empty() ? "  none" : "", lines);
 }
 
+std::string SignedBytes(std::int64_t bytes) {
+  const auto size = static_cast<std::uint64_t>(bytes < 0 ? -bytes : bytes);
+  return (bytes < 0 ? "-" : "") + FormatByteSize(size);
+}
+
+void CoveragePage(const AgentStatus& status, std::string* out) {
+  if (!status.coverage) {
+    *out += "Coverage   no reading yet\n";
+    return;
+  }
+  const CoverageFacts& coverage = *status.coverage;
+  *out += fmt::format("Coverage   L3 bytes of {}; residual = interface less what is known\n",
+                      FormatDuration(coverage.at - coverage.since));
+  if (coverage.interfaces.empty()) *out += "  nothing passed\n";
+  if (coverage.interfaces.empty()) return;
+  constexpr std::string_view kRow =
+      "  {:<16} {:<10} {:<3} {:>10} {:>10} {:>10} {:>10} {:>10}  {}\n";
+  *out += fmt::format(kRow, "interface", "netns", "", "process", "kernel", "forwarded", "unknown",
+                      "interface", "residual");
+  for (const InterfaceFacts& interface : coverage.interfaces) {
+    const std::string name = interface.ifindex == 0 ? "(others)" : EscapeText(interface.name);
+    for (const bool tx : {true, false}) {
+      const TrafficFacts& traffic = tx ? interface.tx : interface.rx;
+      const Residual residual = ResidualOf(traffic);
+      const std::string rest =
+          interface.readable
+              ? fmt::format("{} ({:.2f} %)", SignedBytes(residual.bytes), residual.percent)
+              : "the interface cannot be read: no process in its namespace";
+      *out += fmt::format(kRow, name, interface.netns, tx ? "tx" : "rx",
+                          FormatByteSize(traffic.bytes[CULPRIT_CLASS_PROCESS]),
+                          FormatByteSize(traffic.bytes[CULPRIT_CLASS_KERNEL]),
+                          FormatByteSize(traffic.bytes[CULPRIT_CLASS_FORWARDED]),
+                          FormatByteSize(traffic.bytes[CULPRIT_CLASS_UNKNOWN]),
+                          interface.readable ? FormatByteSize(traffic.interface_bytes) : "?", rest);
+    }
+  }
+}
+
+void CostPage(const AgentStatus& status, std::string* out) {
+  const auto of_a_core = [&](double us) {
+    return status.uptime_ms == 0 ? 0.0 : us / 10.0 / static_cast<double>(status.uptime_ms);
+  };
+  *out += "Cost       in per cent of one core since the start\n";
+  for (const AgentStatus::Process& process : status.processes) {
+    const auto cpu_us = static_cast<double>(process.usage.cpu_us);
+    *out += fmt::format("  {:<8} pid {:<8} CPU {:.2f} s ({:.3f} %)  RSS {}  PSS {}\n", process.name,
+                        process.pid, cpu_us / 1e6, of_a_core(cpu_us),
+                        FormatByteSize(process.usage.rss_bytes),
+                        FormatByteSize(process.usage.pss_bytes));
+  }
+  if (!status.costs_measured) {
+    *out += "  kernel programs: not measured (kernel.measure_cost = true has the kernel do it)\n";
+    return;
+  }
+  double sum_us = 0;
+  for (const ProgramCostFacts& program : status.program_costs) {
+    if (program.run_count == 0) continue;
+    const double us = static_cast<double>(program.run_time_ns) / 1e3;
+    sum_us += us;
+    *out += fmt::format("  {:<24} {:>12} runs, {:>7} ns each, {:.3f} %\n", program.name,
+                        program.run_count, program.run_time_ns / program.run_count, of_a_core(us));
+  }
+  *out += fmt::format("  {:<24} {:.3f} %, in the context of whoever causes it\n", "kernel programs",
+                      of_a_core(sum_us));
+}
+
+void WriteTraffic(std::string_view way, const TrafficFacts& traffic, JsonWriter* json) {
+  constexpr std::string_view kClasses[] = {"process", "kernel", "forwarded", "unknown"};
+  static_assert(std::size(kClasses) == CULPRIT_CLASS_COUNT);
+  json->Key(way).Open('{');
+  for (std::size_t c = 0; c < CULPRIT_CLASS_COUNT; ++c) {
+    json->Field(std::string(kClasses[c]) + "_bytes", traffic.bytes[c]);
+    json->Field(std::string(kClasses[c]) + "_packets", traffic.packets[c]);
+  }
+  json->Field("interface_bytes", traffic.interface_bytes);
+  json->Field("interface_packets", traffic.interface_packets);
+  json->Key("residual_bytes").Signed(ResidualOf(traffic).bytes);
+  json->Close('}');
+}
+
+void WriteCoverage(const AgentStatus& status, JsonWriter* json) {
+  json->Key("coverage").Open('[');
+  for (const InterfaceFacts& interface :
+       status.coverage ? status.coverage->interfaces : std::vector<InterfaceFacts>{}) {
+    json->Open('{');
+    json->Field("netns", std::uint64_t{interface.netns});
+    json->Field("ifindex", std::uint64_t{interface.ifindex});
+    json->Field("name", interface.name);
+    json->FlagField("hardware", interface.hardware);
+    json->FlagField("readable", interface.readable);
+    WriteTraffic("tx", interface.tx, json);
+    WriteTraffic("rx", interface.rx, json);
+    json->Close('}');
+  }
+  json->Close(']');
+}
+
 void WriteSender(const SenderStatus& sender, JsonWriter* json) {
   json->FlagField("connected", sender.connected);
   json->Field("last_error", sender.last_error);
@@ -142,6 +239,18 @@ void WriteCosts(const AgentStatus& status, JsonWriter* json) {
 
 }  // namespace
 
+Residual ResidualOf(const TrafficFacts& traffic) {
+  std::uint64_t known = 0;
+  for (const std::uint64_t bytes : traffic.bytes) known += bytes;
+  Residual residual;
+  residual.bytes = static_cast<std::int64_t>(traffic.interface_bytes - known);
+  if (traffic.interface_bytes != 0) {
+    residual.percent =
+        100.0 * static_cast<double>(residual.bytes) / static_cast<double>(traffic.interface_bytes);
+  }
+  return residual;
+}
+
 std::string StatusJson(const AgentStatus& status) {
   JsonWriter json;
   json.Open('{');
@@ -171,6 +280,8 @@ std::string StatusJson(const AgentStatus& status) {
   json.Field("processes_live", status.processes_live);
   WriteCounts("counters", status.counters, &json);
   WriteCounts("losses", status.losses, &json);
+  WriteCoverage(status, &json);
+  json.FlagField("costs_measured", status.costs_measured);
   WriteCosts(status, &json);
   json.Close('}');
   return json.text();
@@ -191,18 +302,8 @@ std::string StatusText(const AgentStatus& status) {
       fmt::format("Tables     {} flows, {} processes\n", status.flows_live, status.processes_live);
   CountPage("Losses", status.losses, true, &out);
   CountPage("Counters", status.counters, false, &out);
-  out += "Cost\n";
-  for (const AgentStatus::Process& process : status.processes) {
-    out += fmt::format("  {:<8} pid {:<8} CPU {:.2f} s  RSS {}  PSS {}\n", process.name,
-                       process.pid, static_cast<double>(process.usage.cpu_us) / 1e6,
-                       FormatByteSize(process.usage.rss_bytes),
-                       FormatByteSize(process.usage.pss_bytes));
-  }
-  for (const ProgramCostFacts& program : status.program_costs) {
-    if (program.run_count == 0) continue;
-    out += fmt::format("  {:<24} {} runs, {} ns each\n", program.name, program.run_count,
-                       program.run_time_ns / program.run_count);
-  }
+  CoveragePage(status, &out);
+  CostPage(status, &out);
   return out;
 }
 

@@ -96,6 +96,9 @@ struct socket {
 };
 
 struct tcp_sock {
+	u16 tcp_header_len;
+	u32 segs_in;
+	u32 segs_out;
 	u64 bytes_received;
 	u64 bytes_sent;
 	u64 bytes_retrans;

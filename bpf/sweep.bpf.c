@@ -22,6 +22,38 @@ static __always_inline struct culprit_flow *scratch_flow(void)
 	return bpf_map_lookup_elem(&sweep_scratch, &zero);
 }
 
+static __always_inline void raise_to(u64 *counter, u64 value)
+{
+	if (value > *counter)
+		*counter = value;
+}
+
+/*
+ * What a connection moved before we came, from the stack's own counters: exact but for the longer header of the SYN,
+ * which is added, for SACK blocks, and for received segments that were there already. How the stack had cut it into
+ * super-packets is not known: skb bytes are taken as wire bytes. None of it is charged to the process's counters, which
+ * begin with the programs. Packets that came between our hooks and this are in both and counted once.
+ */
+static __always_inline void reread_tcp(struct flow_state *flow, struct tcp_sock *tp)
+{
+	u64 header = (flow->rec.family == 4 ? 20 : 40) + tp->tcp_header_len;
+	u64 tx_packets = tp->segs_out, rx_packets = tp->segs_in;
+	u64 syn = tp->tcp_header_len > 20 ? 8 : 12;
+	u64 tx = tp->bytes_sent + tx_packets * header, rx = tp->bytes_received + rx_packets * header;
+
+	flow->done_tx_wire += minus(tx + syn, flow->rec.tx_wire_bytes);
+	flow->done_rx_wire += minus(rx + syn, flow->rec.rx_wire_bytes);
+	flow->done_tx_packets += minus(tx_packets, flow->rec.tx_packets);
+	flow->done_rx_packets += minus(rx_packets, flow->rec.rx_packets);
+	raise_to(&flow->rec.tx_wire_bytes, tx + syn);
+	raise_to(&flow->rec.rx_wire_bytes, rx + syn);
+	raise_to(&flow->rec.tx_skb_bytes, tx + syn);
+	raise_to(&flow->rec.rx_skb_bytes, rx + syn);
+	raise_to(&flow->rec.tx_packets, tx_packets);
+	raise_to(&flow->rec.rx_packets, rx_packets);
+	flow->rec.flags |= CULPRIT_FLOW_REREAD;
+}
+
 static __always_inline void adopt(struct flow_state *flow, const struct owner_state *owner, struct sock *sk)
 {
 	u64 now = bpf_ktime_get_boot_ns();
@@ -43,8 +75,10 @@ static __always_inline void adopt(struct flow_state *flow, const struct owner_st
 			flow->rec.direction = CULPRIT_DIRECTION_LISTEN;
 		} else {
 			tp = bpf_skc_to_tcp_sock(sk);
-			if (tp)
+			if (tp) {
 				fill_tcp(&flow->rec, sk, tp);
+				reread_tcp(flow, tp);
+			}
 		}
 	}
 	if (sk->sk_type == SOCK_RAW)
@@ -175,7 +209,9 @@ int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
 static __always_inline u64 sum_of(const struct culprit_counters *rec)
 {
 	u64 sum = rec->tcp_attempts + rec->accepts + rec->tx_packets + rec->rx_packets +
-		  rec->suppressed_flows + rec->tx_wire_bytes + rec->rx_wire_bytes + 1;
+		  rec->suppressed_flows + rec->tx_wire_bytes + rec->rx_wire_bytes +
+		  rec->first_contacts + rec->first_contacts_ok + rec->first_contacts_failed +
+		  rec->raw_packets + rec->link_packets + rec->bare_syns + 1;
 
 	for (int i = 0; i < CULPRIT_OUTCOME_COUNT; i++)
 		sum += rec->outcome[i];

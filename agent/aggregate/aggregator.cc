@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint8_t kTcpSynSent = 2;
 constexpr std::size_t kMaxParts = 16;
 
-constexpr std::uint64_t FlowTotals::* kFields[] = {
+constexpr std::uint64_t FlowTotals::*kFields[] = {
     &FlowTotals::tx_wire_bytes,    &FlowTotals::rx_wire_bytes,    &FlowTotals::tx_skb_bytes,
     &FlowTotals::rx_skb_bytes,     &FlowTotals::tx_packets,       &FlowTotals::rx_packets,
     &FlowTotals::tx_payload_bytes, &FlowTotals::rx_payload_bytes, &FlowTotals::retransmitted_bytes};
@@ -48,6 +48,8 @@ std::uint32_t RowFlags(std::uint32_t flags) {
       {CULPRIT_FLOW_RAW, kFlowFlagRaw},
       {CULPRIT_FLOW_OVERFLOW, kFlowFlagOverflow},
       {CULPRIT_FLOW_OWNER_BY_CREATOR, kFlowFlagOwnerByCreator},
+      {CULPRIT_FLOW_LINK, kFlowFlagLink},
+      {CULPRIT_FLOW_REREAD, kFlowFlagReread},
   };
   std::uint32_t out = 0;
   for (const auto& [from, to] : kMap) {
@@ -63,7 +65,8 @@ FlowState FailureOf(const FlowEvent& event) {
 }
 
 bool HasFailed(FlowState state) {
-  return state == FlowState::kFailed || state == FlowState::kAborted || state == FlowState::kNotSent;
+  return state == FlowState::kFailed || state == FlowState::kAborted ||
+         state == FlowState::kNotSent;
 }
 
 bool NeverOpened(const Flow& flow) {
@@ -73,15 +76,20 @@ bool NeverOpened(const Flow& flow) {
          (flow.flags & kFlowFlagPreexisting) == 0;
 }
 
+// The kernel's own counters of the connection are read into these, or will be in a moment: a few
+// bytes less than before is no new beginning.
+bool GoesOnInKernel(const FlowEvent& event) {
+  return (event.flags & CULPRIT_FLOW_REREAD) != 0 ||
+         (event.protocol == IPPROTO_TCP && (event.flags & CULPRIT_FLOW_PREEXISTING) != 0 &&
+          event.direction != Direction::kListen);
+}
+
 bool IsTcp(const Flow& flow) { return flow.protocol == IPPROTO_TCP; }
 
 }  // namespace
 
 Aggregator::Aggregator(const Uuid& boot_id, const Uuid& run_id, const AggregateLimits& limits)
-    : boot_id_(boot_id),
-      run_id_(run_id),
-      limits_(limits),
-      process_counters_(limits.max_counters) {}
+    : boot_id_(boot_id), run_id_(run_id), limits_(limits), process_counters_(limits.max_counters) {}
 
 void Aggregator::OnProcess(ProcessFacts facts) {
   if (processes_.size() >= limits_.max_pending_processes) {
@@ -103,7 +111,8 @@ void Aggregator::OnCounters(const CounterFacts& counters) {
   if (counter_rows_.size() > limits_.max_pending_rows) counter_rows_.pop_front();
 }
 
-void Aggregator::OnLoss(LossCause cause, std::string_view source, std::uint64_t count, BootTime at) {
+void Aggregator::OnLoss(LossCause cause, std::string_view source, std::uint64_t count,
+                        BootTime at) {
   std::uint64_t& known = loss_sources_[{cause, std::string(source)}];
   if (count <= known) return;
   losses_[cause] += count - known;
@@ -114,9 +123,9 @@ void Aggregator::OnLoss(LossCause cause, std::string_view source, std::uint64_t 
 void Aggregator::OnFlow(const AttributedFlow& attributed) {
   const FlowEvent& event = attributed.event;
   ++counters_.flow_events;
-  const FlowId id = MakeFlowId(
-      boot_id_, {event.cookie, event.generation, (event.flags & CULPRIT_FLOW_PEER) != 0, event.remote,
-                 event.protocol});
+  const FlowId id =
+      MakeFlowId(boot_id_, {event.cookie, event.generation, (event.flags & CULPRIT_FLOW_PEER) != 0,
+                            event.remote, event.protocol});
   std::uint32_t index = flows_.Find(id);
   if (index == FlowTable::kNone) index = Start(id, event);
   if (index == FlowTable::kNone) return;
@@ -124,12 +133,14 @@ void Aggregator::OnFlow(const AttributedFlow& attributed) {
   const FlowState before = flow.state;
   Merge(flow, event);
   const bool new_owner = Charge(flow, attributed);
+  if (memory_ != nullptr && flow.owner.dirty && event.reason != FlowReason::kEnd) {
+    memory_->Put({flow.id, flow.owner.process, flow.start, flow.owner.totals});
+  }
   Advance(flow, event);
   flow.seen = std::max(flow.seen, event.at);
   if (event.reason == FlowReason::kEnd) return End(index, Later(event.at));
   if (event.reason == FlowReason::kOwner && flow.owner.process == attributed.process &&
-      flow.owner_changes < limits_.max_owner_changes &&
-      (flow.owner.emitted || flow.owner.dirty)) {
+      flow.owner_changes < limits_.max_owner_changes && (flow.owner.emitted || flow.owner.dirty)) {
     EmitPart(flow, flow.owner, FlowState::kHandedOver, Lane::kEvidence, Later(event.at));
   }
   const bool outcome = flow.state != before && flow.state != FlowState::kAttempt;
@@ -140,9 +151,9 @@ void Aggregator::OnFlow(const AttributedFlow& attributed) {
 std::uint32_t Aggregator::Start(FlowId id, const FlowEvent& event) {
   const EndedFlows::Entry* ended = ended_.Find(id);
   const bool comes_back = ended != nullptr && event.counted_from > ended->counted_from;
-  const bool says_nothing = ended != nullptr && (event.at <= ended->ended ||
-                                                 (event.reason == FlowReason::kEnd &&
-                                                  !AnyLower(ended->totals, event.totals)));
+  const bool says_nothing =
+      ended != nullptr && (event.at <= ended->ended || (event.reason == FlowReason::kEnd &&
+                                                        !AnyLower(ended->totals, event.totals)));
   if (says_nothing && !comes_back) {
     ++counters_.stale_events;
     return FlowTable::kNone;
@@ -155,7 +166,9 @@ std::uint32_t Aggregator::Start(FlowId id, const FlowEvent& event) {
   flow.protocol = event.protocol;
   flow.start = event.start;
   flow.counted_from = event.counted_from;
-  if (comes_back) {  // the row of (flow, process) goes on where it was
+  if (GoOn(flow, event)) {
+    ++counters_.flows_resumed;
+  } else if (comes_back) {  // the row of (flow, process) goes on where it was
     flow.owner.process = ended->process;
     flow.owner.totals = ended->totals;
     flow.owner.emitted = true;
@@ -163,6 +176,39 @@ std::uint32_t Aggregator::Start(FlowId id, const FlowEvent& event) {
   }
   ++counters_.flows_started;
   return index;
+}
+
+void Aggregator::Remember(FlowMemory* memory, const std::vector<RememberedPart>& former) {
+  memory_ = memory;
+  for (const RememberedPart& part : former) former_[part.flow].push_back(part);
+}
+
+// The rows of a flow that an agent before this one told of go on where they were. Counters that the
+// kernel's own were read into go on as well, all others have begun anew.
+bool Aggregator::GoOn(Flow& flow, const FlowEvent& event) {
+  const auto found = former_.find(flow.id);
+  if (found == former_.end()) return false;
+  std::vector<RememberedPart> parts = std::move(found->second);
+  former_.erase(found);
+  std::sort(parts.begin(), parts.end(),
+            [](const auto& a, const auto& b) { return a.order > b.order; });
+  if (parts.size() > kMaxParts) parts.resize(kMaxParts);
+  const bool reread = GoesOnInKernel(event);
+  for (const RememberedPart& part : parts) {
+    FlowPart kept;
+    kept.process = part.process;
+    kept.totals = part.totals;
+    kept.emitted = true;
+    if (part.start != BootTime{}) flow.start = std::min(flow.start, part.start);
+    if (reread) Add(flow.seen_totals, part.totals);
+    if (&part == parts.data()) {
+      flow.owner = kept;  // the last that was charged
+      continue;
+    }
+    if (flow.former == nullptr) flow.former = std::make_unique<std::vector<FlowPart>>();
+    flow.former->push_back(kept);
+  }
+  return true;
 }
 
 void Aggregator::Merge(Flow& flow, const FlowEvent& event) {
@@ -179,6 +225,8 @@ void Aggregator::Merge(Flow& flow, const FlowEvent& event) {
   // The kernel takes some back, as when a process takes a kernel's socket over; shared stays.
   flow.flags = RowFlags(event.flags) | (flow.flags & kFlowFlagShared);
   flow.n_senders = std::max(flow.n_senders, event.n_senders);
+  if (event.in_ifindex != 0) flow.in_ifindex = event.in_ifindex;
+  if (event.out_ifindex != 0) flow.out_ifindex = event.out_ifindex;
   flow.tcp_state = event.tcp_state;
   if (event.direction == Direction::kListen && flow.direction != Direction::kListen) {
     flow.direction = Direction::kListen;
@@ -193,7 +241,7 @@ bool Aggregator::Charge(Flow& flow, const AttributedFlow& attributed) {
   const FlowEvent& event = attributed.event;
   if (attributed.creator != ProcessId{}) flow.creator = attributed.creator;
   if (AnyLower(event.totals, flow.seen_totals)) {
-    if (event.counted_from > flow.counted_from) {
+    if (event.counted_from > flow.counted_from && !GoesOnInKernel(event)) {
       ++counters_.counter_restarts;
       flow.seen_totals = {};
     } else {
@@ -209,7 +257,8 @@ bool Aggregator::Charge(Flow& flow, const AttributedFlow& attributed) {
   } else if (attributed.process != flow.owner.process && event.at >= flow.seen) {
     changed = ChangeOwner(flow, attributed);
   }
-  flow.owner.is_agent = flow.owner.is_agent || (attributed.is_agent && attributed.process == flow.owner.process);
+  flow.owner.is_agent =
+      flow.owner.is_agent || (attributed.is_agent && attributed.process == flow.owner.process);
   // What moved since the record before belongs to the process that this one names.
   const FlowTotals delta = Raise(flow.seen_totals, event.totals);
   if (delta == FlowTotals{}) return changed;
@@ -229,7 +278,8 @@ bool Aggregator::ChangeOwner(Flow& flow, const AttributedFlow& attributed) {
     owner.process = attributed.process;
     return false;
   }
-  if (attributed.process == ProcessId{}) return false;  // one that cannot be named takes nothing over
+  if (attributed.process == ProcessId{})
+    return false;  // one that cannot be named takes nothing over
   ++flow.owner_changes;
   ++counters_.owner_changes;
   const bool shared = flow.owner_changes > limits_.max_owner_changes;
@@ -259,6 +309,10 @@ bool Aggregator::ChangeOwner(Flow& flow, const AttributedFlow& attributed) {
 void Aggregator::Advance(Flow& flow, const FlowEvent& event) {
   if (flow.direction == Direction::kListen) {
     flow.state = event.reason == FlowReason::kEnd ? FlowState::kClosed : FlowState::kListening;
+    return;
+  }
+  if (flow.direction == Direction::kForwarded) {  // no socket, so no handshake to wait for
+    flow.state = event.reason == FlowReason::kEnd ? FlowState::kClosed : FlowState::kOpen;
     return;
   }
   const bool connected = !IsTcp(flow) || flow.established != BootTime{};

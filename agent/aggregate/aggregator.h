@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Joins flow events into rows that are cumulative over (flow, process), and decides when each row is emitted and in
-// which lane:
-//   evidence: outcome (hint, after hint_delay), first bytes, owner change, end; processes, exits, counters, losses
-//   bulk:     every 10 s if changed, every 1 s if more than 1 MB moved, hourly if open and silent
+// Joins flow events into rows that are cumulative over (flow, process), and decides when each row
+// is emitted and in which lane:
+//   evidence: outcome (hint, after hint_delay), first bytes, owner change, end; processes, exits,
+//   counters, losses bulk:     every 10 s if changed, every 1 s if more than 1 MB moved, hourly if
+//   open and silent
 //
 // Stage: aggregate. Pure: no I/O, no clock; time arrives in events and Tick().
-// Thread: one caller. Failure: none; bounded by AggregateLimits, an evicted flow is emitted and counted.
+// Thread: one caller. Failure: none; bounded by AggregateLimits, an evicted flow is emitted and
+// counted.
 #ifndef CULPRIT_AGENT_AGGREGATE_AGGREGATOR_H_
 #define CULPRIT_AGENT_AGGREGATE_AGGREGATOR_H_
 
@@ -20,6 +22,7 @@
 #include <vector>
 
 #include "agent/aggregate/counter_table.h"
+#include "agent/aggregate/flow_memory.h"
 #include "agent/aggregate/flow_table.h"
 #include "agent/aggregate/timer_wheel.h"
 #include "agent/model/record.h"
@@ -34,14 +37,16 @@ struct AggregateLimits {
   std::size_t max_counters = 8'192;       // processes whose counters are coalesced
   std::size_t max_pending_rows = 32'768;  // per lane; over it the oldest row is dropped and counted
   std::size_t max_pending_processes = 16'384;
-  std::size_t max_batch_bytes = std::size_t{512} << 10;  // of process text in one batch: a frame holds 1 MiB compressed
+  std::size_t max_batch_bytes =
+      std::size_t{512} << 10;  // of process text in one batch: a frame holds 1 MiB compressed
 
   std::chrono::nanoseconds hint_delay = std::chrono::milliseconds(100);
   std::chrono::nanoseconds first_bytes = std::chrono::seconds(1);
   std::chrono::nanoseconds fast_interval = std::chrono::seconds(1);
   std::chrono::nanoseconds interval = std::chrono::seconds(10);
   std::chrono::nanoseconds silent_interval = std::chrono::hours(1);
-  std::chrono::nanoseconds failed_grace = std::chrono::seconds(5);  // a failed connect whose socket stays open
+  std::chrono::nanoseconds failed_grace =
+      std::chrono::seconds(5);  // a failed connect whose socket stays open
   std::uint64_t fast_bytes = 1'000'000;
   std::uint32_t max_owner_changes = 8;
 };
@@ -52,6 +57,7 @@ struct AggregateCounters {
   std::uint64_t flows_evicted = 0;
   std::uint64_t owner_changes = 0;
   std::uint64_t stale_events = 0;      // counters below what is known: older than another record
+  std::uint64_t flows_resumed = 0;     // of a run before
   std::uint64_t counter_restarts = 0;  // counted_from moved on: counters began anew and are added
   std::uint64_t rows[kLaneCount] = {};
   std::uint64_t rows_dropped = 0, processes_dropped = 0;
@@ -61,6 +67,10 @@ class Aggregator final : public EnrichSink {
  public:
   Aggregator(const Uuid& boot_id, const Uuid& run_id, const AggregateLimits& limits);
 
+  // `memory` outlives the aggregator; `former` is what it kept of a run before in the same boot.
+  // Before the first event.
+  void Remember(FlowMemory* memory, const std::vector<RememberedPart>& former);
+
   void OnProcess(ProcessFacts facts) override;
   void OnExit(const ExitFacts& exit) override;
   void OnFlow(const AttributedFlow& flow) override;
@@ -69,12 +79,14 @@ class Aggregator final : public EnrichSink {
 
   // Emits what is due at `now`. Call every 50-200 ms; a late or long step is made up for.
   void Tick(BootTime now);
-  // Stop: every open flow that changed since its last row is emitted (evidence lane). Flows stay open.
+  // Stop: every open flow that changed since its last row is emitted (evidence lane). Flows stay
+  // open.
   void FlushAll(BootTime now);
 
-  // What is ready to be sent in `lane`, at most `max_rows` of each kind of record (0 = 1,000) and at most what one frame
-  // holds; call again while pending(lane) > 0. Never splits so that a flow comes before the process it refers to.
-  // Boot and run id are always filled in, so that the edge can add host, fidelity and heartbeat to an empty one.
+  // What is ready to be sent in `lane`, at most `max_rows` of each kind of record (0 = 1,000) and
+  // at most what one frame holds; call again while pending(lane) > 0. Never splits so that a flow
+  // comes before the process it refers to. Boot and run id are always filled in, so that the edge
+  // can add host, fidelity and heartbeat to an empty one.
   RecordBatch TakeBatch(Lane lane, std::size_t max_rows = 0);
   std::size_t pending(Lane lane) const;
 
@@ -90,6 +102,7 @@ class Aggregator final : public EnrichSink {
 
   // aggregator.cc: what a record changes
   std::uint32_t Start(FlowId id, const FlowEvent& event);
+  bool GoOn(Flow& flow, const FlowEvent& event);
   void Merge(Flow& flow, const FlowEvent& event);
   bool Charge(Flow& flow, const AttributedFlow& attributed);
   bool ChangeOwner(Flow& flow, const AttributedFlow& attributed);
@@ -108,6 +121,7 @@ class Aggregator final : public EnrichSink {
   void TakeProcesses(RecordBatch& batch, std::size_t max_rows);
   void TakeLosses(RecordBatch& batch);
   bool LossesDue() const;
+  void ForgetUnclaimed();
   BootTime Later(BootTime t) const { return t > now_ ? t : now_; }
 
   Uuid boot_id_, run_id_;
@@ -115,6 +129,10 @@ class Aggregator final : public EnrichSink {
   BootTime now_;
   FlowTable flows_;
   EndedFlows ended_;
+  FlowMemory* memory_ = nullptr;
+  std::unordered_map<FlowId, std::vector<RememberedPart>>
+      former_;  // of flows that were not seen in this run yet
+  BootTime former_until_;
   TimerWheel timers_;
   CounterTable process_counters_;
   std::deque<ProcessFacts> processes_;

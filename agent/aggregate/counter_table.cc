@@ -9,7 +9,19 @@ namespace {
 constexpr std::chrono::nanoseconds kFast = std::chrono::seconds(1);
 constexpr std::chrono::nanoseconds kSlow = std::chrono::seconds(10);
 constexpr std::chrono::nanoseconds kForget = std::chrono::minutes(1);
-constexpr std::uint64_t kManyAttempts = 100;
+
+constexpr std::uint64_t Activity::*kCumulative[] = {&Activity::first_contacts,
+                                                    &Activity::first_contacts_ok,
+                                                    &Activity::first_contacts_failed,
+                                                    &Activity::initiated_tx_wire_bytes,
+                                                    &Activity::initiated_rx_wire_bytes,
+                                                    &Activity::accepted_tx_wire_bytes,
+                                                    &Activity::accepted_rx_wire_bytes,
+                                                    &Activity::raw_packets,
+                                                    &Activity::raw_bytes,
+                                                    &Activity::link_packets,
+                                                    &Activity::link_bytes,
+                                                    &Activity::bare_syns};
 
 // Cumulative: an older record that comes late must not take anything back.
 void TakeHigher(CounterFacts& to, const CounterFacts& from) {
@@ -23,6 +35,25 @@ void TakeHigher(CounterFacts& to, const CounterFacts& from) {
   raise(to.tx_packets, from.tx_packets);
   raise(to.rx_packets, from.rx_packets);
   raise(to.suppressed_flows, from.suppressed_flows);
+  Activity& a = to.activity;
+  const Activity& b = from.activity;
+  for (const auto field : kCumulative) raise(a.*field, b.*field);
+  // The estimates are of one window: the newest counts, and within one they only grow.
+  if (b.window > a.window) {
+    a.window = b.window;
+    a.window_addresses = b.window_addresses;
+    a.window_ports = b.window_ports;
+  } else if (b.window == a.window) {
+    raise(a.window_addresses, b.window_addresses);
+    raise(a.window_ports, b.window_ports);
+  }
+}
+
+// What says that a process reaches out, beyond bytes on what it has open.
+std::uint64_t ReachingOut(const CounterFacts& facts) {
+  const Activity& activity = facts.activity;
+  return facts.tcp_attempts + activity.first_contacts + activity.bare_syns + activity.raw_packets +
+         activity.link_packets;
 }
 
 }  // namespace
@@ -54,8 +85,8 @@ void CounterTable::Put(const CounterFacts& counters, std::deque<CounterFacts>& o
 bool CounterTable::Due(const Entry& entry, BootTime now) const {
   if (!entry.dirty) return false;
   if (entry.sent == BootTime{}) return true;
-  const bool many = entry.last.tcp_attempts - entry.sent_attempts >= kManyAttempts;
-  return now - entry.sent >= (many ? kFast : kSlow);
+  const bool active = ReachingOut(entry.last) != entry.sent_reaching_out;
+  return now - entry.sent >= (active ? kFast : kSlow);
 }
 
 void CounterTable::Tick(BootTime now, std::deque<CounterFacts>& out) {
@@ -70,7 +101,7 @@ void CounterTable::Tick(BootTime now, std::deque<CounterFacts>& out) {
     if (Due(entry, now)) {
       out.push_back(entry.last);
       entry.sent = now;
-      entry.sent_attempts = entry.last.tcp_attempts;
+      entry.sent_reaching_out = ReachingOut(entry.last);
       entry.dirty = false;
     }
     ++it;

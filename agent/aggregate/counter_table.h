@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Coalesces the cumulative counters of processes: a change goes out within a second where it is the first or large
-// (attempts in hundreds), within ten otherwise, and at once when the process ends.
-// Stage: aggregate. Pure. Thread: one caller. Bounded: over the bound counters pass through unmerged.
+// Coalesces the cumulative counters of processes: a process that reaches out (attempts, first
+// contacts, raw or link packets) has a record a second, one whose bytes alone change has one in
+// ten, and what changed goes at once at its end. Stage: aggregate. Pure. Thread: one caller.
+// Bounded: over the bound counters pass through unmerged.
 #ifndef CULPRIT_AGENT_AGGREGATE_COUNTER_TABLE_H_
 #define CULPRIT_AGENT_AGGREGATE_COUNTER_TABLE_H_
 
@@ -29,8 +30,8 @@ class CounterTable {
  private:
   struct Entry {
     CounterFacts last;
-    std::uint64_t sent_attempts = 0;
-    BootTime sent;       // zero: never
+    std::uint64_t sent_reaching_out = 0;
+    BootTime sent;  // zero: never
     bool dirty = false;
   };
   bool Due(const Entry& entry, BootTime now) const;

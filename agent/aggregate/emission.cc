@@ -86,6 +86,7 @@ void Aggregator::Fire(std::uint32_t index, BootTime due) {
     // The socket stayed open behind a failed connect; its end, if it ever comes, says nothing new.
     ++counters_.flows_ended;
     ended_.Remember(flow, now_);
+    if (memory_ != nullptr) memory_->Forget(flow.id);
     return flows_.Erase(index);
   }
   if (HasFailed(flow)) {
@@ -100,6 +101,15 @@ void Aggregator::Tick(BootTime now) {
   timers_.Advance(now_, [this](std::uint32_t index, BootTime due) { Fire(index, due); });
   SweepSilent();
   process_counters_.Tick(now_, counter_rows_);
+  if (!former_.empty()) ForgetUnclaimed();
+}
+
+// Flows that ended while no agent ran. Peers of an unconnected socket may come back late.
+void Aggregator::ForgetUnclaimed() {
+  if (former_until_ == BootTime{}) former_until_ = now_ + limits_.silent_interval;
+  if (now_ < former_until_) return;
+  for (const auto& [flow, parts] : former_) memory_->Forget(flow);
+  former_.clear();
 }
 
 void Aggregator::SweepSilent() {
@@ -161,6 +171,8 @@ void Aggregator::EmitPart(Flow& flow, FlowPart& part, FlowState state, Lane lane
   row.totals = part.totals;
   row.netns = flow.netns;
   row.n_senders = flow.n_senders;
+  row.in_ifindex = flow.in_ifindex;
+  row.out_ifindex = flow.out_ifindex;
   part.dirty = false;
   part.emitted = true;
   part.emitted_state = state;
@@ -175,13 +187,15 @@ void Aggregator::End(std::uint32_t index, BootTime at) {
   if (flow.direction == Direction::kListen) flows_.RemoveListener(flow);
   ++counters_.flows_ended;
   ended_.Remember(flow, at);
+  if (memory_ != nullptr) memory_->Forget(flow.id);
   flows_.Erase(index);
 }
 
 void Aggregator::EvictOne(BootTime at) {
   std::uint32_t victim = FlowTable::kNone;
   const std::uint32_t slots = flows_.slots();
-  // One owner before several: what several owners settled cannot be found again in the socket's totals.
+  // One owner before several: what several owners settled cannot be found again in the socket's
+  // totals.
   const auto better = [this](std::uint32_t a, std::uint32_t b) {
     const Flow& x = flows_.at(a);
     const Flow& y = flows_.at(b);
@@ -199,6 +213,7 @@ void Aggregator::EvictOne(BootTime at) {
   Flow& flow = flows_.at(victim);
   if (flow.outcome_due || IsDirty(flow)) EmitFlow(flow, Lane::kEvidence, at);
   if (flow.direction == Direction::kListen) flows_.RemoveListener(flow);
+  if (memory_ != nullptr) memory_->Forget(flow.id);
   flows_.Erase(victim);
   ++counters_.flows_evicted;
   OnLoss(LossCause::kAgentTableFull, "flows", counters_.flows_evicted, at);

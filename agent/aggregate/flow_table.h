@@ -33,6 +33,7 @@ struct Flow {
   SocketCookie cookie;
   std::uint32_t generation = 0;
   std::uint32_t netns = 0;
+  std::uint32_t in_ifindex = 0, out_ifindex = 0;  // forwarded flows only
   ProcessId creator;
   Endpoint local, remote;
   std::uint8_t protocol = 0;
@@ -44,20 +45,21 @@ struct Flow {
   std::uint32_t n_senders = 1;
   std::uint32_t owner_changes = 0;
   BootTime start, established, last, counted_from;
-  BootTime seen;           // time of the newest record
-  BootTime first_bytes;    // about when payload first moved; zero: not yet
-  FlowTotals seen_totals;  // of the record with the highest counters
-  FlowPart owner;          // who is charged now
+  BootTime seen;                                  // time of the newest record
+  BootTime first_bytes;                           // about when payload first moved; zero: not yet
+  FlowTotals seen_totals;                         // of the record with the highest counters
+  FlowPart owner;                                 // who is charged now
   std::unique_ptr<std::vector<FlowPart>> former;  // most flows have one owner
-  BootTime due;            // zero: no timer
-  BootTime emitted;        // last row; zero: none
+  BootTime due;                                   // zero: no timer
+  BootTime emitted;                               // last row; zero: none
   std::uint64_t emitted_bytes = 0;
   bool first_bytes_told = false;  // the row that follows the first bytes is out
   bool outcome_due = false;       // the row that is due says something new: evidence lane
 };
 
-// Flows that ended lately, so that a record that comes late does not open one again, and so that a peer of an
-// unconnected socket that comes back goes on from its former counters. Direct-mapped: a collision forgets the older.
+// Flows that ended lately, so that a record that comes late does not open one again, and so that a
+// peer of an unconnected socket that comes back goes on from its former counters. Direct-mapped: a
+// collision forgets the older.
 class EndedFlows {
  public:
   struct Entry {

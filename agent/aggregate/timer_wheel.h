@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Timers for many small things: a wheel of 256 slots of 50 ms. Entries are never cancelled: whoever is called compares
-// `due` with the thing's own. What lies beyond the wheel comes round early and has to be scheduled again.
-// Stage: aggregate. Pure. Thread: one caller.
+// Timers for many small things: a wheel of 256 slots of 50 ms. Entries are never cancelled: whoever
+// is called compares `due` with the thing's own. What lies beyond the wheel comes round early and
+// has to be scheduled again. Stage: aggregate. Pure. Thread: one caller.
 #ifndef CULPRIT_AGENT_AGGREGATE_TIMER_WHEEL_H_
 #define CULPRIT_AGENT_AGGREGATE_TIMER_WHEEL_H_
 

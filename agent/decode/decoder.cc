@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/decode/hyperloglog.h"
 #include "bpf/abi.h"
 
 namespace culprit {
@@ -15,6 +16,8 @@ namespace {
 // 146 years: leaves room to add intervals to any time that passes.
 constexpr std::uint64_t kMaxTime = std::uint64_t{1} << 62;
 constexpr std::int32_t kMaxErrno = 4095;
+constexpr std::uint8_t kMaxRank = 65;          // of a 64 bit hash
+constexpr std::uint32_t kMaxLinkHeader = 128;  // bytes; MAX_HEADER of the kernel is about that
 
 // Collects the checks of one record; after the first that fails the values read no longer matter.
 class Checker {
@@ -74,8 +77,7 @@ ExeIdentity Exe(const culprit_exe& exe) {
   identity.inode = exe.inode;
   identity.size_bytes = exe.size;
   // Unsigned, so that a hostile value wraps instead of overflowing; it then simply matches no file.
-  identity.ctime_ns =
-      static_cast<std::int64_t>(exe.ctime_sec * 1'000'000'000ULL + exe.ctime_nsec);
+  identity.ctime_ns = static_cast<std::int64_t>(exe.ctime_sec * 1'000'000'000ULL + exe.ctime_nsec);
   return identity;
 }
 
@@ -149,7 +151,7 @@ DecodeFault DecodeFlow(std::string_view bytes, Event& event) {
   Checker check;
   check.Require(raw.reason >= CULPRIT_FLOW_ATTEMPT && raw.reason <= CULPRIT_FLOW_FIRST,
                 DecodeFault::kBadEnum);
-  check.Require(raw.direction <= CULPRIT_DIRECTION_LISTEN, DecodeFault::kBadEnum);
+  check.Require(raw.direction <= CULPRIT_DIRECTION_FORWARDED, DecodeFault::kBadEnum);
   check.Require(raw.family == 0 || raw.family == 4 || raw.family == 6, DecodeFault::kBadEnum);
   check.Require(raw.error >= 0 && raw.error <= kMaxErrno, DecodeFault::kBadEnum);
   if (check.fault() != DecodeFault::kNone) return check.fault();
@@ -164,8 +166,8 @@ DecodeFault DecodeFlow(std::string_view bytes, Event& event) {
   out.established = check.Time(raw.established_boot_ns);
   out.last = check.Time(raw.last_boot_ns);
   out.counted_from = check.Time(raw.counted_from_boot_ns);
-  out.totals = {raw.tx_wire_bytes,    raw.rx_wire_bytes, raw.tx_skb_bytes,
-                raw.rx_skb_bytes,     raw.tx_packets,    raw.rx_packets,
+  out.totals = {raw.tx_wire_bytes,    raw.rx_wire_bytes,    raw.tx_skb_bytes,
+                raw.rx_skb_bytes,     raw.tx_packets,       raw.rx_packets,
                 raw.tx_payload_bytes, raw.rx_payload_bytes, raw.retransmitted_bytes};
   out.local = {Address(raw.local, raw.family), raw.local_port};
   out.remote = {Address(raw.remote, raw.family), raw.remote_port};
@@ -177,9 +179,43 @@ DecodeFault DecodeFlow(std::string_view bytes, Event& event) {
   out.uid = Uid{raw.uid};
   out.n_senders = raw.n_senders;
   out.netns = raw.netns;
+  if (out.direction == Direction::kForwarded) {
+    out.in_ifindex = raw.rx_ifindex;
+    out.out_ifindex = raw.tx_ifindex;
+  }
   out.cgroup_id = raw.cgroup_id;
   out.comm = Text(raw.comm);
   return check.fault();
+}
+
+template <std::size_t N>
+std::uint64_t Distinct(const culprit_u8 (&registers)[N], Checker& check) {
+  check.Require(*std::max_element(std::begin(registers), std::end(registers)) <= kMaxRank,
+                DecodeFault::kBadEnum);
+  return EstimateDistinct(registers);
+}
+
+Activity ReadActivity(const culprit_counters& raw, Checker& check) {
+  Activity out;
+  out.first_contacts = raw.first_contacts;
+  out.first_contacts_ok = raw.first_contacts_ok;
+  out.first_contacts_failed = raw.first_contacts_failed;
+  out.initiated_tx_wire_bytes = raw.initiated_tx_wire_bytes;
+  out.initiated_rx_wire_bytes = raw.initiated_rx_wire_bytes;
+  out.accepted_tx_wire_bytes = raw.accepted_tx_wire_bytes;
+  out.accepted_rx_wire_bytes = raw.accepted_rx_wire_bytes;
+  out.raw_packets = raw.raw_packets;
+  out.raw_bytes = raw.raw_bytes;
+  out.link_packets = raw.link_packets;
+  out.link_bytes = raw.link_bytes;
+  out.bare_syns = raw.bare_syns;
+  out.window = check.Time(raw.window_boot_ns);
+  const std::uint64_t addresses = Distinct(raw.address_registers, check);
+  const std::uint64_t ports = Distinct(raw.port_registers, check);
+  if (out.window == BootTime{}) return out;  // nothing yet
+  out.window_addresses = addresses;
+  out.window_ports = ports;
+  return out;
 }
 
 DecodeFault DecodeProcessCounters(std::string_view bytes, Event& event) {
@@ -197,6 +233,7 @@ DecodeFault DecodeProcessCounters(std::string_view bytes, Event& event) {
   out.tx_packets = raw.tx_packets;
   out.rx_packets = raw.rx_packets;
   out.suppressed_flows = raw.suppressed_flows;
+  out.activity = ReadActivity(raw, check);
   out.comm = Text(raw.comm);
   out.uid = Uid{raw.uid};
   return check.fault();
@@ -209,6 +246,32 @@ DecodeFault DecodeLost(std::string_view bytes, Event& event) {
   LostEvent& out = event.emplace<LostEvent>();
   out.at = check.Time(raw.header.boot_ns);
   std::copy(std::begin(raw.stat), std::end(raw.stat), out.stat.begin());
+  return check.fault();
+}
+
+LedgerTotals Totals(const culprit_ledger& raw) {
+  LedgerTotals out;
+  std::copy(std::begin(raw.skb_bytes), std::end(raw.skb_bytes), out.skb_bytes.begin());
+  std::copy(std::begin(raw.wire_bytes), std::end(raw.wire_bytes), out.wire_bytes.begin());
+  std::copy(std::begin(raw.packets), std::end(raw.packets), out.packets.begin());
+  return out;
+}
+
+DecodeFault DecodeInterface(std::string_view bytes, Event& event) {
+  culprit_interface raw;
+  if (!Load(bytes, raw)) return DecodeFault::kShort;
+  Checker check;
+  check.Require(raw.hardware <= 1, DecodeFault::kBadEnum);
+  check.Require(raw.header_len <= kMaxLinkHeader, DecodeFault::kBadLength);
+  InterfaceEvent& out = event.emplace<InterfaceEvent>();
+  out.at = check.Time(raw.header.boot_ns);
+  out.netns = raw.netns;
+  out.ifindex = raw.ifindex;
+  out.hardware = raw.hardware != 0;
+  out.header_len = raw.header_len;
+  out.name = Text(raw.name);
+  out.tx = Totals(raw.tx);
+  out.rx = Totals(raw.rx);
   return check.fault();
 }
 
@@ -231,6 +294,8 @@ DecodeFault DecodeInto(std::string_view record, Event& event) {
       return DecodeProcessCounters(bytes, event);
     case CULPRIT_RECORD_LOST:
       return DecodeLost(bytes, event);
+    case CULPRIT_RECORD_INTERFACE:
+      return DecodeInterface(bytes, event);
     default:
       return DecodeFault::kUnknownKind;
   }

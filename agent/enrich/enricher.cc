@@ -10,16 +10,16 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kMaxAncestors = 64;
 constexpr std::size_t kMaxHeld = 4'096;
-constexpr std::size_t kMaxUnresolved = 1'024;
 
-bool IsSet(const ProcessKey& key) { return key.tgid != Tgid{}; }
+// Where the kernel counts the processes of a uid that are over its share of the table; exec_id is
+// the uid plus one.
+bool IsOverflow(const ProcessKey& key) { return key.tgid == Tgid{} && key.exec_id != 0; }
 
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-// Hard links share an identity, so that a path which this exec did not open is taken only if its last name is the one
-// that the kernel saw.
+// Hard links share an identity, so that a path which this exec did not open is taken only if its
+// last name is the one that the kernel saw.
 void TakePath(ProcessImage& image, const std::string& path, bool opened_it) {
   if (!opened_it && !image.exe.empty() && BaseName(image.exe) != BaseName(path)) return;
   image.exe = path;
@@ -88,6 +88,10 @@ Process& Enricher::Insert(const ProcessKey& key, Uid uid) {
 void Enricher::On(const ExecEvent& event) {
   if (!IsSet(event.key)) return;
   Process* known = table_.Find(event.key);
+  if (known != nullptr && event.from_iterator) known->seen_alive = resync_;
+  // A zombie: its exit was told, and it may be here until its parent asks for it.
+  const bool over = event.from_iterator && event.exe.inode == 0 && !event.kernel_thread;
+  if (known == nullptr && over && begun_) return;
   // A later sweep knows less than the exec or fork that was seen.
   if (known != nullptr && !known->placeholder && event.from_iterator) return;
 
@@ -98,7 +102,8 @@ void Enricher::On(const ExecEvent& event) {
     Process* previous = table_.Find(event.previous);
     if (previous != nullptr) {
       agent = previous->is_agent;
-      // fork + exec is one step of ancestry, unless the child was charged with something in between.
+      // fork + exec is one step of ancestry, unless the child was charged with something in
+      // between.
       over_parent = !previous->forked || previous->sent_epoch != 0;
       parent = over_parent ? event.previous : previous->parent_key;
       table_.Retire(*previous, event.at);
@@ -109,6 +114,10 @@ void Enricher::On(const ExecEvent& event) {
   }
   Process& process = Insert(event.key, event.uid);
   Fill(process, event);
+  if (event.from_iterator) {
+    process.seen_alive = resync_;
+    if (begun_) ++counters_.found_by_resync;
+  }
   process.parent_key = parent;
   process.parent = IsSet(parent) ? MakeProcessId(boot_id_, parent) : ProcessId{};
   process.execed_over_parent = over_parent;
@@ -232,10 +241,46 @@ void Enricher::On(const ExitEvent& event) {
   if (Sent(*process)) sink_.OnExit({process->id, event.at, event.wait_status});
 }
 
+void Enricher::On(const ResyncEvent& event) {
+  if (!event.end) {
+    ++resync_;
+    resyncing_ = true;
+    table_.ForEach([this](Process& process) { process.resync_asked = resync_; });
+    return;
+  }
+  if (!resyncing_) return;
+  resyncing_ = false;
+  std::vector<ProcessKey> gone;
+  table_.ForEach([&](Process& process) {
+    // Those born during the pass may have been behind it; those never seen by one may be hidden
+    // from all.
+    if (process.ended != BootTime{} || process.resync_asked != resync_ ||
+        process.seen_alive == resync_ || (process.seen_alive == 0 && !event.sees_all)) {
+      return;
+    }
+    gone.push_back(process.key);
+  });
+  for (const ProcessKey& key : gone) {
+    Process* process = table_.Find(key);
+    const Process* live = table_.FindLive(key.tgid);
+    if (live != nullptr && live != process && live->key.start == key.start) {
+      table_.Retire(*process, event.at);  // it goes on as another image
+    } else {
+      ++counters_.exits_missed;
+      On(ExitEvent{event.at, key, kWaitStatusUnknown});
+    }
+  }
+  begun_ = true;
+}
+
 void Enricher::On(const FlowEvent& event) {
+  if (event.direction == Direction::kForwarded) {  // nobody's here
+    sink_.OnFlow({event, ProcessId{}, ProcessId{}});
+    return;
+  }
   const bool kernel = (event.flags & CULPRIT_FLOW_KERNEL) != 0 && !IsSet(event.owner);
-  const Owner owner = kernel ? ResolveKernel()
-                             : Resolve(event.owner, event.comm, event.uid, event.netns);
+  const Owner owner =
+      kernel ? ResolveKernel() : Resolve(event.owner, event.comm, event.uid, event.netns);
   if (owner.id == ProcessId{}) ++counters_.unknown_owners;
   Owner creator = owner;
   if (!kernel && event.creator != event.owner) {
@@ -246,7 +291,8 @@ void Enricher::On(const FlowEvent& event) {
 }
 
 void Enricher::On(const CountersEvent& event) {
-  const Owner owner = Resolve(event.key, event.comm, event.uid, 0);
+  const Owner owner = IsOverflow(event.key) ? ResolveOverflow(event.key)
+                                            : Resolve(event.key, event.comm, event.uid, 0);
   if (owner.id == ProcessId{}) return;
   CounterFacts facts;
   facts.process = owner.id;
@@ -259,6 +305,7 @@ void Enricher::On(const CountersEvent& event) {
   facts.tx_packets = event.tx_packets;
   facts.rx_packets = event.rx_packets;
   facts.suppressed_flows = event.suppressed_flows;
+  facts.activity = event.activity;
   sink_.OnCounters(facts);
 }
 
@@ -268,7 +315,7 @@ void Enricher::On(const LostEvent& event) {
     LossCause cause;
     std::string_view name;
   };
-  static constexpr std::array<Source, 8> kSources{{
+  static constexpr std::array<Source, 11> kSources{{
       {CULPRIT_STAT_RING_FULL_EXEC, LossCause::kRingFull, "exec"},
       {CULPRIT_STAT_RING_FULL_FORK, LossCause::kRingFull, "fork"},
       {CULPRIT_STAT_RING_FULL_EXIT, LossCause::kRingFull, "exit"},
@@ -277,6 +324,9 @@ void Enricher::On(const LostEvent& event) {
       {CULPRIT_STAT_FLOW_STORAGE_FAILED, LossCause::kSocketStorage, "flow"},
       {CULPRIT_STAT_PEER_TABLE_FULL, LossCause::kPeerTableFull, "peers"},
       {CULPRIT_STAT_PROCESS_TABLE_FULL, LossCause::kProcessTableFull, "processes"},
+      {CULPRIT_STAT_FORWARD_TABLE_FULL, LossCause::kForwardTableFull, "flows"},
+      {CULPRIT_STAT_LEDGER_FULL, LossCause::kLedgerFull, "interfaces"},
+      {CULPRIT_STAT_PROCESS_BUDGET, LossCause::kProcessBudget, "processes"},
   }};
   for (const Source& source : kSources) {
     const std::uint64_t count = event.stat[source.stat];
@@ -324,8 +374,8 @@ void Enricher::On(const ProcfsEvent& event) {
   }
   // Children that share the image keep theirs: what procfs says holds for this process.
   auto image = std::make_shared<ProcessImage>(known);
-  if (!exe.empty() && (image->exe_source == ExePathSource::kNone ||
-                       image->exe_source == ExePathSource::kDentry)) {
+  if (!exe.empty() &&
+      (image->exe_source == ExePathSource::kNone || image->exe_source == ExePathSource::kDentry)) {
     image->exe = std::string(exe);
     image->exe_source = ExePathSource::kProcfs;
   }
@@ -339,122 +389,6 @@ void Enricher::On(const ProcfsEvent& event) {
   if (!changed) return;
   process->image = std::move(image);
   AmendIfSent(*process);
-}
-
-Enricher::Owner Enricher::Resolve(const ProcessKey& key, const std::string& comm,
-                                  Uid uid, std::uint32_t netns) {
-  if (!IsSet(key)) return {};
-  Process* process = table_.Find(key);
-  if (process == nullptr) {
-    process = &MakePlaceholder(key, comm, uid, netns);
-  } else if (process->placeholder && process->comm.empty() && !comm.empty()) {
-    process->comm = comm;
-    process->uid = process->euid = uid;
-    AmendIfSent(*process);
-  }
-  Define(*process);
-  return {process->id, process->is_agent};
-}
-
-Process& Enricher::MakePlaceholder(const ProcessKey& key, const std::string& comm, Uid uid,
-                                   std::uint32_t netns) {
-  ++counters_.placeholders;
-  // The same task ran an older image that is known: that one was exec'ed over. All else stays unknown.
-  ProcessKey parent;
-  if (const Process* live = table_.FindLive(key.tgid);
-      live != nullptr && live->key.start == key.start && live->key.exec_id < key.exec_id) {
-    parent = live->key;
-  }
-  Process& process = Insert(key, uid);
-  process.image = std::make_shared<ProcessImage>();
-  process.comm = comm;
-  process.uid = process.euid = uid;
-  process.netns = netns;
-  process.placeholder = true;
-  process.parent_key = parent;
-  process.execed_over_parent = IsSet(parent);
-  process.parent = IsSet(parent) ? MakeProcessId(boot_id_, parent) : ProcessId{};
-  if (unresolved_.size() < kMaxUnresolved) unresolved_.push_back(key.tgid);
-  return process;
-}
-
-Enricher::Owner Enricher::ResolveKernel() {
-  const ProcessId id = MakeProcessId(boot_id_, ProcessKey{});
-  if (kernel_epoch_ != epoch_) {
-    kernel_epoch_ = epoch_;
-    ProcessFacts facts;
-    facts.id = id;
-    facts.comm = "kernel";
-    facts.preexisting = true;
-    ++counters_.definitions_sent;
-    sink_.OnProcess(std::move(facts));
-  }
-  return {id, false};
-}
-
-void Enricher::Define(Process& process) {
-  if (Sent(process)) return;
-  std::array<Process*, kMaxAncestors> chain{};
-  std::size_t depth = 0;
-  for (Process* p = &process; p != nullptr && !Sent(*p) && depth < chain.size();
-       p = IsSet(p->parent_key) ? table_.Find(p->parent_key) : nullptr) {
-    chain[depth++] = p;
-  }
-  while (depth > 0) {
-    Process& next = *chain[--depth];
-    if (!Sent(next)) Send(next);  // a hostile chain may name one process twice
-  }
-}
-
-void Enricher::AmendIfSent(Process& process) {
-  if (process.sent_epoch == 0) return;
-  ++counters_.amendments_sent;
-  Send(process);
-}
-
-void Enricher::Send(Process& process) {
-  const bool first = !Sent(process);
-  process.sent_epoch = epoch_;
-  if (first) ++counters_.definitions_sent;
-  WaitForHash(process);
-  sink_.OnProcess(Facts(process));
-  if (first && process.exit_known) {
-    sink_.OnExit({process.id, process.ended, process.wait_status});
-  }
-}
-
-ProcessFacts Enricher::Facts(const Process& process) {
-  const ProcessImage& image = *process.image;
-  ProcessFacts facts;
-  facts.id = process.id;
-  facts.parent = process.parent;
-  facts.key = process.key;
-  facts.exec_at = process.exec_at;
-  facts.exe = image.exe;
-  facts.exe_source = image.exe_source;
-  facts.comm = process.comm;
-  facts.argv = image.argv;
-  facts.argv_truncated = image.argv_truncated;
-  facts.uid = process.uid;
-  facts.euid = process.euid;
-  facts.gid = process.gid;
-  if (process.uid != kNoUid) facts.user = users_.NameOf(process.uid);
-  facts.login_uid = process.login_uid;
-  if (process.login_uid != kNoUid) facts.login_user = users_.NameOf(process.login_uid);
-  facts.session_id = process.session_id;
-  facts.container_id = image.container_id;
-  facts.cgroup = image.cgroup;
-  facts.exe_file = image.exe_file;
-  facts.exe_sha256 = image.exe_sha256;
-  facts.exe_deleted = image.exe_deleted;
-  facts.exe_memfd = image.exe_memfd;
-  facts.preexisting = process.preexisting;
-  facts.is_agent = process.is_agent;
-  facts.forked = process.forked;
-  facts.execed_over_parent = process.execed_over_parent;
-  facts.netns = process.netns;
-  facts.cwd = image.cwd;
-  return facts;
 }
 
 }  // namespace culprit

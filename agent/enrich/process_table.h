@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The processes known on this host, ended ones for a while too. Bounded: where it is full, ended ones go first, then
-// the oldest of the uid that has most, so that a fork bomb evicts its own.
+// The processes known on this host, ended ones for a while too. Bounded: where it is full, ended
+// ones go first, then the oldest of the uid that has most, so that a fork bomb evicts its own.
 // Stage: enrich. Pure. Thread: one caller. References stay valid until the next Insert or Expire.
 #ifndef CULPRIT_AGENT_ENRICH_PROCESS_TABLE_H_
 #define CULPRIT_AGENT_ENRICH_PROCESS_TABLE_H_
@@ -19,8 +19,8 @@
 
 namespace culprit {
 
-// What an exec sets. Shared by a process and the children that it forked (shared_ptr: 100,000 forks of one shell keep
-// one copy, and it lives as long as the last of them).
+// What an exec sets. Shared by a process and the children that it forked (shared_ptr: 100,000 forks
+// of one shell keep one copy, and it lives as long as the last of them).
 struct ProcessImage {
   std::string exe;
   ExePathSource exe_source = ExePathSource::kNone;
@@ -47,8 +47,10 @@ struct Process {
   bool awaits_hash = false;
   bool exit_known = false;
   std::int32_t wait_status = 0;
-  BootTime ended;               // zero: live
-  std::uint32_t sent_epoch = 0;  // last epoch in which the definition was sent
+  BootTime ended;                  // zero: live
+  std::uint32_t seen_alive = 0;    // newest pass over all processes that found it; 0: none
+  std::uint32_t resync_asked = 0;  // newest pass that began while it was here
+  std::uint32_t sent_epoch = 0;    // last epoch in which the definition was sent
 
  private:
   friend class ProcessTable;
@@ -64,7 +66,8 @@ class ProcessTable {
   Process* Find(const ProcessKey& key);
   // The image that a live tgid runs now.
   Process* FindLive(Tgid tgid);
-  // A new, empty entry (or the one that is there). May evict another: hold no other reference across it.
+  // A new, empty entry (or the one that is there). May evict another: hold no other reference
+  // across it.
   Process& Insert(const ProcessKey& key, Uid uid);
   // The image has ended by exit or exec; it stays findable until Expire or pressure.
   void Retire(Process& process, BootTime at);

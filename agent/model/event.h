@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Typed events: what agent/decode makes of kernel records and agent/enrich and agent/aggregate work on.
-// Stage: model. Thread: values. All counters are cumulative u64; all times BootTime.
+// Typed events: what agent/decode makes of kernel records and agent/enrich and agent/aggregate work
+// on. Stage: model. Thread: values. All counters are cumulative u64; all times BootTime.
 #ifndef CULPRIT_AGENT_MODEL_EVENT_H_
 #define CULPRIT_AGENT_MODEL_EVENT_H_
 
@@ -54,6 +54,8 @@ struct ForkEvent {
   std::string comm;
 };
 
+inline constexpr std::int32_t kWaitStatusUnknown = -1;  // that it ended is known, not how
+
 struct ExitEvent {
   BootTime at;
   ProcessKey key;
@@ -69,9 +71,16 @@ enum class FlowReason : std::uint8_t {
   kSnapshot = CULPRIT_FLOW_SNAPSHOT,
   kFirst = CULPRIT_FLOW_FIRST,
 };
-enum class Direction : std::uint8_t { kUnknown = 0, kOut = 1, kIn = 2, kListen = 3, kForwarded = 4 };
+enum class Direction : std::uint8_t {
+  kUnknown = 0,
+  kOut = 1,
+  kIn = 2,
+  kListen = 3,
+  kForwarded = 4
+};
 
-// Cumulative over one generation of a socket. Wire = L3 bytes as segmented, with retransmits; skb = super-packets.
+// Cumulative over one generation of a socket. Wire = L3 bytes as segmented, with retransmits; skb =
+// super-packets.
 struct FlowTotals {
   std::uint64_t tx_wire_bytes = 0, rx_wire_bytes = 0;
   std::uint64_t tx_skb_bytes = 0, rx_skb_bytes = 0;
@@ -103,7 +112,8 @@ struct FlowEvent {
   std::string comm;
 };
 
-// What a process image did on the network beyond plain bytes, cumulative but for the window (bpf/abi.h).
+// What a process image did on the network beyond plain bytes, cumulative but for the window
+// (bpf/abi.h).
 struct Activity {
   std::uint64_t first_contacts = 0, first_contacts_ok = 0, first_contacts_failed = 0;
   std::uint64_t initiated_tx_wire_bytes = 0, initiated_rx_wire_bytes = 0;
@@ -150,27 +160,30 @@ struct LostEvent {
   std::array<std::uint64_t, CULPRIT_STAT_COUNT> stat{};
 };
 
-// Made in user space (agent/source), not by the kernel: an executable was opened for exec and hashed.
+// Made in user space (agent/source), not by the kernel: an executable was opened for exec and
+// hashed.
 struct ExeHashEvent {
   BootTime at;
   ExeIdentity exe;
-  std::string path;      // readlink of the descriptor
+  std::string path;  // readlink of the descriptor
   Sha256Digest sha256{};
-  bool hashed = false;   // false: too big or unreadable; path and identity still hold
-  Tgid opened_by;        // whose exec opened it under this path (hard links share an identity); 0 = not known
+  bool hashed = false;  // false: too big or unreadable; path and identity still hold
+  Tgid opened_by;  // whose exec opened it under this path (hard links share an identity); 0 = not
+                   // known
 };
 
 // Made in user space: what procfs adds about a process (text that the kernel record cannot give).
 struct ProcfsEvent {
   BootTime at;
   Tgid tgid;
-  BootTime start;        // to match the key; procfs has 10 ms ticks, so match within 20 ms
+  BootTime start;  // to match the key; procfs has 10 ms ticks, so match within 20 ms
   std::string exe, cwd;
   std::vector<std::string> argv;
   std::string container_id;
 };
 
-// Made in user space: the interface's own counters, read beside an InterfaceEvent. Link headers are included in bytes.
+// Made in user space: the interface's own counters, read beside an InterfaceEvent. Link headers are
+// included in bytes.
 struct InterfaceCountersEvent {
   BootTime at;
   std::uint32_t netns = 0;
@@ -178,8 +191,17 @@ struct InterfaceCountersEvent {
   std::uint64_t tx_bytes = 0, tx_packets = 0, rx_bytes = 0, rx_packets = 0;
 };
 
-using Event = std::variant<ExecEvent, ForkEvent, ExitEvent, FlowEvent, CountersEvent, LostEvent,
-                           ExeHashEvent, ProcfsEvent>;
+// Made in user space: all living processes are about to be told once more, or have been.
+struct ResyncEvent {
+  BootTime at;
+  bool end = false;
+  bool sees_all = false;  // false: the agent's pid namespace hides processes, so that silence about
+                          // one says nothing
+};
+
+using Event =
+    std::variant<ExecEvent, ForkEvent, ExitEvent, FlowEvent, CountersEvent, LostEvent, ExeHashEvent,
+                 ProcfsEvent, InterfaceEvent, InterfaceCountersEvent, ResyncEvent>;
 
 }  // namespace culprit
 

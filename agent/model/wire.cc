@@ -39,18 +39,18 @@ class Dictionary {
 };
 
 void ReserveColumns(v1::FlowBatch& out, int rows) {
-  for (auto* column : {out.mutable_tx_wire_bytes(), out.mutable_rx_wire_bytes(),
-                       out.mutable_tx_packets(), out.mutable_rx_packets(),
-                       out.mutable_tx_payload_bytes(), out.mutable_rx_payload_bytes(),
-                       out.mutable_tx_skb_bytes(), out.mutable_rx_skb_bytes(),
-                       out.mutable_retransmitted_bytes(), out.mutable_last_after_start_ns()}) {
+  for (auto* column :
+       {out.mutable_tx_wire_bytes(), out.mutable_rx_wire_bytes(), out.mutable_tx_packets(),
+        out.mutable_rx_packets(), out.mutable_tx_payload_bytes(), out.mutable_rx_payload_bytes(),
+        out.mutable_tx_skb_bytes(), out.mutable_rx_skb_bytes(), out.mutable_retransmitted_bytes(),
+        out.mutable_last_after_start_ns()}) {
     column->Reserve(rows);
   }
-  for (auto* column : {out.mutable_process(), out.mutable_creator(), out.mutable_local(),
-                       out.mutable_remote(), out.mutable_local_port(), out.mutable_remote_port(),
-                       out.mutable_protocol(), out.mutable_direction(), out.mutable_state(),
-                       out.mutable_error(), out.mutable_flags(), out.mutable_generation(),
-                       out.mutable_netns(), out.mutable_n_senders()}) {
+  for (auto* column :
+       {out.mutable_process(), out.mutable_creator(), out.mutable_local(), out.mutable_remote(),
+        out.mutable_local_port(), out.mutable_remote_port(), out.mutable_protocol(),
+        out.mutable_direction(), out.mutable_state(), out.mutable_error(), out.mutable_flags(),
+        out.mutable_generation(), out.mutable_netns(), out.mutable_n_senders()}) {
     column->Reserve(rows);
   }
   for (auto* column :
@@ -71,12 +71,13 @@ void WriteTotals(const FlowTotals& totals, v1::FlowBatch& out) {
   out.add_retransmitted_bytes(totals.retransmitted_bytes);
 }
 
-// The collector makes the same ids from the other columns (common/flow_id.h): eight bytes a row that no compressor
-// shrinks stay at home.
+// The collector makes the same ids from the other columns (common/flow_id.h): eight bytes a row
+// that no compressor shrinks stay at home.
 bool IdsAreDerived(const Uuid& boot_id, const std::vector<FlowRow>& rows) {
   return std::all_of(rows.begin(), rows.end(), [&](const FlowRow& row) {
-    return row.flow == MakeFlowId(boot_id, {row.cookie, row.generation, (row.flags & v1::FLOW_FLAG_PEER) != 0,
-                                            row.remote, row.protocol});
+    return row.flow ==
+           MakeFlowId(boot_id, {row.cookie, row.generation, (row.flags & v1::FLOW_FLAG_PEER) != 0,
+                                row.remote, row.protocol});
   });
 }
 
@@ -93,6 +94,9 @@ void WriteFlows(const Uuid& boot_id, const std::vector<FlowRow>& rows, v1::FlowB
   const auto add_address = [&](const IpAddress& a) { out.add_addresses(AddressBytes(a)); };
   std::uint64_t cookie = 0, start = 0, emitted = 0;
   const bool with_ids = !IdsAreDerived(boot_id, rows);
+  const bool with_interfaces = std::any_of(rows.begin(), rows.end(), [](const FlowRow& row) {
+    return row.in_ifindex != 0 || row.out_ifindex != 0;
+  });
   for (const std::uint32_t i : order) {
     const FlowRow& row = rows[i];
     if (with_ids) out.add_flow_id(row.flow.value());
@@ -115,6 +119,10 @@ void WriteFlows(const Uuid& boot_id, const std::vector<FlowRow>& rows, v1::FlowB
     out.add_netns(row.netns);
     out.add_n_senders(row.n_senders);
     WriteTotals(row.totals, out);
+    if (with_interfaces) {
+      out.add_in_ifindex(row.in_ifindex);
+      out.add_out_ifindex(row.out_ifindex);
+    }
   }
   out.set_rows(static_cast<std::uint32_t>(rows.size()));
 }
@@ -159,6 +167,24 @@ void WriteProcess(const ProcessFacts& facts, v1::Process& out) {
   out.set_execed_over_parent(facts.execed_over_parent);
 }
 
+void WriteActivity(const Activity& facts, v1::ProcessCounters& out) {
+  out.set_first_contacts(facts.first_contacts);
+  out.set_first_contacts_ok(facts.first_contacts_ok);
+  out.set_first_contacts_failed(facts.first_contacts_failed);
+  out.set_initiated_tx_wire_bytes(facts.initiated_tx_wire_bytes);
+  out.set_initiated_rx_wire_bytes(facts.initiated_rx_wire_bytes);
+  out.set_accepted_tx_wire_bytes(facts.accepted_tx_wire_bytes);
+  out.set_accepted_rx_wire_bytes(facts.accepted_rx_wire_bytes);
+  out.set_raw_packets(facts.raw_packets);
+  out.set_raw_bytes(facts.raw_bytes);
+  out.set_link_packets(facts.link_packets);
+  out.set_link_bytes(facts.link_bytes);
+  out.set_bare_syns(facts.bare_syns);
+  out.set_window_boot_ns(ToNs(facts.window));
+  out.set_window_addresses(facts.window_addresses);
+  out.set_window_ports(facts.window_ports);
+}
+
 void WriteCounters(const CounterFacts& facts, v1::ProcessCounters& out) {
   out.set_process_id(facts.process.value());
   out.set_at_boot_ns(ToNs(facts.at));
@@ -178,6 +204,35 @@ void WriteCounters(const CounterFacts& facts, v1::ProcessCounters& out) {
   out.set_tx_packets(facts.tx_packets);
   out.set_rx_packets(facts.rx_packets);
   out.set_suppressed_flows(facts.suppressed_flows);
+  WriteActivity(facts.activity, out);
+}
+
+void WriteTraffic(const TrafficFacts& facts, v1::Coverage::Traffic& out) {
+  out.set_process_bytes(facts.bytes[CULPRIT_CLASS_PROCESS]);
+  out.set_kernel_bytes(facts.bytes[CULPRIT_CLASS_KERNEL]);
+  out.set_forwarded_bytes(facts.bytes[CULPRIT_CLASS_FORWARDED]);
+  out.set_unknown_bytes(facts.bytes[CULPRIT_CLASS_UNKNOWN]);
+  out.set_process_packets(facts.packets[CULPRIT_CLASS_PROCESS]);
+  out.set_kernel_packets(facts.packets[CULPRIT_CLASS_KERNEL]);
+  out.set_forwarded_packets(facts.packets[CULPRIT_CLASS_FORWARDED]);
+  out.set_unknown_packets(facts.packets[CULPRIT_CLASS_UNKNOWN]);
+  out.set_interface_bytes(facts.interface_bytes);
+  out.set_interface_packets(facts.interface_packets);
+}
+
+void WriteCoverage(const CoverageFacts& facts, v1::Coverage& out) {
+  out.set_at_boot_ns(ToNs(facts.at));
+  out.set_since_boot_ns(ToNs(facts.since));
+  for (const InterfaceFacts& interface : facts.interfaces) {
+    v1::Coverage::Interface& to = *out.add_interfaces();
+    to.set_netns(interface.netns);
+    to.set_ifindex(interface.ifindex);
+    to.set_name(EscapeNonUtf8(interface.name));
+    to.set_hardware(interface.hardware);
+    to.set_readable(interface.readable);
+    WriteTraffic(interface.tx, *to.mutable_tx());
+    WriteTraffic(interface.rx, *to.mutable_rx());
+  }
 }
 
 void WriteLoss(const LossFacts& facts, v1::Loss& out) {
@@ -269,6 +324,7 @@ std::string BatchWriter::Serialize(const RecordBatch& batch) {
   for (const LossFacts& facts : batch.losses) WriteLoss(facts, *out.add_losses());
   if (batch.fidelity) WriteFidelity(*batch.fidelity, *out.mutable_fidelity());
   if (batch.heartbeat) WriteHeartbeat(*batch.heartbeat, *out.mutable_heartbeat());
+  if (batch.coverage) WriteCoverage(*batch.coverage, *out.mutable_coverage());
   return out.SerializeAsString();
 }
 

@@ -27,18 +27,36 @@ Result<std::optional<Sha256Digest>> ReadDigest(const std::string& bytes) {
 
 bool SameLength(const v1::FlowBatch& in) {
   const int rows = static_cast<int>(std::min<std::uint32_t>(in.rows(), 1U << 30));
-  const int sizes[] = {
-      in.cookie_size(),           in.process_size(),
-      in.creator_size(),          in.local_size(),            in.remote_size(),
-      in.local_port_size(),       in.remote_port_size(),      in.protocol_size(),
-      in.direction_size(),        in.state_size(),            in.error_size(),
-      in.flags_size(),            in.start_boot_ns_size(),    in.last_after_start_ns_size(),
-      in.emitted_boot_ns_size(),  in.tx_wire_bytes_size(),    in.rx_wire_bytes_size(),
-      in.tx_packets_size(),       in.rx_packets_size(),       in.tx_payload_bytes_size(),
-      in.rx_payload_bytes_size(), in.tx_skb_bytes_size(),     in.rx_skb_bytes_size(),
-      in.generation_size(),       in.netns_size(),            in.n_senders_size(),
-      in.retransmitted_bytes_size()};
-  return (in.flow_id().empty() || in.flow_id_size() == rows) &&
+  const int sizes[] = {in.cookie_size(),
+                       in.process_size(),
+                       in.creator_size(),
+                       in.local_size(),
+                       in.remote_size(),
+                       in.local_port_size(),
+                       in.remote_port_size(),
+                       in.protocol_size(),
+                       in.direction_size(),
+                       in.state_size(),
+                       in.error_size(),
+                       in.flags_size(),
+                       in.start_boot_ns_size(),
+                       in.last_after_start_ns_size(),
+                       in.emitted_boot_ns_size(),
+                       in.tx_wire_bytes_size(),
+                       in.rx_wire_bytes_size(),
+                       in.tx_packets_size(),
+                       in.rx_packets_size(),
+                       in.tx_payload_bytes_size(),
+                       in.rx_payload_bytes_size(),
+                       in.tx_skb_bytes_size(),
+                       in.rx_skb_bytes_size(),
+                       in.generation_size(),
+                       in.netns_size(),
+                       in.n_senders_size(),
+                       in.retransmitted_bytes_size()};
+  const auto absent_or_whole = [rows](int n) { return n == 0 || n == rows; };
+  return absent_or_whole(in.flow_id_size()) && absent_or_whole(in.in_ifindex_size()) &&
+         in.in_ifindex_size() == in.out_ifindex_size() &&
          std::all_of(std::begin(sizes), std::end(sizes), [rows](int n) { return n == rows; });
 }
 
@@ -47,7 +65,7 @@ bool InRange(const v1::FlowBatch& in, int i) {
   const auto addresses = static_cast<std::uint32_t>(in.addresses_size());
   return in.process(i) < processes && in.creator(i) < processes && in.local(i) < addresses &&
          in.remote(i) < addresses && in.local_port(i) <= 0xffff && in.remote_port(i) <= 0xffff &&
-         in.protocol(i) <= 0xff && in.direction(i) <= 3 && in.state(i) <= 8 &&
+         in.protocol(i) <= 0xff && in.direction(i) <= 4 && in.state(i) <= 8 &&
          in.error(i) <= 0x7fffffff;
 }
 
@@ -89,10 +107,15 @@ Result<std::vector<FlowRow>> ReadFlows(const Uuid& boot_id, const v1::FlowBatch&
     row.generation = in.generation(i);
     row.netns = in.netns(i);
     row.n_senders = in.n_senders(i);
-    row.flow = in.flow_id().empty()
-                   ? MakeFlowId(boot_id, {row.cookie, row.generation, (row.flags & v1::FLOW_FLAG_PEER) != 0,
-                                          row.remote, row.protocol})
-                   : FlowId{in.flow_id(i)};
+    if (!in.in_ifindex().empty()) {
+      row.in_ifindex = in.in_ifindex(i);
+      row.out_ifindex = in.out_ifindex(i);
+    }
+    row.flow =
+        in.flow_id().empty()
+            ? MakeFlowId(boot_id, {row.cookie, row.generation,
+                                   (row.flags & v1::FLOW_FLAG_PEER) != 0, row.remote, row.protocol})
+            : FlowId{in.flow_id(i)};
     rows.push_back(row);
   }
   return rows;
@@ -138,6 +161,26 @@ Result<ProcessFacts> ReadProcess(const v1::Process& in) {
   return out;
 }
 
+Activity ReadActivity(const v1::ProcessCounters& in) {
+  Activity out;
+  out.first_contacts = in.first_contacts();
+  out.first_contacts_ok = in.first_contacts_ok();
+  out.first_contacts_failed = in.first_contacts_failed();
+  out.initiated_tx_wire_bytes = in.initiated_tx_wire_bytes();
+  out.initiated_rx_wire_bytes = in.initiated_rx_wire_bytes();
+  out.accepted_tx_wire_bytes = in.accepted_tx_wire_bytes();
+  out.accepted_rx_wire_bytes = in.accepted_rx_wire_bytes();
+  out.raw_packets = in.raw_packets();
+  out.raw_bytes = in.raw_bytes();
+  out.link_packets = in.link_packets();
+  out.link_bytes = in.link_bytes();
+  out.bare_syns = in.bare_syns();
+  out.window = BootTimeFromNs(in.window_boot_ns());
+  out.window_addresses = in.window_addresses();
+  out.window_ports = in.window_ports();
+  return out;
+}
+
 CounterFacts ReadCounters(const v1::ProcessCounters& in) {
   CounterFacts out;
   out.process = ProcessId{in.process_id()};
@@ -151,12 +194,35 @@ CounterFacts ReadCounters(const v1::ProcessCounters& in) {
   out.tx_packets = in.tx_packets();
   out.rx_packets = in.rx_packets();
   out.suppressed_flows = in.suppressed_flows();
+  out.activity = ReadActivity(in);
+  return out;
+}
+
+TrafficFacts ReadTraffic(const v1::Coverage::Traffic& in) {
+  TrafficFacts out;
+  out.bytes = {in.process_bytes(), in.kernel_bytes(), in.forwarded_bytes(), in.unknown_bytes()};
+  out.packets = {in.process_packets(), in.kernel_packets(), in.forwarded_packets(),
+                 in.unknown_packets()};
+  out.interface_bytes = in.interface_bytes();
+  out.interface_packets = in.interface_packets();
+  return out;
+}
+
+CoverageFacts ReadCoverage(const v1::Coverage& in) {
+  CoverageFacts out;
+  out.at = BootTimeFromNs(in.at_boot_ns());
+  out.since = BootTimeFromNs(in.since_boot_ns());
+  for (const v1::Coverage::Interface& interface : in.interfaces()) {
+    out.interfaces.push_back({interface.netns(), interface.ifindex(), interface.name(),
+                              interface.hardware(), interface.readable(),
+                              ReadTraffic(interface.tx()), ReadTraffic(interface.rx())});
+  }
   return out;
 }
 
 Result<LossFacts> ReadLoss(const v1::Loss& in) {
   LossFacts out;
-  if (in.cause() < 0 || in.cause() > 11) return InvalidArgument("unknown loss cause");
+  if (in.cause() < 0 || in.cause() > 14) return InvalidArgument("unknown loss cause");
   out.cause = static_cast<LossCause>(in.cause());
   out.count = in.count();
   out.bytes = in.bytes();
@@ -225,7 +291,8 @@ HeartbeatFacts ReadHeartbeat(const v1::Heartbeat& in) {
 
 Result<RecordBatch> ParseBatch(std::string_view bytes) {
   v1::EvidenceBatch in;
-  if (bytes.size() > (8U << 20) || !in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+  if (bytes.size() > (8U << 20) ||
+      !in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return InvalidArgument("not an EvidenceBatch");
   }
   RecordBatch out;
@@ -252,6 +319,7 @@ Result<RecordBatch> ParseBatch(std::string_view bytes) {
   }
   if (in.has_fidelity()) out.fidelity = ReadFidelity(in.fidelity());
   if (in.has_heartbeat()) out.heartbeat = ReadHeartbeat(in.heartbeat());
+  if (in.has_coverage()) out.coverage = ReadCoverage(in.coverage());
   return out;
 }
 

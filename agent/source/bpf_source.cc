@@ -14,10 +14,13 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <unordered_set>
+#include <utility>
 
 #include "agent/source/bpf_iterators.h"
 #include "agent/source/bpf_loader.h"
 #include "agent/source/init_process.h"
+#include "agent/source/ledger_reader.h"
 #include "bpf/abi.h"
 #include "culprit.skel.h"
 
@@ -37,6 +40,13 @@ struct RingFree {
 
 std::string_view AsBytes(const auto& record) {
   return {reinterpret_cast<const char*>(&record), sizeof(record)};
+}
+
+bool InInitialPidNamespace() {
+  constexpr std::string_view kInitial = "pid:[4026531836]";  // PROC_PID_INIT_INO
+  std::array<char, 64> link{};
+  const ssize_t n = readlink("/proc/self/ns/pid", link.data(), link.size());
+  return n > 0 && std::string_view(link.data(), static_cast<std::size_t>(n)) == kInitial;
 }
 
 // The arguments of a process that was there before us, as far as it still is.
@@ -61,6 +71,9 @@ class BpfSource final : public EventSource {
   Status Start(const RecordSink& sink) override;
   Result<bool> Poll(std::chrono::milliseconds timeout, const RecordSink& sink) override;
   Status Sweep(const RecordSink& sink) override;
+  Status Resync(const RecordSink& sink) override;
+  bool sees_all_processes() const override { return sees_all_processes_; }
+  Status ReadLedger(const RecordSink& sink, const UserEventSink& devices) override;
   int poll_fd() const override { return epoll_.get(); }
   Uuid boot_id() const override { return boot_id_; }
   ClockPair ReadClock() override { return ReadClockPair(); }
@@ -70,7 +83,7 @@ class BpfSource final : public EventSource {
  private:
   Status Attach(const Hook& hook);
   Status AttachIterator(const Hook& hook, bpf_program* program);
-  static void DeliverProcess(std::string_view record, const RecordSink& sink);
+  void DeliverProcess(std::string_view record, const RecordSink& sink);
   Status DeliverProcesses(const RecordSink& sink);
   Status Iterate(std::string_view name, const IteratedRecord& deliver);
   Status SweepPeers(const RecordSink& sink);
@@ -86,6 +99,10 @@ class BpfSource final : public EventSource {
   std::unique_ptr<ring_buffer, RingFree> ring_;
   UniqueFd epoll_, timer_, stats_;
   IteratorReader reader_;
+  LedgerReader ledger_reader_;
+  std::unordered_set<ProcessKey> told_,
+      told_before_;  // by this pass over all processes and the last
+  bool sees_all_processes_ = false;
   Uuid boot_id_;
   const RecordSink* draining_into_ = nullptr;
 };
@@ -117,6 +134,7 @@ Status BpfSource::Init(bool measure_cost) {
   bpf_map_update_elem(bpf_map__fd(loaded_.skeleton->maps.processes), &unknown, zero.data(),
                       BPF_NOEXIST);
   if (measure_cost) stats_.Reset(bpf_enable_stats(BPF_STATS_RUN_TIME));
+  sees_all_processes_ = InInitialPidNamespace();
   malloc_trim(0);  // libbpf has just parsed the kernel's types
   return Ok();
 }
@@ -175,11 +193,19 @@ Status BpfSource::Start(const RecordSink& sink) {
   }
   // A stand-in that nothing has to stand in for is no gap in what is seen.
   std::erase_if(loaded_.hooks, [](const HookStatus& hook) { return hook.note == kNotNeeded; });
-  TRY_VOID(DeliverProcesses(sink));
-  TRY_VOID(
-      Iterate("iter/task_file", [&](culprit_header&, std::string_view record) { sink(record); }));
+  TRY_VOID(Resync(sink));
   malloc_trim(0);
   return Ok();
+}
+
+Status BpfSource::Resync(const RecordSink& sink) {
+  TRY_VOID(DeliverProcesses(sink));
+  return Iterate("iter/task_file", [&](culprit_header&, std::string_view record) { sink(record); });
+}
+
+Status BpfSource::ReadLedger(const RecordSink& sink, const UserEventSink& devices) {
+  const bpf_map* map = bpf_object__find_map_by_name(loaded_.skeleton->obj, "ledger");
+  return map == nullptr ? Ok() : ledger_reader_.Read(bpf_map__fd(map), sink, devices);
 }
 
 // Arguments of a process that was there before are in its own memory.
@@ -188,7 +214,11 @@ void BpfSource::DeliverProcess(std::string_view record, const RecordSink& sink) 
   if (record.size() > sizeof(culprit_exec)) return;
   std::memcpy(room.data(), record.data(), record.size());
   auto& exec = *reinterpret_cast<culprit_exec*>(room.data());
-  if ((exec.flags & CULPRIT_EXEC_KERNEL_THREAD) == 0) {
+  const ProcessKey key{Tgid{exec.key.tgid}, BootTimeFromNs(exec.key.start_boot_ns),
+                       exec.key.exec_id};
+  told_.insert(key);
+  // Reading a file of each process is most of what a pass costs.
+  if ((exec.flags & CULPRIT_EXEC_KERNEL_THREAD) == 0 && !told_before_.contains(key)) {
     exec.args_len =
         static_cast<culprit_u32>(ReadCmdline(exec.key.tgid, exec.args, CULPRIT_ARGS_LEN));
     if (exec.args_len == CULPRIT_ARGS_LEN) exec.flags |= CULPRIT_EXEC_ARGS_TRUNCATED;
@@ -199,6 +229,7 @@ void BpfSource::DeliverProcess(std::string_view record, const RecordSink& sink) 
 }
 
 Status BpfSource::DeliverProcesses(const RecordSink& sink) {
+  told_before_ = std::exchange(told_, {});
   bool init_seen = false;
   culprit_process_key init{};
   std::uint64_t at = 0;

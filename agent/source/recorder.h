@@ -32,6 +32,10 @@ class Recorder {
     Add(RecordingKind::kProcessText, EncodeProcessText(event));
   }
   void SweepEnd(BootTime at) { Add(RecordingKind::kSweepEnd, EncodeBootNs(at)); }
+  void InterfaceCounters(const InterfaceCountersEvent& event) {
+    Add(RecordingKind::kInterfaceCounters, EncodeInterfaceCounters(event));
+  }
+  void Resync(const ResyncEvent& event) { Add(RecordingKind::kResync, EncodeResync(event)); }
   // Writes what is buffered.
   void Flush();
 

@@ -153,7 +153,7 @@ RecordingEntryHead DecodeRecordingEntryHead(std::string_view bytes) {
   const std::uint64_t zero = reader.Number(2);
   head.crc = static_cast<std::uint32_t>(reader.Number(4));
   head.plausible =
-      reader.ok() && zero == 0 && head.length <= kMaxRecordingBodyBytes && kind >= 1 && kind <= 5;
+      reader.ok() && zero == 0 && head.length <= kMaxRecordingBodyBytes && kind >= 1 && kind <= 7;
   if (head.plausible) head.kind = static_cast<RecordingKind>(kind);
   return head;
 }
@@ -253,6 +253,48 @@ Result<ProcfsEvent> DecodeProcessText(std::string_view body) {
   event.argv = reader.List();
   event.container_id = reader.Text();
   if (!reader.finished()) return Malformed("process text");
+  return event;
+}
+
+std::string EncodeInterfaceCounters(const InterfaceCountersEvent& event) {
+  std::string out;
+  Put(&out, ToNs(event.at), 8);
+  Put(&out, event.netns, 8);
+  PutText(&out, event.name);
+  for (const std::uint64_t n : {event.tx_bytes, event.tx_packets, event.rx_bytes, event.rx_packets})
+    Put(&out, n, 8);
+  return out;
+}
+
+Result<InterfaceCountersEvent> DecodeInterfaceCounters(std::string_view body) {
+  Reader reader(body);
+  InterfaceCountersEvent event;
+  event.at = reader.Boot();
+  event.netns = static_cast<std::uint32_t>(reader.Number(8));
+  event.name = reader.Text();
+  event.tx_bytes = reader.Number(8);
+  event.tx_packets = reader.Number(8);
+  event.rx_bytes = reader.Number(8);
+  event.rx_packets = reader.Number(8);
+  if (!reader.finished()) return Malformed("interface counters");
+  return event;
+}
+
+std::string EncodeResync(const ResyncEvent& event) {
+  std::string out;
+  Put(&out, ToNs(event.at), 8);
+  Put(&out, event.end ? 1 : 0, 8);
+  Put(&out, event.sees_all ? 1 : 0, 8);
+  return out;
+}
+
+Result<ResyncEvent> DecodeResync(std::string_view body) {
+  Reader reader(body);
+  ResyncEvent event;
+  event.at = reader.Boot();
+  event.end = reader.Number(8) != 0;
+  event.sees_all = reader.Number(8) != 0;
+  if (!reader.finished()) return Malformed("pass over all processes");
   return event;
 }
 

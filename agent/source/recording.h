@@ -11,8 +11,9 @@
 //   entry  = u32 body length (<= 64 KiB) ‖ u16 kind ‖ u16 zero ‖ u32 crc32c(first 8 bytes ‖ body) ‖
 //   body kinds: 1 a record of bpf/abi.h | 2 clock: u64 boot_ns, i64 wall_ns, u64 sync | 3
 //   executable hash | 4 process text |
-//          5 end of a sweep: u64 boot_ns
-//   Bodies of 3 and 4 are the fields of ExeHashEvent and ProcfsEvent in their order: integers as
+//          5 end of a sweep: u64 boot_ns | 6 counters of an interface | 7 pass over all processes
+//   Bodies of 3, 4, 6 and 7 are the fields of ExeHashEvent, ProcfsEvent, InterfaceCountersEvent and
+//   ResyncEvent in their order: integers as
 //   u64, texts as u32 length and bytes, lists as u32 count and texts.
 #ifndef CULPRIT_AGENT_SOURCE_RECORDING_H_
 #define CULPRIT_AGENT_SOURCE_RECORDING_H_
@@ -46,6 +47,8 @@ enum class RecordingKind : std::uint16_t {
   kExeHash = 3,
   kProcessText = 4,
   kSweepEnd = 5,
+  kInterfaceCounters = 6,
+  kResync = 7,
 };
 
 std::string EncodeRecordingHeader(const RecordingHeader& header);
@@ -59,12 +62,16 @@ std::string EncodeClock(const ClockPair& clock);
 std::string EncodeExeHash(const ExeHashEvent& event);
 std::string EncodeProcessText(const ProcfsEvent& event);
 std::string EncodeBootNs(BootTime at);
+std::string EncodeInterfaceCounters(const InterfaceCountersEvent& event);
+std::string EncodeResync(const ResyncEvent& event);
 
 // All total on any bytes.
 Result<ClockPair> DecodeClock(std::string_view body);
 Result<ExeHashEvent> DecodeExeHash(std::string_view body);
 Result<ProcfsEvent> DecodeProcessText(std::string_view body);
 Result<BootTime> DecodeBootNs(std::string_view body);
+Result<InterfaceCountersEvent> DecodeInterfaceCounters(std::string_view body);
+Result<ResyncEvent> DecodeResync(std::string_view body);
 
 // The head of an entry. `plausible` false: its length or kind cannot be right, so the next entry
 // cannot be found.

@@ -103,6 +103,13 @@ Result<bool> ReplaySource::Poll(std::chrono::milliseconds, const RecordSink& sin
   return !at_end_;
 }
 
+template <class Decoded>
+bool ReplaySource::DeliverUserEvent(Result<Decoded> event) {
+  if (!event) return false;
+  if (user_events_) user_events_(Event(std::move(*event)));
+  return true;
+}
+
 void ReplaySource::Deliver(RecordingKind kind, std::string_view body, const RecordSink& sink) {
   switch (kind) {
     case RecordingKind::kKernelRecord: {
@@ -125,16 +132,16 @@ void ReplaySource::Deliver(RecordingKind kind, std::string_view body, const Reco
       }
       break;
     case RecordingKind::kExeHash:
-      if (auto event = DecodeExeHash(body)) {
-        if (user_events_) user_events_(std::move(*event));
-        return;
-      }
+      if (DeliverUserEvent(DecodeExeHash(body))) return;
       break;
     case RecordingKind::kProcessText:
-      if (auto event = DecodeProcessText(body)) {
-        if (user_events_) user_events_(std::move(*event));
-        return;
-      }
+      if (DeliverUserEvent(DecodeProcessText(body))) return;
+      break;
+    case RecordingKind::kInterfaceCounters:
+      if (DeliverUserEvent(DecodeInterfaceCounters(body))) return;
+      break;
+    case RecordingKind::kResync:
+      if (DeliverUserEvent(DecodeResync(body))) return;
       break;
     case RecordingKind::kSweepEnd:
       if (auto at = DecodeBootNs(body)) {

@@ -17,9 +17,6 @@
 
 namespace culprit {
 
-// What user space had added when the recording was made.
-using UserEventSink = std::function<void(Event event)>;
-
 struct ReplayStats {
   std::uint64_t entries = 0;
   std::uint64_t damaged_entries = 0;
@@ -28,7 +25,8 @@ struct ReplayStats {
 
 class ReplaySource : public EventSource {
  public:
-  // Errors: no such file, not a recording, made with another ABI version.
+  // `user_events`: where what user space had added goes. Errors: no such file, not a recording,
+  // made with another ABI version.
   static Result<std::unique_ptr<ReplaySource>> Open(const std::string& path,
                                                     UserEventSink user_events);
 
@@ -50,6 +48,9 @@ class ReplaySource : public EventSource {
   // Makes `bytes` bytes available in the buffer; false at the end of the file.
   Result<bool> Fill(std::size_t bytes);
   void Deliver(RecordingKind kind, std::string_view body, const RecordSink& sink);
+  // False: the body was damaged.
+  template <class Decoded>
+  bool DeliverUserEvent(Result<Decoded> event);
   void GiveUpRest();
 
   UniqueFd fd_;

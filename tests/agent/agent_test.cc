@@ -188,6 +188,47 @@ class AgentTest : public ::testing::Test {
   AgentStatus status_;
 };
 
+// Readings every 10 s in which `tx` bytes more pass; a process whose exit was lost, and a pass that
+// does not find it.
+TEST_F(AgentTest, ReadingsAndPassesOfARecordingBecomeCoverageAndExits) {
+  {
+    RecordingHeader header;
+    header.clock = {BootTimeFromNs(9 * kSecond), WallTimeFromNs(1'700'000'000 * 1'000'000'000LL),
+                    ClockSync::kSynced};
+    auto recorder = Recorder::Create(recording(), header, 1 << 30);
+    ASSERT_TRUE(recorder.has_value()) << recorder.error().message;
+    (*recorder)->KernelRecord(ExecRecord(77, 9 * kSecond, "/usr/bin/worker", "worker"));
+    for (std::uint64_t second = 10; second <= 40; second += 10) {
+      const BootTime at = BootTimeFromNs(second * kSecond);
+      culprit_interface ledger{};
+      ledger.header = {CULPRIT_RECORD_INTERFACE, 0, sizeof(ledger), second * kSecond};
+      ledger.netns = 7;
+      ledger.ifindex = 2;
+      std::memcpy(ledger.name, "veth0", 5);
+      ledger.tx.skb_bytes[CULPRIT_CLASS_PROCESS] = 1'000 * second;
+      (*recorder)->KernelRecord({reinterpret_cast<const char*>(&ledger), sizeof(ledger)});
+      (*recorder)->InterfaceCounters({at, 7, "veth0", 50'000 + 1'010 * second, 0, 0, 0});
+      (*recorder)->Resync({at, false, true});
+      (*recorder)->Resync({at, true, true});
+      (*recorder)->SweepEnd(at);
+    }
+  }
+  Run(Setup());
+  std::optional<CoverageFacts> coverage;
+  std::vector<ExitFacts> exits;
+  for (const RecordBatch& batch : ReadSpool(directory_ + "/state/spool").batches) {
+    if (batch.coverage) coverage = batch.coverage;
+    exits.insert(exits.end(), batch.exits.begin(), batch.exits.end());
+  }
+  ASSERT_TRUE(coverage && coverage->interfaces.size() == 1);
+  EXPECT_EQ(coverage->since, BootTimeFromNs(10 * kSecond));
+  EXPECT_EQ(coverage->interfaces[0].tx.bytes[CULPRIT_CLASS_PROCESS], 30'000U);
+  EXPECT_EQ(coverage->interfaces[0].tx.interface_bytes, 30'300U);
+  EXPECT_EQ(status_.coverage, coverage);
+  ASSERT_EQ(exits.size(), 1U);
+  EXPECT_EQ(exits[0].wait_status, kWaitStatusUnknown);
+}
+
 TEST_F(AgentTest, ARecordingBecomesChainedEvidenceInTheSpool) {
   Record(3);
   Run(Setup());

@@ -35,7 +35,23 @@ AgentStatus Sample() {
   status.counters = {{"kernel records", 1234}};
   status.processes = {
       {"sensor", 42, {.cpu_us = 1'500'000, .rss_bytes = 9 << 20, .pss_bytes = 7 << 20}}};
-  status.program_costs = {{"on_exec", 10, 9690}};
+  status.uptime_ms = 100'000;
+  status.costs_measured = true;
+  status.program_costs = {{"on_exec", 10, 9690}, {"egress", 10'000'000, 1'000'000'000}};
+  InterfaceFacts eth0;
+  eth0.netns = 4026531840U;
+  eth0.ifindex = 2;
+  eth0.name = "eth0";
+  eth0.readable = true;
+  eth0.tx.bytes = {3 << 20, 2 << 10, 1 << 20, 0};
+  eth0.tx.interface_bytes = (5 << 20) + (2 << 10);
+  eth0.rx.bytes = {1'000, 0, 0, 0};
+  eth0.rx.interface_bytes = 800;
+  InterfaceFacts gone = eth0;
+  gone.name = "veth1";
+  gone.readable = false;
+  status.coverage =
+      CoverageFacts{BootTimeFromNs(70'000'000'000), BootTimeFromNs(10'000'000'000), {eth0, gone}};
   return status;
 }
 
@@ -46,6 +62,24 @@ TEST(StatusText, ShowsWhatIsWrongFirstAndEscapesWhatTheHostWrote) {
                     HasSubstr("NOT CONNECTED"), HasSubstr("missing  sock_send_length"),
                     HasSubstr("spool cap"), HasSubstr("969 ns each"), HasSubstr("(5 waiting)"),
                     Not(HasSubstr("\x1b")), Not(HasSubstr("ring full"))));
+}
+
+TEST(StatusText, ShowsWhatPassedEachInterfaceAndWhoIsKnownForIt) {
+  const std::string text = StatusText(Sample());
+  EXPECT_THAT(text, AllOf(HasSubstr("L3 bytes of 1m"), HasSubstr("1.0 MiB (19.99 %)"),
+                          HasSubstr("-200 B (-25.00 %)"), HasSubstr("cannot be read")));
+  const std::string json = StatusJson(Sample());
+  EXPECT_THAT(json, AllOf(HasSubstr(R"("forwarded_bytes":1048576)"),
+                          HasSubstr(R"("residual_bytes":-200)"), HasSubstr(R"("readable":false)")));
+}
+
+TEST(StatusText, ShowsWhatTheAgentCosts) {
+  AgentStatus status = Sample();
+  EXPECT_THAT(StatusText(status),
+              AllOf(HasSubstr("CPU 1.50 s (1.500 %)"), HasSubstr("100 ns each, 1.000 %"),
+                    HasSubstr("1.000 %, in the context of whoever causes it")));
+  status.costs_measured = false;
+  EXPECT_THAT(StatusText(status), AllOf(HasSubstr("not measured"), Not(HasSubstr("ns each"))));
 }
 
 TEST(StatusJson, IsOneObjectWithEscapedText) {

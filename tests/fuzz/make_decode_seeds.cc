@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the seed corpus of fuzz_decode into a folder: one file a story of kernel records. Run again after a change of
-// bpf/abi.h: make_decode_seeds tests/fuzz/corpus/fuzz_decode
+// Writes the seed corpus of fuzz_decode into a folder: one file a story of kernel records. Run
+// again after a change of bpf/abi.h: make_decode_seeds tests/fuzz/corpus/fuzz_decode
 #include <cstddef>
 #include <cstring>
 #include <fstream>
@@ -12,7 +12,9 @@
 namespace culprit::testing {
 namespace {
 
-culprit_process_key RawKey(culprit_u32 tgid, culprit_u64 exec_id) { return {tgid * 1'000'000ULL, exec_id, tgid, 0}; }
+culprit_process_key RawKey(culprit_u32 tgid, culprit_u64 exec_id) {
+  return {tgid * 1'000'000ULL, exec_id, tgid, 0};
+}
 
 template <class Record>
 std::string Framed(const Record& record) {
@@ -67,6 +69,46 @@ std::string FlowOf(culprit_u8 reason, culprit_u32 owner, culprit_u64 bytes, culp
   return Framed(flow);
 }
 
+std::string ForwardedOf(culprit_u8 reason, culprit_u64 bytes) {
+  auto flow = RawRecord<culprit_flow>(CULPRIT_RECORD_FLOW);
+  flow.cookie = 1ULL << 63;
+  flow.reason = reason;
+  flow.family = 6;
+  flow.protocol = 17;
+  flow.direction = CULPRIT_DIRECTION_FORWARDED;
+  flow.remote_port = 53;
+  flow.local_port = 40'000;
+  flow.rx_ifindex = 2;
+  flow.tx_ifindex = 3;
+  flow.tx_wire_bytes = bytes;
+  return Framed(flow);
+}
+
+// Of a process, or (tgid 0) of the overflow bucket of uid 1000.
+std::string ActivityOf(culprit_u32 tgid) {
+  auto counters = RawRecord<culprit_counters>(CULPRIT_RECORD_COUNTERS);
+  counters.key = tgid == 0 ? culprit_process_key{0, 1'001, 0, 0} : RawKey(tgid, 1);
+  counters.uid = 1'000;
+  counters.first_contacts = counters.first_contacts_failed = 300;
+  counters.raw_packets = counters.bare_syns = 9;
+  counters.window_boot_ns = 5;
+  for (std::size_t i = 0; i < CULPRIT_ADDRESS_REGISTERS; i += 3) counters.address_registers[i] = 2;
+  counters.port_registers[1] = 1;
+  return Framed(counters);
+}
+
+std::string InterfaceOf(culprit_u32 ifindex, culprit_u64 bytes) {
+  auto interface = RawRecord<culprit_interface>(CULPRIT_RECORD_INTERFACE);
+  interface.netns = 4026531840U;
+  interface.ifindex = ifindex;
+  interface.hardware = ifindex & 1;
+  interface.header_len = 14;
+  std::memcpy(interface.name, "eth0", 4);
+  for (culprit_u64& n : interface.tx.wire_bytes) n = bytes;
+  for (culprit_u64& n : interface.rx.skb_bytes) n = bytes / 2;
+  return Framed(interface);
+}
+
 void Write(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
 }
@@ -97,5 +139,14 @@ int main(int argc, char** argv) {
                                    ExecOf(5, 3, "/usr/bin/python3") + ExitOf(5, 3));
   Write(folder + "counters", Framed(RawRecord<culprit_counters>(CULPRIT_RECORD_COUNTERS)) +
                                  Framed(RawRecord<culprit_lost>(CULPRIT_RECORD_LOST)));
+  Write(folder + "activity", ExecOf(100, 1, "/usr/bin/nmap") + ActivityOf(100) + ActivityOf(0));
+  Write(folder + "forwarded", ForwardedOf(CULPRIT_FLOW_FIRST, 60) +
+                                  ForwardedOf(CULPRIT_FLOW_SNAPSHOT, 900) +
+                                  ForwardedOf(CULPRIT_FLOW_END, 999));
+  Write(
+      folder + "packet_socket",
+      FlowOf(CULPRIT_FLOW_FIRST, 100, 60, CULPRIT_FLOW_LINK | CULPRIT_FLOW_PEER) +
+          FlowOf(CULPRIT_FLOW_SNAPSHOT, 100, 600, CULPRIT_FLOW_REREAD | CULPRIT_FLOW_PREEXISTING));
+  Write(folder + "interfaces", InterfaceOf(1, 100) + InterfaceOf(2, 200) + InterfaceOf(1, 50));
   return 0;
 }

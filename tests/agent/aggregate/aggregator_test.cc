@@ -16,11 +16,11 @@ using testing::End;
 using testing::Established;
 using testing::Flow;
 using testing::IdOf;
+using ::testing::IsEmpty;
 using testing::Key;
 using testing::RunId;
-using testing::Snapshot;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using testing::Snapshot;
 using namespace std::chrono_literals;
 
 TEST_F(AggregatorTest, AnOutcomeIsToldAsEvidenceWithinAQuarterOfASecond) {
@@ -57,12 +57,13 @@ TEST_F(AggregatorTest, CadenceIsOneSecondAfterFirstBytesThenTenSecondsIfChanged)
   }
   std::vector<std::pair<Lane, std::int64_t>> got;
   for (const auto& [lane, row] : Rows()) {
-    got.emplace_back(lane, std::chrono::duration_cast<std::chrono::seconds>(
-                               row.emitted.time_since_epoch()).count());
+    got.emplace_back(
+        lane,
+        std::chrono::duration_cast<std::chrono::seconds>(row.emitted.time_since_epoch()).count());
   }
-  EXPECT_THAT(got, ::testing::ElementsAre(std::pair(Lane::kEvidence, 1), std::pair(Lane::kEvidence, 2),
-                                          std::pair(Lane::kBulk, 12), std::pair(Lane::kBulk, 22),
-                                          std::pair(Lane::kBulk, 32)));
+  EXPECT_THAT(got, ::testing::ElementsAre(std::pair(Lane::kEvidence, 1),
+                                          std::pair(Lane::kEvidence, 2), std::pair(Lane::kBulk, 12),
+                                          std::pair(Lane::kBulk, 22), std::pair(Lane::kBulk, 32)));
 }
 
 TEST_F(AggregatorTest, AMegabyteMovedIsToldEverySecond) {
@@ -222,8 +223,13 @@ TEST_F(AggregatorTest, APeerThatComesBackGoesOnFromItsFormerCounters) {
 TEST_F(AggregatorTest, PeersOfOneSocketAreFlowsOfTheirOwn) {
   RunUntil(1s);
   for (const char* remote : {"198.51.100.1:53", "198.51.100.2:53", "[2001:db8::1]:53"}) {
-    Observe(Flow().Protocol(IPPROTO_UDP).Flags(CULPRIT_FLOW_PEER).Remote(remote)
-                .Reason(FlowReason::kFirst).When(1s).Tx(40));
+    Observe(Flow()
+                .Protocol(IPPROTO_UDP)
+                .Flags(CULPRIT_FLOW_PEER)
+                .Remote(remote)
+                .Reason(FlowReason::kFirst)
+                .When(1s)
+                .Tx(40));
   }
   RunUntil(2s);
   EXPECT_EQ(aggregator_.live_flows(), 3U);
@@ -238,8 +244,12 @@ class DirectionTest : public AggregatorTest, public ::testing::WithParamInterfac
 
 TEST_P(DirectionTest, OfASocketFoundOpenFollowsItsListenerOrItsPorts) {
   RunUntil(1s);
-  Observe(Snapshot(1s).Cookie(5).Local(GetParam().local).Remote(GetParam().remote)
-              .Dir(Direction::kUnknown).Flags(CULPRIT_FLOW_PREEXISTING));
+  Observe(Snapshot(1s)
+              .Cookie(5)
+              .Local(GetParam().local)
+              .Remote(GetParam().remote)
+              .Dir(Direction::kUnknown)
+              .Flags(CULPRIT_FLOW_PREEXISTING));
   // The iterator delivers listeners in no order: this one comes after its connection.
   Observe(Snapshot(1s).Cookie(6).Local("0.0.0.0:8080").Remote("0.0.0.0").Dir(Direction::kListen));
   RunUntil(2s);
@@ -273,7 +283,8 @@ TEST_F(AggregatorTest, AFullTableEvictsTheSilentAndTellsOfIt) {
   limits.max_flows = 50;
   Aggregator small(BootId(), RunId(), limits);
   for (std::uint64_t cookie = 1; cookie <= 120; ++cookie) {
-    const FlowEvent event = Snapshot(1s + std::chrono::milliseconds(cookie)).Cookie(cookie).Tx(cookie).Build();
+    const FlowEvent event =
+        Snapshot(1s + std::chrono::milliseconds(cookie)).Cookie(cookie).Tx(cookie).Build();
     small.OnFlow({event, IdOf(event.owner), IdOf(event.creator), false});
   }
   EXPECT_EQ(small.live_flows(), 50U);
@@ -339,34 +350,29 @@ TEST_F(AggregatorTest, DefinitionsInABatchAreBoundedByTheirText) {
   EXPECT_GE(batches, 5U);
 }
 
-TEST_F(AggregatorTest, CountersAreCoalescedAndNeverGoDown) {
-  CounterFacts facts;
-  facts.process = ProcessId{1};
-  for (int s = 1; s <= 21; ++s) {
-    facts.at = At(std::chrono::seconds(s));
-    facts.tcp_attempts = static_cast<std::uint64_t>(s);
-    aggregator_.OnCounters(facts);
-    RunUntil(std::chrono::seconds(s));
-  }
-  facts.tcp_attempts = 3;
-  aggregator_.OnCounters(facts);
-  aggregator_.OnExit({ProcessId{1}, At(22s), 0});
-  Take();
-  EXPECT_LE(counters_.size(), 4U);
-  EXPECT_EQ(counters_.back().tcp_attempts, 21U);
-}
-
-TEST_F(AggregatorTest, ManyAttemptsAreToldEverySecond) {
-  CounterFacts facts;
-  facts.process = ProcessId{1};
-  for (int s = 1; s <= 10; ++s) {
-    facts.tcp_attempts += 20'000;
-    facts.outcome[CULPRIT_OUTCOME_REFUSED] = facts.tcp_attempts;
-    aggregator_.OnCounters(facts);
-    RunUntil(std::chrono::seconds(s) + 200ms);
-  }
-  EXPECT_GE(counters_.size(), 8U);
-  EXPECT_EQ(counters_.back().outcome[CULPRIT_OUTCOME_REFUSED], 200'000U);
+TEST_F(AggregatorTest, AForwardedFlowHasNoProcessAndIsOpenUntilItEnds) {
+  const auto forwarded = [](FlowReason reason, std::chrono::nanoseconds t, std::uint64_t bytes) {
+    FlowEvent event = Flow().Reason(reason).When(t).Tx(bytes).Owner({}).Creator({}).Build();
+    event.direction = Direction::kForwarded;
+    event.in_ifindex = 2;
+    event.out_ifindex = 3;
+    return event;
+  };
+  Observe(forwarded(FlowReason::kFirst, 1s, 100));
+  RunUntil(2s);
+  auto rows = Rows();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].second.state, FlowState::kOpen);
+  EXPECT_EQ(rows[0].second.direction, Direction::kForwarded);
+  EXPECT_EQ(rows[0].second.process, ProcessId{});
+  EXPECT_EQ(rows[0].second.in_ifindex, 2U);
+  EXPECT_EQ(rows[0].second.out_ifindex, 3U);
+  Observe(forwarded(FlowReason::kSnapshot, 3s, 5'000));
+  Observe(forwarded(FlowReason::kEnd, 4s, 9'000));
+  rows = Rows();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].second.state, FlowState::kClosed);
+  EXPECT_EQ(rows[0].second.totals.tx_payload_bytes, 9'000U);
 }
 
 TEST_F(AggregatorTest, FlushAllTellsWhatChangedAndKeepsFlowsOpen) {

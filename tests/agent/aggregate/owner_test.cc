@@ -18,8 +18,8 @@ using testing::Established;
 using testing::Flow;
 using testing::IdOf;
 using testing::Key;
-using testing::Snapshot;
 using ::testing::SizeIs;
+using testing::Snapshot;
 using namespace std::chrono_literals;
 
 TEST_F(AggregatorTest, AnOwnerChangeTellsTheOldOwnersPartAtOnce) {
@@ -97,8 +97,9 @@ TEST_F(AggregatorTest, AFlagThatTheKernelTakesBackIsGone) {
   EXPECT_EQ(Rows().back().second.flags, kFlowFlagShared | kFlowFlagOwnerByCreator);
 }
 
-// The property that everything stands on: rows of one flow over all its processes add up to the socket's totals, and
-// no row ever goes down, whatever the order of owners, repetitions and steps of time.
+// The property that everything stands on: rows of one flow over all its processes add up to the
+// socket's totals, and no row ever goes down, whatever the order of owners, repetitions and steps
+// of time.
 TEST_F(AggregatorTest, RowsAddUpToTheSocketsTotalsInRandomHistories) {
   std::mt19937_64 random(7);
   for (std::uint64_t cookie = 1; cookie <= 300; ++cookie) {

@@ -12,10 +12,10 @@
 namespace culprit {
 namespace {
 
-using testing::RawBytes;
-using testing::RawRecord;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using testing::RawBytes;
+using testing::RawRecord;
 
 constexpr std::size_t kExecFixed = offsetof(culprit_exec, args);
 
@@ -144,6 +144,88 @@ TEST(DecoderTest, ForkExitCountersAndLossKeepEveryField) {
   EXPECT_EQ(std::get<LostEvent>(*loss).stat[CULPRIT_STAT_FLOW_SUPPRESSED], 77U);
 }
 
+TEST(DecoderTest, ActivityKeepsEveryFieldAndEstimatesItsWindow) {
+  auto raw = RawRecord<culprit_counters>(CULPRIT_RECORD_COUNTERS);
+  raw.first_contacts = 1;
+  raw.first_contacts_ok = 2;
+  raw.first_contacts_failed = 3;
+  raw.initiated_tx_wire_bytes = 4;
+  raw.initiated_rx_wire_bytes = 5;
+  raw.accepted_tx_wire_bytes = 6;
+  raw.accepted_rx_wire_bytes = 7;
+  raw.raw_packets = 8;
+  raw.raw_bytes = 9;
+  raw.link_packets = 10;
+  raw.link_bytes = 11;
+  raw.bare_syns = 12;
+  raw.window_boot_ns = 13;
+  raw.address_registers[5] = 3;
+  raw.port_registers[0] = 1;
+  raw.port_registers[63] = 2;
+  const auto event = DecodeRecord(RawBytes(raw));
+  ASSERT_TRUE(event);
+  EXPECT_EQ(std::get<CountersEvent>(*event).activity,
+            (Activity{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, BootTimeFromNs(13), 1, 2}));
+  raw.window_boot_ns = 0;
+  const auto before = DecodeRecord(RawBytes(raw));
+  ASSERT_TRUE(before);
+  EXPECT_EQ(std::get<CountersEvent>(*before).activity.window_addresses, 0U);
+}
+
+TEST(DecoderTest, OnlyForwardedFlowsHaveInterfaces) {
+  auto raw = RawFlow();
+  raw.tx_ifindex = 3;
+  raw.rx_ifindex = 2;
+  const auto own = DecodeRecord(RawBytes(raw));
+  raw.direction = CULPRIT_DIRECTION_FORWARDED;
+  const auto forwarded = DecodeRecord(RawBytes(raw));
+  ASSERT_TRUE(own && forwarded);
+  EXPECT_EQ(std::get<FlowEvent>(*own).out_ifindex, 0U);
+  EXPECT_EQ(std::get<FlowEvent>(*forwarded).direction, Direction::kForwarded);
+  EXPECT_EQ(std::get<FlowEvent>(*forwarded).out_ifindex, 3U);
+  EXPECT_EQ(std::get<FlowEvent>(*forwarded).in_ifindex, 2U);
+}
+
+culprit_interface RawInterface() {
+  auto raw = RawRecord<culprit_interface>(CULPRIT_RECORD_INTERFACE, 9);
+  raw.netns = 1;
+  raw.ifindex = 2;
+  raw.hardware = 1;
+  raw.header_len = 14;
+  std::memset(raw.name, 'n', sizeof(raw.name));
+  raw.tx.wire_bytes[CULPRIT_CLASS_FORWARDED] = 5;
+  raw.tx.packets[CULPRIT_CLASS_UNKNOWN] = 6;
+  raw.rx.skb_bytes[CULPRIT_CLASS_PROCESS] = 7;
+  return raw;
+}
+
+TEST(DecoderTest, AnInterfaceKeepsEveryField) {
+  const auto event = DecodeRecord(RawBytes(RawInterface()));
+  ASSERT_TRUE(event);
+  const auto& interface = std::get<InterfaceEvent>(*event);
+  EXPECT_EQ(interface.netns, 1U);
+  EXPECT_EQ(interface.ifindex, 2U);
+  EXPECT_TRUE(interface.hardware);
+  EXPECT_EQ(interface.header_len, 14U);
+  EXPECT_EQ(interface.name, std::string(16, 'n'));
+  EXPECT_EQ(interface.tx.wire_bytes[CULPRIT_CLASS_FORWARDED], 5U);
+  EXPECT_EQ(interface.tx.packets[CULPRIT_CLASS_UNKNOWN], 6U);
+  EXPECT_EQ(interface.rx.skb_bytes[CULPRIT_CLASS_PROCESS], 7U);
+}
+
+template <class Change>
+std::string InterfaceBytes(Change change) {
+  auto raw = RawInterface();
+  change(raw);
+  return RawBytes(raw);
+}
+template <class Change>
+std::string CounterBytes(Change change) {
+  auto raw = RawRecord<culprit_counters>(CULPRIT_RECORD_COUNTERS);
+  change(raw);
+  return RawBytes(raw);
+}
+
 struct BadCase {
   std::string_view name;
   std::string bytes;
@@ -180,9 +262,21 @@ std::vector<BadCase> BadCases() {
        DecodeFault::kBadLength},
       {"ReasonZero", Flow([](auto& f) { f.reason = 0; }), DecodeFault::kBadEnum},
       {"ReasonOver", Flow([](auto& f) { f.reason = 8; }), DecodeFault::kBadEnum},
-      {"DirectionOver", Flow([](auto& f) { f.direction = 4; }), DecodeFault::kBadEnum},
+      {"DirectionOver", Flow([](auto& f) { f.direction = 5; }), DecodeFault::kBadEnum},
       {"FamilyOdd", Flow([](auto& f) { f.family = 10; }), DecodeFault::kBadEnum},
       {"ErrnoNegative", Flow([](auto& f) { f.error = -111; }), DecodeFault::kBadEnum},
+      {"InterfaceCutShort", InterfaceBytes([](auto& i) { i.header.size -= 8; }),
+       DecodeFault::kShort},
+      {"InterfaceNeitherHardwareNorNot", InterfaceBytes([](auto& i) { i.hardware = 2; }),
+       DecodeFault::kBadEnum},
+      {"LinkHeaderTooLong", InterfaceBytes([](auto& i) { i.header_len = 129; }),
+       DecodeFault::kBadLength},
+      {"RankOfNoHash", CounterBytes([](auto& c) { c.address_registers[255] = 66; }),
+       DecodeFault::kBadEnum},
+      {"PortRankOfNoHash", CounterBytes([](auto& c) { c.port_registers[0] = 255; }),
+       DecodeFault::kBadEnum},
+      {"WindowBeyondReason", CounterBytes([](auto& c) { c.window_boot_ns = ~culprit_u64{0}; }),
+       DecodeFault::kBadTime},
       {"TimeBeyondReason", Flow([](auto& f) { f.last_boot_ns = ~culprit_u64{0}; }),
        DecodeFault::kBadTime},
   };
@@ -207,12 +301,11 @@ INSTANTIATE_TEST_SUITE_P(Cases, BadRecordTest, ::testing::ValuesIn(BadCases()),
                          [](const auto& p) { return std::string(p.param.name); });
 
 TEST(DecoderTest, EveryTruncationOfEveryKindIsRefusedOrExact) {
-  for (const std::string& whole :
-       {RawBytes(RawExec("a")), RawBytes(RawFlow()),
-        RawBytes(RawRecord<culprit_fork>(CULPRIT_RECORD_FORK)),
-        RawBytes(RawRecord<culprit_exit>(CULPRIT_RECORD_EXIT)),
-        RawBytes(RawRecord<culprit_counters>(CULPRIT_RECORD_COUNTERS)),
-        RawBytes(RawRecord<culprit_lost>(CULPRIT_RECORD_LOST))}) {
+  for (const std::string& whole : {RawBytes(RawExec("a")), RawBytes(RawFlow()),
+                                   RawBytes(RawRecord<culprit_fork>(CULPRIT_RECORD_FORK)),
+                                   RawBytes(RawRecord<culprit_exit>(CULPRIT_RECORD_EXIT)),
+                                   RawBytes(RawRecord<culprit_counters>(CULPRIT_RECORD_COUNTERS)),
+                                   RawBytes(RawRecord<culprit_lost>(CULPRIT_RECORD_LOST))}) {
     for (std::size_t n = 0; n < whole.size(); ++n) {
       // A copy of its own, so that a sanitizer sees a read past the end.
       const std::string cut(whole.data(), n);

@@ -4,102 +4,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <map>
-#include <set>
-
-#include "tests/support/event_builder.h"
+#include "tests/agent/enrich/enricher_fixture.h"
 
 namespace culprit {
 namespace {
 
 using testing::At;
 using testing::BootId;
+using ::testing::ElementsAre;
+using testing::EnricherTest;
 using testing::Exe;
 using testing::Exec;
 using testing::Exit;
 using testing::Flow;
 using testing::Fork;
 using testing::IdOf;
-using testing::Key;
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using testing::Key;
 using namespace std::chrono_literals;
-
-struct SeenFlow {
-  ProcessId process, creator;
-  bool is_agent = false;
-};
-
-// Keeps everything, and checks that nothing is referred to before it is defined.
-class Sink final : public EnrichSink {
- public:
-  void OnProcess(ProcessFacts facts) override {
-    defined.insert(facts.id);
-    processes.push_back(std::move(facts));
-  }
-  void OnExit(const ExitFacts& exit) override {
-    EXPECT_TRUE(defined.contains(exit.id));
-    exits.push_back(exit);
-  }
-  void OnFlow(const AttributedFlow& flow) override {
-    for (const ProcessId id : {flow.process, flow.creator}) {
-      EXPECT_TRUE(id == ProcessId{} || defined.contains(id));
-    }
-    flows.push_back({flow.process, flow.creator, flow.is_agent});
-  }
-  void OnCounters(const CounterFacts& facts) override {
-    EXPECT_TRUE(defined.contains(facts.process));
-    counters.push_back(facts);
-  }
-  void OnLoss(LossCause cause, std::string_view source, std::uint64_t count, BootTime) override {
-    losses[{cause, std::string(source)}] = count;
-  }
-
-  // The newest definition of a process.
-  const ProcessFacts& Facts(const ProcessKey& key) const {
-    static const ProcessFacts kNothing;
-    const auto found = std::find_if(processes.rbegin(), processes.rend(),
-                                    [&](const ProcessFacts& p) { return p.id == IdOf(key); });
-    if (found == processes.rend()) ADD_FAILURE() << "not defined: tgid " << key.tgid.value();
-    return found == processes.rend() ? kNothing : *found;
-  }
-
-  std::set<ProcessId> defined;
-  std::vector<ProcessFacts> processes;
-  std::vector<ExitFacts> exits;
-  std::vector<SeenFlow> flows;
-  std::vector<CounterFacts> counters;
-  std::map<std::pair<LossCause, std::string>, std::uint64_t> losses;
-};
-
-class Users final : public UserNames {
- public:
-  std::string NameOf(Uid uid) override { return uid == Uid{1000} ? "admin" : ""; }
-};
-
-class EnricherTest : public ::testing::Test {
- protected:
-  static EnrichLimits Small() {
-    EnrichLimits limits;
-    limits.max_processes = 100;
-    return limits;
-  }
-  static ExeHashEvent Hash(std::uint64_t inode, std::string path, std::chrono::nanoseconds t) {
-    ExeHashEvent e;
-    e.at = At(t);
-    e.exe = Exe(inode);
-    e.path = std::move(path);
-    e.sha256.fill(static_cast<std::uint8_t>(inode));
-    e.hashed = true;
-    return e;
-  }
-  void Tick(std::chrono::nanoseconds t) { enricher_.Tick(At(t)); }
-
-  Users users_;
-  Sink sink_;
-  Enricher enricher_{BootId(), Small(), users_, sink_};
-};
 
 TEST_F(EnricherTest, ForkAndExecIsOneStepOfAncestry) {
   enricher_.Apply(Exec(Key(50)).Path("/bin/bash").NoFile().Build());
@@ -145,7 +67,8 @@ TEST_F(EnricherTest, AForkInheritsItsParentsImageUntilItExecs) {
 }
 
 TEST_F(EnricherTest, AForkIntoAnotherCgroupDoesNotInheritItsName) {
-  enricher_.Apply(Exec(Key(50)).NoFile().Cgroup("docker-" + std::string(64, 'a') + ".scope").Build());
+  enricher_.Apply(
+      Exec(Key(50)).NoFile().Cgroup("docker-" + std::string(64, 'a') + ".scope").Build());
   ForkEvent fork = Fork(Key(100), Key(50));
   fork.cgroup_id = 99;
   enricher_.Apply(fork);
@@ -395,6 +318,31 @@ TEST_F(EnricherTest, EndedProcessesAreForgottenAfterTheGrace) {
   Tick(33s);
   enricher_.Apply(Flow().Build());
   EXPECT_EQ(enricher_.counters().placeholders, 1U);
+}
+
+TEST_F(EnricherTest, ForwardedFlowsNameNobodyAndAreNoUnknownOwners) {
+  enricher_.Apply(Flow().Owner({}).Creator({}).Dir(Direction::kForwarded).Build());
+  ASSERT_EQ(sink_.flows.size(), 1U);
+  EXPECT_EQ(sink_.flows[0].process, ProcessId{});
+  EXPECT_EQ(enricher_.counters().unknown_owners, 0U);
+  EXPECT_THAT(sink_.processes, IsEmpty());
+}
+
+TEST_F(EnricherTest, TheOverflowBucketOfAUidIsAProcessOfItsOwn) {
+  CountersEvent event;
+  event.key.exec_id = 1'001;
+  event.uid = Uid{1000};
+  event.activity.first_contacts = 9;
+  enricher_.Apply(event);
+  enricher_.Apply(event);
+  ASSERT_EQ(sink_.counters.size(), 2U);
+  EXPECT_EQ(sink_.counters[0].activity.first_contacts, 9U);
+  ASSERT_EQ(sink_.processes.size(), 1U);
+  EXPECT_EQ(sink_.processes[0].comm, "overflow of uid 1000");
+  EXPECT_EQ(sink_.processes[0].user, "admin");
+  enricher_.ForgetSent();
+  enricher_.Apply(event);
+  EXPECT_EQ(sink_.processes.size(), 2U);
 }
 
 TEST_F(EnricherTest, LossesOfTheKernelAreNamedByCauseAndSource) {

@@ -47,6 +47,27 @@ FlowRow Row(std::uint64_t cookie) {
   return row;
 }
 
+CounterFacts Counters() {
+  CounterFacts counters;
+  counters.process = ProcessId{7};
+  counters.tcp_attempts = kMax;
+  for (std::size_t i = 0; i < counters.outcome.size(); ++i) counters.outcome[i] = i + 1;
+  counters.accepts = 11;
+  counters.suppressed_flows = 12;
+  counters.activity = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, kMax, At(12s), 13, 14};
+  return counters;
+}
+
+CoverageFacts Coverage() {
+  CoverageFacts coverage;
+  coverage.at = At(20s);
+  coverage.since = At(10s);
+  coverage.interfaces = {
+      {1, 2, "eth0", true, false, {{1, 2, 3, 4}, {5, 6, 7, 8}, 9, 10}, {{kMax, 0, 0, 1}, {}, 2, 3}},
+      {1, 1, "lo", false, true, {}, {}}};
+  return coverage;
+}
+
 RecordBatch Full() {
   RecordBatch batch;
   batch.boot_id = BootId();
@@ -83,13 +104,7 @@ RecordBatch Full() {
   batch.processes = {process, ProcessFacts{}};
   batch.exits = {{ProcessId{7}, At(9s), -9}};
   batch.flows = {Row(1), Row(2), Row(2)};
-  CounterFacts counters;
-  counters.process = ProcessId{7};
-  counters.tcp_attempts = kMax;
-  for (std::size_t i = 0; i < counters.outcome.size(); ++i) counters.outcome[i] = i + 1;
-  counters.accepts = 11;
-  counters.suppressed_flows = 12;
-  batch.counters = {counters};
+  batch.counters = {Counters()};
   LossFacts loss;
   loss.cause = LossCause::kHashQueue;
   loss.count = 3;
@@ -99,12 +114,13 @@ RecordBatch Full() {
   loss.end_hash = Sha256Digest{9};
   loss.detail = "x";
   batch.losses = {loss};
-  batch.fidelity = FidelityFacts{{{"tp_btf/exec", true, "", true}, {"x", false, "why", false}},
-                                 "creator", "fanotify", "bpf"};
+  batch.fidelity = FidelityFacts{
+      {{"tp_btf/exec", true, "", true}, {"x", false, "why", false}}, "creator", "fanotify", "bpf"};
   batch.heartbeat = HeartbeatFacts{};
   batch.heartbeat->agent_pss_bytes = 30'000'000;
   batch.heartbeat->program_costs = {{"on_exec", 5, 900}};
   batch.heartbeat->degraded = {"spool: disk full"};
+  batch.coverage = Coverage();
   return batch;
 }
 
@@ -114,6 +130,23 @@ TEST(WireTest, EveryFieldOfEveryRecordComesBack) {
   const auto parsed = ParseBatch(writer.Serialize(batch));
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(*parsed, batch);
+}
+
+TEST(WireTest, InterfacesOfFlowsAreWrittenOnlyWhereARowHasOne) {
+  RecordBatch batch;
+  batch.flows = {Row(1), Row(2)};
+  BatchWriter writer;
+  const std::size_t without = writer.Serialize(batch).size();
+  batch.flows[1].direction = Direction::kForwarded;
+  batch.flows[1].in_ifindex = 5;
+  batch.flows[1].out_ifindex = 300;
+  const std::string bytes = writer.Serialize(batch);
+  EXPECT_GT(bytes.size(), without);
+  const auto parsed = ParseBatch(bytes);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(*parsed, batch);
+  batch.flows[1].in_ifindex = batch.flows[1].out_ifindex = 0;
+  EXPECT_EQ(writer.Serialize(batch).size(), without);
 }
 
 TEST(WireTest, AWriterKeepsNothingOfTheBatchBefore) {
@@ -168,24 +201,23 @@ class EscapeTest : public ::testing::TestWithParam<EscapeCase> {};
 TEST_P(EscapeTest, LeavesUtf8AndEscapesTheRest) {
   EXPECT_EQ(EscapeNonUtf8(GetParam().in), GetParam().out);
 }
-INSTANTIATE_TEST_SUITE_P(
-    Strings, EscapeTest,
-    ::testing::ValuesIn(std::vector<EscapeCase>{
-        {"Plain", "curl -s", "curl -s"},
-        {"Empty", "", ""},
-        {"Two", "\xc3\xa9", "\xc3\xa9"},
-        {"Three", "\xe2\x82\xac", "\xe2\x82\xac"},
-        {"Four", "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
-        {"Lone", "a\x80z", "a\\x80z"},
-        {"CutShort", "\xe2\x82", "\\xe2\\x82"},
-        {"Overlong", "\xc0\xaf", "\\xc0\\xaf"},
-        {"OverlongThree", "\xe0\x80\xaf", "\\xe0\\x80\\xaf"},
-        {"Surrogate", "\xed\xa0\x80", "\\xed\\xa0\\x80"},
-        {"BeyondUnicode", "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},
-        {"LooksEscaped", "\\xff", "\\x5cxff"},
-        {"BackslashAlone", "\\n \\x \\", "\\n \\x \\"},
-    }),
-    [](const auto& p) { return std::string(p.param.name); });
+INSTANTIATE_TEST_SUITE_P(Strings, EscapeTest,
+                         ::testing::ValuesIn(std::vector<EscapeCase>{
+                             {"Plain", "curl -s", "curl -s"},
+                             {"Empty", "", ""},
+                             {"Two", "\xc3\xa9", "\xc3\xa9"},
+                             {"Three", "\xe2\x82\xac", "\xe2\x82\xac"},
+                             {"Four", "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
+                             {"Lone", "a\x80z", "a\\x80z"},
+                             {"CutShort", "\xe2\x82", "\\xe2\\x82"},
+                             {"Overlong", "\xc0\xaf", "\\xc0\\xaf"},
+                             {"OverlongThree", "\xe0\x80\xaf", "\\xe0\\x80\\xaf"},
+                             {"Surrogate", "\xed\xa0\x80", "\\xed\\xa0\\x80"},
+                             {"BeyondUnicode", "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},
+                             {"LooksEscaped", "\\xff", "\\x5cxff"},
+                             {"BackslashAlone", "\\n \\x \\", "\\n \\x \\"},
+                         }),
+                         [](const auto& p) { return std::string(p.param.name); });
 
 TEST(WireTest, TruncatedAndFlippedBytesNeverCrash) {
   BatchWriter writer;
@@ -199,8 +231,8 @@ TEST(WireTest, TruncatedAndFlippedBytesNeverCrash) {
   EXPECT_FALSE(ParseBatch("\xff\xff"));
 }
 
-// What a busy server tells: 70 % short outbound requests to a few services, 25 % inbound, 5 % failures; one row in three
-// is an interval update of a flow told before.
+// What a busy server tells: 70 % short outbound requests to a few services, 25 % inbound, 5 %
+// failures; one row in three is an interval update of a flow told before.
 std::vector<FlowRow> Realistic(std::size_t count, std::mt19937_64& random) {
   std::vector<FlowRow> rows;
   std::uint64_t cookie = 90'000, start = 50'000'000'000'000;
@@ -228,8 +260,15 @@ std::vector<FlowRow> Realistic(std::size_t count, std::mt19937_64& random) {
     const std::uint64_t tx = 200 + random() % 900;
     const std::uint64_t rx = random() % 10 == 0 ? random() % 3'000'000 : 400 + random() % 9'000;
     const std::uint64_t tx_packets = 5 + rx / 2'896, rx_packets = 5 + rx / 1'448;
-    row.totals = {tx + 52 * tx_packets, rx + 52 * rx_packets, tx + 52 * tx_packets,
-                  rx + 52 * rx_packets, tx_packets, rx_packets, tx, rx, 0};
+    row.totals = {tx + 52 * tx_packets,
+                  rx + 52 * rx_packets,
+                  tx + 52 * tx_packets,
+                  rx + 52 * rx_packets,
+                  tx_packets,
+                  rx_packets,
+                  tx,
+                  rx,
+                  0};
     if (kind >= 70 && kind < 95) {
       row.direction = Direction::kIn;
       row.local.port = 8'080;
@@ -253,8 +292,9 @@ TEST(WireTest, IdsThatFollowFromTheRowStayAtHomeAndComeBack) {
   batch.run_id = RunId();
   batch.flows = Realistic(20, random);
   batch.flows[7].flags = CULPRIT_FLOW_PEER;
-  batch.flows[7].flow = MakeFlowId(BootId(), {batch.flows[7].cookie, batch.flows[7].generation, true,
-                                              batch.flows[7].remote, batch.flows[7].protocol});
+  batch.flows[7].flow =
+      MakeFlowId(BootId(), {batch.flows[7].cookie, batch.flows[7].generation, true,
+                            batch.flows[7].remote, batch.flows[7].protocol});
   BatchWriter writer;
   const std::string derived = writer.Serialize(batch);
   const auto parsed = ParseBatch(derived);

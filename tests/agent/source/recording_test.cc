@@ -122,6 +122,34 @@ TEST_F(RecordingTest, WhatWasRecordedComesBackInOrderWithItsClock) {
   EXPECT_EQ(stats_.damaged_entries, 0U);
 }
 
+TEST_F(RecordingTest, ReadingsOfInterfacesAndPassesComeBack) {
+  const InterfaceCountersEvent interface {
+    BootTimeFromNs(5'000), 4026531840U, "veth0", 1, 2, 3, ~0ULL
+  };
+  {
+    auto recorder = Recorder::Create(path_, Header(), 1 << 20);
+    ASSERT_TRUE(recorder.has_value()) << recorder.error().message;
+    (*recorder)->Resync({BootTimeFromNs(4'000), false, true});
+    (*recorder)->Resync({BootTimeFromNs(4'500), true, false});
+    (*recorder)->InterfaceCounters(interface);
+  }
+  Replay();
+  ASSERT_EQ(events_.size(), 3U);
+  const auto& begin = std::get<ResyncEvent>(events_[0]);
+  const auto& end = std::get<ResyncEvent>(events_[1]);
+  EXPECT_TRUE(!begin.end && begin.sees_all && end.end && !end.sees_all);
+  EXPECT_EQ(end.at, BootTimeFromNs(4'500));
+  const auto& got = std::get<InterfaceCountersEvent>(events_[2]);
+  EXPECT_EQ(got.at, interface.at);
+  EXPECT_EQ(got.netns, interface.netns);
+  EXPECT_EQ(got.name, interface.name);
+  EXPECT_EQ(got.tx_bytes, 1U);
+  EXPECT_EQ(got.tx_packets, 2U);
+  EXPECT_EQ(got.rx_bytes, 3U);
+  EXPECT_EQ(got.rx_packets, ~0ULL);
+  EXPECT_EQ(stats_.damaged_entries, 0U);
+}
+
 TEST_F(RecordingTest, AFlippedBitCostsOneEntryAndIsCounted) {
   std::string file = EncodeRecordingHeader(Header());
   ASSERT_TRUE(AppendRecordingEntry(RecordingKind::kKernelRecord, Record(2'000), &file));
