@@ -24,7 +24,7 @@ PROGRAMS = ("/bin/sh", "/bin/cat", "/bin/grep", "/bin/true", "/usr/bin/curl", "/
             "/usr/bin/ss")
 LEFT_OUT = ("test", "idlelib", "lib2to3", "pydoc_data", "ensurepip", "distutils", "unittest", "sitecustomize.py")
 INIT = """#!/usr/bin/busybox sh
-export PATH=/usr/sbin:/usr/bin PYTHONDONTWRITEBYTECODE=1 HOME=/root CULPRIT_BIN=/culprit/bin CULPRIT_HELPERS=/culprit/helpers
+export PATH=/usr/sbin:/usr/bin PYTHONDONTWRITEBYTECODE=1 HOME=/root CULPRIT_BIN=/culprit/bin CULPRIT_HELPERS=/culprit/helpers CULPRIT_PATIENCE=4
 b=/usr/bin/busybox
 $b mount -t proc proc /proc
 $b mount -t sysfs sys /sys
@@ -36,6 +36,7 @@ $b mount -t tmpfs run /run
 $b mount -t cgroup2 cgroup2 /sys/fs/cgroup
 $b mount -t bpf bpf /sys/fs/bpf
 $b mkdir -p /run/sshd /run/netns
+$b hostname guest
 for m in {modules}; do $b insmod /modules/$m.ko || echo "guest: no module $m"; done
 ip link set lo up
 cd /culprit
