@@ -170,7 +170,7 @@ struct culprit_flow {
 	culprit_u64 tx_wire_bytes, rx_wire_bytes; /* L3 bytes as segmented on the wire, retransmits included */
 	culprit_u64 tx_skb_bytes, rx_skb_bytes;   /* L3 bytes as the stack handed them over (super-packets) */
 	culprit_u64 tx_packets, rx_packets;       /* wire packets */
-	culprit_u64 tx_payload_bytes, rx_payload_bytes; /* TCP: unique stream bytes; UDP: datagram payload */
+	culprit_u64 tx_payload_bytes, rx_payload_bytes; /* TCP: unique stream bytes; others: behind the transport header (SCTP: chunks) */
 	culprit_u64 retransmitted_bytes;          /* TCP payload sent again */
 	culprit_u64 cgroup_id;
 	culprit_u8 local[16], remote[16];

@@ -30,6 +30,7 @@ typedef __s64 s64;
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_SCTP 132
+#define SCTP_HEADER_LEN 12 /* ports, tag, checksum; chunks follow */
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_RAW 3
@@ -84,8 +85,11 @@ struct sock_common {
 	long unsigned int skc_flags;
 };
 
+struct socket;
+
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
 	int sk_err;
 	u16 sk_type;
 	u16 sk_protocol;

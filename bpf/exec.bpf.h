@@ -9,26 +9,29 @@
 #define PATH_PART_LEN 128  /* longer names are cut */
 #define MAX_CONTROLLERS 14
 
+struct path_walk {
+	struct dentry *dentry;
+	struct dentry *root; /* of mnt */
+	struct mount *mnt;
+};
+
 /* The record and room behind its path, so that a name may be written at any offset below CULPRIT_PATH_LEN. */
 struct exec_scratch {
 	struct culprit_exec exec;
 	char path[CULPRIT_PATH_LEN + PATH_PART_LEN];
 	const unsigned char *names[PATH_STEPS];
+	struct path_walk walk;
 };
 
-/* [0] for the exec tracepoint, [1] for the iterator, which it may interrupt. */
+#define EXEC_SLOT_TRACEPOINT 0
+#define EXEC_SLOT_ITERATOR 1 /* the tracepoint may interrupt it */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 2);
 	__type(key, u32);
 	__type(value, struct exec_scratch);
 } exec_scratch __weak SEC(".maps");
-
-struct path_walk {
-	struct dentry *dentry;
-	struct dentry *root; /* of mnt */
-	struct mount *mnt;
-};
 
 static __always_inline void read_ctime(struct inode *inode, struct culprit_exe *exe)
 {
@@ -63,79 +66,88 @@ static __always_inline void read_exe(struct file *file, struct culprit_exe *exe)
 }
 
 /*
- * One step towards the root of the mount namespace: notes the name, or crosses a mount point. False: arrived. Without
- * branches that the verifier would have to follow through all steps.
+ * The bodies of both loops over a path are global functions, with nothing but numbers for arguments: the verifier then
+ * looks at each once. Taken as part of the loop they are more than a million instructions to it (Linux 6.1).
  */
-static __always_inline bool path_step(struct path_walk *walk, const unsigned char **name)
-{
-	struct dentry *dentry = walk->dentry;
-	struct mount *mnt = walk->mnt;
-	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-	struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
 
-	*name = NULL;
-	if (dentry == walk->root) {
+/* One step towards the root of the mount namespace: notes the name, or crosses a mount point. 0: arrived. */
+__noinline int path_step(u32 slot, u32 step)
+{
+	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &slot);
+	struct dentry *dentry, *parent;
+	struct mount *mnt, *up;
+
+	if (!scratch || step >= PATH_STEPS)
+		return 0;
+	dentry = scratch->walk.dentry;
+	mnt = scratch->walk.mnt;
+	if (dentry == scratch->walk.root) {
+		up = BPF_CORE_READ(mnt, mnt_parent);
 		if (up == mnt)
-			return false;
-		walk->dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
-		walk->mnt = up;
-		walk->root = BPF_CORE_READ(up, mnt.mnt_root);
-		return true;
+			return 0;
+		scratch->walk.dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+		scratch->walk.mnt = up;
+		scratch->walk.root = BPF_CORE_READ(up, mnt.mnt_root);
+		return 1;
 	}
-	*name = BPF_CORE_READ(dentry, d_name.name);
+	parent = BPF_CORE_READ(dentry, d_parent);
+	scratch->names[step] = BPF_CORE_READ(dentry, d_name.name);
 	if (parent == dentry) /* a file without a directory: memfd, pipe */
-		return false;
-	walk->dentry = parent;
-	return true;
+		return 0;
+	scratch->walk.dentry = parent;
+	return 1;
+}
+
+/* Appends "/name" to what the path has up to `offset`; returns where it ends now. */
+__noinline int path_append(u32 slot, u32 step, u32 offset)
+{
+	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &slot);
+	long len;
+
+	if (!scratch || step >= PATH_STEPS || !scratch->names[step])
+		return offset;
+	if (offset >= CULPRIT_PATH_LEN - 2) {
+		scratch->exec.flags |= CULPRIT_EXEC_PATH_TRUNCATED;
+		return offset;
+	}
+	scratch->path[offset & (CULPRIT_PATH_LEN - 1)] = '/';
+	offset = (offset + 1) & (CULPRIT_PATH_LEN - 1);
+	len = bpf_probe_read_kernel_str(&scratch->path[offset], PATH_PART_LEN, scratch->names[step]);
+	if (len == PATH_PART_LEN)
+		scratch->exec.flags |= CULPRIT_EXEC_PATH_TRUNCATED;
+	return offset + ((len - 1) & (PATH_PART_LEN - 1));
 }
 
 /* Fills scratch->names, leaf first. */
-static __noinline int collect_names(struct file *file, struct exec_scratch *scratch)
+static __noinline int collect_names(struct file *file, struct exec_scratch *scratch, u32 slot)
 {
-	struct path_walk walk;
 	struct mount *mnt;
-	int step;
 
 	if (!scratch)
 		return 0;
 	mnt = (void *)BPF_CORE_READ(file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
-	walk.dentry = BPF_CORE_READ(file, f_path.dentry);
-	walk.mnt = mnt;
-	walk.root = BPF_CORE_READ(mnt, mnt.mnt_root);
-	for (step = 0; step < PATH_STEPS; step++)
+	scratch->walk.dentry = BPF_CORE_READ(file, f_path.dentry);
+	scratch->walk.mnt = mnt;
+	scratch->walk.root = BPF_CORE_READ(mnt, mnt.mnt_root);
+	for (u32 step = 0; step < PATH_STEPS; step++)
 		scratch->names[step] = NULL;
-	for (step = 0; step < PATH_STEPS; step++) {
-		if (!path_step(&walk, &scratch->names[step]))
+	for (u32 step = 0; step < PATH_STEPS; step++) {
+		if (!path_step(slot, step))
 			return 0;
 	}
 	scratch->exec.flags |= CULPRIT_EXEC_PATH_TRUNCATED;
 	return 0;
 }
 
-static __noinline int read_path(struct file *file, struct exec_scratch *scratch)
+static __noinline int read_path(struct file *file, struct exec_scratch *scratch, u32 slot)
 {
 	u32 offset = 0;
 
 	if (!scratch)
 		return 0;
-	collect_names(file, scratch);
-	for (int i = PATH_STEPS - 1; i >= 0; i--) {
-		long len;
-
-		if (!scratch->names[i])
-			continue;
-		if (offset >= CULPRIT_PATH_LEN - 2) {
-			scratch->exec.flags |= CULPRIT_EXEC_PATH_TRUNCATED;
-			break;
-		}
-		scratch->path[offset & (CULPRIT_PATH_LEN - 1)] = '/';
-		offset = (offset + 1) & (CULPRIT_PATH_LEN - 1);
-		len = bpf_probe_read_kernel_str(&scratch->path[offset], PATH_PART_LEN,
-						scratch->names[i]);
-		if (len == PATH_PART_LEN)
-			scratch->exec.flags |= CULPRIT_EXEC_PATH_TRUNCATED;
-		offset += (len - 1) & (PATH_PART_LEN - 1);
-	}
+	collect_names(file, scratch, slot);
+	for (u32 step = PATH_STEPS; step > 0; step--)
+		offset = path_append(slot, step - 1, offset);
 	if (offset >= CULPRIT_PATH_LEN) {
 		scratch->exec.flags |= CULPRIT_EXEC_PATH_TRUNCATED;
 		offset = CULPRIT_PATH_LEN - 1;

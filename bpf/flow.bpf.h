@@ -13,10 +13,12 @@
 static const struct flow_state zero_flow;
 static const struct process_state zero_process;
 
-static __always_inline struct process_state *process_of(const struct culprit_process_key *key,
+static __always_inline struct process_state *process_of(const struct culprit_process_key *from,
 							const char *comm, u32 uid)
 {
 	struct culprit_process_key unknown = {};
+	struct culprit_process_key on_stack = *from; /* older kernels take no key from an iterator's value */
+	struct culprit_process_key *key = &on_stack;
 	struct process_state *process = bpf_map_lookup_elem(&processes, key);
 
 	if (process)

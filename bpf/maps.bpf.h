@@ -19,6 +19,7 @@
 #define PEERS_PER_WINDOW 2048 /* new peers of one socket within PEER_IDLE_NS; more go to "other peers" */
 #define NSEC_PER_SEC 1000000000ULL
 #define PEER_IDLE_NS (60 * NSEC_PER_SEC)
+#define SCTP_CLOSE_NS (5 * NSEC_PER_SEC) /* a closed SCTP socket still shakes hands: its peers end after this rest */
 #define PROCESS_GRACE_NS (60 * NSEC_PER_SEC)
 #define FLOW_RECORDS_PER_SEC 200
 
@@ -37,7 +38,7 @@ struct owner_state {
 enum flow_kind {
 	KIND_STREAM = 0,    /* TCP */
 	KIND_LISTENER = 1,  /* TCP, listening */
-	KIND_DATAGRAM = 2,  /* UDP, raw, ICMP: connected or not, seen per packet */
+	KIND_DATAGRAM = 2,  /* UDP, raw, ICMP: connected or not, seen per packet; SCTP: always by peer */
 	KIND_AGGREGATE = 3, /* kernel socket: one flow for all its peers */
 };
 
@@ -48,6 +49,7 @@ enum flow_kind {
 #define PHASE_OVER 16U      /* the last record of this generation was written */
 #define PHASE_TUPLE 32U
 #define PHASE_USED 64U      /* the present owner has sent or received */
+#define PHASE_ACCEPTED 256U /* SCTP: accept() made this socket */
 #define PHASE_STALE 128U    /* the last packet went to a peer that is charged to another process */
 
 /* Counters of a flow or of a peer: `rec` is what is sent, the rest is book-keeping. */

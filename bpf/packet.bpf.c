@@ -75,6 +75,8 @@ static __noinline int measure(struct __sk_buff *skb, struct packet *packet, bool
 	if (next == IPPROTO_TCP) {
 		bpf_skb_load_bytes(skb, (l3 & 0xff) + 12, &offset, 1);
 		l4 = (offset >> 4) * 4;
+	} else if (next == IPPROTO_SCTP) {
+		l4 = SCTP_HEADER_LEN;
 	} else if (next != IPPROTO_UDP) {
 		l4 = 0;
 	}
@@ -299,6 +301,8 @@ static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct 
 	peer->rec.counted_from_boot_ns = now;
 	peer->rec.n_senders = 1;
 	peer->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
+	if (flow->phase & PHASE_ACCEPTED)
+		peer->rec.direction = CULPRIT_DIRECTION_IN;
 	peer->rec.family = ends.family;
 	__builtin_memcpy(peer->rec.local, ends.local, 16);
 	__builtin_memcpy(peer->rec.remote, ends.remote, 16);
@@ -308,7 +312,7 @@ static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct 
 	return peer;
 }
 
-/* UDP, raw, ICMP. Unconnected sockets count by peer; what no entry can be made for goes to "other peers". */
+/* UDP, raw, ICMP, SCTP. Unconnected sockets count by peer; what no entry can be made for goes to "other peers". */
 static __always_inline int add_datagram(struct __sk_buff *skb, struct flow_state *flow, struct packet *packet,
 				   bool connected, bool egress)
 {
@@ -412,7 +416,9 @@ static __always_inline int on_packet(struct __sk_buff *skb, bool egress)
 		flow->phase |= PHASE_TUPLE;
 	}
 	if (flow->kind == KIND_DATAGRAM || flow->kind == KIND_AGGREGATE) {
-		add_datagram(skb, flow, &packet, sk->state == BPF_TCP_ESTABLISHED, egress);
+		/* An SCTP association may have several addresses on each side: one flow for each remote one. */
+		add_datagram(skb, flow, &packet,
+			     sk->state == BPF_TCP_ESTABLISHED && flow->rec.protocol != IPPROTO_SCTP, egress);
 		return 1;
 	}
 	if (flow->kind == KIND_LISTENER)

@@ -80,10 +80,10 @@ static __always_inline void fill_exec(struct task_struct *task, struct exec_scra
 	read_cgroup_name(task, scratch);
 }
 
-static __always_inline void fill_file(struct file *file, struct exec_scratch *scratch)
+static __always_inline void fill_file(struct file *file, struct exec_scratch *scratch, u32 slot)
 {
 	read_exe(file, &scratch->exec.exe);
-	read_path(file, scratch);
+	read_path(file, scratch, slot);
 	if (is_memfd(&scratch->exec))
 		scratch->exec.flags |= CULPRIT_EXEC_MEMFD;
 }
@@ -91,8 +91,8 @@ static __always_inline void fill_file(struct file *file, struct exec_scratch *sc
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(culprit_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	u32 zero = 0;
-	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
+	u32 slot = EXEC_SLOT_TRACEPOINT;
+	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &slot);
 	struct culprit_exec *exec;
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	u64 start, len;
@@ -106,7 +106,7 @@ int BPF_PROG(culprit_exec, struct task_struct *task, int old_pid, struct linux_b
 	exec->previous = exec->key;
 	exec->previous.exec_id = exec->key.exec_id - 1;
 	mark_exited(&exec->previous, now);
-	fill_file(BPF_CORE_READ(mm, exe_file), scratch);
+	fill_file(BPF_CORE_READ(mm, exe_file), scratch, slot);
 	start = BPF_CORE_READ(mm, arg_start);
 	len = BPF_CORE_READ(mm, arg_end) - start;
 	if (len > CULPRIT_ARGS_LEN) {
@@ -133,27 +133,25 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(culprit_exit, struct task_struct *task)
 {
 	struct culprit_exit *record;
+	struct culprit_process_key key; /* not in the record: older kernels take no key of a table from the ring's memory */
 	u64 now;
 
 	if (BPF_CORE_READ(task, signal, live.counter) != 0)
 		return 0; /* other threads go on */
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	now = bpf_ktime_get_boot_ns();
-	if (record) {
-		set_header(&record->header, CULPRIT_RECORD_EXIT, sizeof(*record), now);
-		key_of_task(task, &record->key);
-		record->exit_code = BPF_CORE_READ(task, exit_code);
-		record->pad = 0;
-		mark_exited(&record->key, now);
-		bpf_ringbuf_submit(record, wake_flags());
-		count_stat(CULPRIT_STAT_EVENTS_SENT);
-	} else {
-		struct culprit_process_key key;
-
+	key_of_task(task, &key);
+	mark_exited(&key, now);
+	if (!record) {
 		count_stat(CULPRIT_STAT_RING_FULL_EXIT);
-		key_of_task(task, &key);
-		mark_exited(&key, now);
+		return 0;
 	}
+	set_header(&record->header, CULPRIT_RECORD_EXIT, sizeof(*record), now);
+	record->key = key;
+	record->exit_code = BPF_CORE_READ(task, exit_code);
+	record->pad = 0;
+	bpf_ringbuf_submit(record, wake_flags());
+	count_stat(CULPRIT_STAT_EVENTS_SENT);
 	return 0;
 }
 
@@ -162,14 +160,14 @@ SEC("iter/task")
 int culprit_iter_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	u32 one = 1;
+	u32 slot = EXEC_SLOT_ITERATOR;
 	struct exec_scratch *scratch;
 	struct culprit_exec *exec;
 	struct file *file;
 
 	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
 		return 0;
-	scratch = bpf_map_lookup_elem(&exec_scratch, &one);
+	scratch = bpf_map_lookup_elem(&exec_scratch, &slot);
 	if (!scratch)
 		return 0;
 	exec = &scratch->exec;
@@ -179,7 +177,7 @@ int culprit_iter_task(struct bpf_iter__task *ctx)
 		exec->flags |= CULPRIT_EXEC_KERNEL_THREAD;
 	file = BPF_CORE_READ(task, mm, exe_file);
 	if (file)
-		fill_file(file, scratch);
+		fill_file(file, scratch, slot);
 	set_header(&exec->header, CULPRIT_RECORD_EXEC, offsetof(struct culprit_exec, args),
 		   bpf_ktime_get_boot_ns());
 	bpf_seq_write(ctx->meta->seq, exec, offsetof(struct culprit_exec, args));

@@ -306,13 +306,37 @@ static __always_inline void on_listen(struct sock *sk)
 	emit_flow(flow, CULPRIT_FLOW_SNAPSHOT, false);
 }
 
-/* Runs in any context: nothing here may ask who is current. */
+/*
+ * accept() made a socket of an SCTP association, in the process's context; the kernel copies no storage to it. What the
+ * association exchanged before is the listener's.
+ */
+static __always_inline void on_sctp_accept(struct sock *sk)
+{
+	struct owner_state *owner = bpf_sk_storage_get(&sk_owner, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct flow_state *flow = bpf_sk_storage_get(&sk_flow, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!owner || !flow) {
+		count_stat(CULPRIT_STAT_OWNER_STORAGE_FAILED);
+		return;
+	}
+	owner_of_current(owner);
+	flow->phase |= PHASE_ACCEPTED;
+	if (flow->rec.cookie) { /* a packet was first */
+		set_owner(&flow->rec, owner);
+		flow->rec.creator = owner->key;
+		flow->rec.flags &= ~CULPRIT_FLOW_PREEXISTING;
+	}
+}
+
+/* Runs in any context: nothing here may ask who is current, but for SCTP's accept(). */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(culprit_set_state, struct sock *sk, int old, int state)
 {
 	struct flow_state *flow;
 	struct tcp_sock *tp;
 
+	if (sk->sk_protocol == IPPROTO_SCTP && state == BPF_TCP_ESTABLISHED && !sk->sk_socket)
+		on_sctp_accept(sk);
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	if (state == BPF_TCP_LISTEN) {

@@ -130,6 +130,8 @@ int culprit_iter_file(struct bpf_iter__task_file *ctx)
 		return 0;
 	__builtin_memcpy(record, &flow->rec, sizeof(*record));
 	finish_record(record, CULPRIT_FLOW_SNAPSHOT, bpf_ktime_get_boot_ns());
+	if (record->protocol == IPPROTO_SCTP)
+		return 0; /* told by peer */
 	if (flow->kind == KIND_LISTENER || flow->rec.remote_port)
 		bpf_seq_write(ctx->meta->seq, record, sizeof(*record));
 	return 0;
@@ -180,7 +182,7 @@ int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
 	struct flow_state *flow = ctx->value;
 	struct culprit_flow *record;
 	u64 now = bpf_ktime_get_boot_ns();
-	u64 packets, cookie;
+	u64 packets, cookie, idle;
 	u16 sweep = 0;
 
 	if (!flow || !flow->rec.cookie)
@@ -190,7 +192,10 @@ int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
 	stamp_last(flow, now);
 	if (packets == flow->exported)
 		sweep |= CULPRIT_SWEEP_UNCHANGED;
-	if (flow->rec.last_boot_ns + PEER_IDLE_NS < now || bpf_map_lookup_elem(&closed_sockets, &cookie))
+	idle = bpf_map_lookup_elem(&closed_sockets, &cookie) ? 0 : PEER_IDLE_NS;
+	if (!idle && flow->rec.protocol == IPPROTO_SCTP)
+		idle = SCTP_CLOSE_NS;
+	if (!idle || flow->rec.last_boot_ns + idle < now)
 		sweep |= CULPRIT_SWEEP_REMOVE;
 	if (sweep == CULPRIT_SWEEP_UNCHANGED)
 		return 0;

@@ -28,6 +28,8 @@ std::string ProtocolName(std::uint8_t protocol) {
       return "udp";
     case IPPROTO_ICMP:
       return "icmp";
+    case IPPROTO_SCTP:
+      return "sctp";
     case IPPROTO_ICMPV6:
       return "icmp6";
     default:
@@ -36,7 +38,8 @@ std::string ProtocolName(std::uint8_t protocol) {
 }
 
 Result<std::uint8_t> ParseProtocol(const std::string& text) {
-  for (const int known : {int{IPPROTO_TCP}, int{IPPROTO_UDP}, int{IPPROTO_ICMP}, int{IPPROTO_ICMPV6}}) {
+  for (const int known : {int{IPPROTO_TCP}, int{IPPROTO_UDP}, int{IPPROTO_ICMP},
+                          int{IPPROTO_ICMPV6}, int{IPPROTO_SCTP}}) {
     const auto protocol = static_cast<std::uint8_t>(known);
     if (Lower(text.substr(0, 16)) == ProtocolName(protocol)) return protocol;
   }
@@ -44,7 +47,7 @@ Result<std::uint8_t> ParseProtocol(const std::string& text) {
   const char* end = text.data() + text.size();
   const auto [at, ec] = std::from_chars(text.data(), end, number);
   if (text.empty() || ec != std::errc{} || at != end) {
-    return InvalidArgument("protocol: expected tcp, udp, icmp, icmp6 or a number below 256");
+    return InvalidArgument("protocol: expected tcp, udp, sctp, icmp, icmp6 or a number below 256");
   }
   return number;
 }
@@ -128,7 +131,8 @@ std::string CommandLine(const v1::Process& process) {
   std::string out;
   for (const std::string& arg : process.argv()) {
     if (!out.empty()) out += ' ';
-    const bool plain = !arg.empty() && arg.find_first_of(" \t\n\"'\\$`|&;<>()*?#~") == std::string::npos;
+    const bool plain =
+        !arg.empty() && arg.find_first_of(" \t\n\"'\\$`|&;<>()*?#~") == std::string::npos;
     if (plain) {
       out += arg;
       continue;

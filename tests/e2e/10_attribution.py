@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Real programs talk between two namespaces: each connection has the right process, command line, ancestry and user,
-the payload that the program itself counted, and wire bytes that add up to the interface's."""
+the payload that the program itself counted, and wire bytes that add up to the interface's.
+
+10_attribution.py [REGEX]: only the cases whose name matches."""
 import contextlib
 import json
 import pathlib
@@ -23,13 +25,15 @@ def only(rows, what):
 
 
 class Suite:
-    def __init__(self, rig):
-        self.rig = rig
+    def __init__(self, rig, only=""):
+        self.rig, self.only = rig, only
         self.problems = []
         self.passed = 0
         self.begun = None
 
     def case(self, name, test):
+        if not re.search(self.only, name):
+            return
         began = time.monotonic()
         try:
             test()
@@ -38,6 +42,10 @@ class Suite:
         except (Failure, KeyError, IndexError, ValueError) as error:
             self.problems.append(name)
             note(f"not ok  {name}: {type(error).__name__}: {error}")
+
+    def finish(self):
+        note(f"{self.passed} right, {len(self.problems)} wrong")
+        check(self.passed and not self.problems, "; ".join(self.problems) or "no case ran")
 
     # --- looking things up ---------------------------------------------------------------------------------------------
     def outbound(self, remote, remote_port, local_port, settled=True, **fields):
@@ -353,7 +361,7 @@ class EarlyClient:
 
 def main():
     with Rig("attribution") as rig:
-        suite = Suite(rig)
+        suite = Suite(rig, *sys.argv[1:2])
         binary = rig.compile("talk", "-static")
         a, b = rig.namespaces()
         key, config = start_servers(rig, b)
@@ -378,8 +386,7 @@ def main():
         suite.case("timed out", lambda: timed_out(suite, a, binary))
         suite.case("opened before the agent started", lambda: before_the_agent(suite, early))
         suite.case("the sum of wire bytes is the interface's", lambda: everything_adds_up(suite, a, begin))
-        note(f"{suite.passed} right, {len(suite.problems)} wrong")
-        check(not suite.problems, "; ".join(suite.problems))
+        suite.finish()
 
 
 if __name__ == "__main__":

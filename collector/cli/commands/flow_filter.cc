@@ -83,7 +83,7 @@ void AddFlowOptions(CLI::App& app, FlowArgs& args) {
   app.add_option("--local-port", args.local_port, "Local port")
       ->type_name("PORT")
       ->check(CLI::Range(1, 65535));
-  app.add_option("--protocol", args.protocol, "tcp, udp, icmp or a number")->type_name("NAME");
+  app.add_option("--protocol", args.protocol, "tcp, udp, sctp, icmp or a number")->type_name("NAME");
   app.add_option("--direction", args.direction,
                  "Who opened it: out, in; listen; or forwarded: passed through")
       ->type_name("NAME")
