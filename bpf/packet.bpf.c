@@ -275,6 +275,30 @@ static __always_inline void count_other_peer(struct flow_state *flow, bool egres
 		sketch_peer(process, flow->peer, flow->peer_port);
 }
 
+/* As the socket's own flow, but with nothing counted yet. */
+static __always_inline void init_peer(struct flow_state *peer, const struct flow_state *flow,
+				      const struct ends *ends, bool egress, u64 now)
+{
+	__builtin_memcpy(&peer->rec, &flow->rec, sizeof(peer->rec));
+	peer->rec.tx_wire_bytes = peer->rec.rx_wire_bytes = 0;
+	peer->rec.tx_skb_bytes = peer->rec.rx_skb_bytes = 0;
+	peer->rec.tx_packets = peer->rec.rx_packets = 0;
+	peer->rec.tx_payload_bytes = peer->rec.rx_payload_bytes = 0;
+	peer->rec.established_boot_ns = 0;
+	peer->rec.flags &= ~CULPRIT_FLOW_OVERFLOW;
+	peer->rec.flags |= CULPRIT_FLOW_PEER;
+	peer->rec.start_boot_ns = now;
+	peer->rec.counted_from_boot_ns = now;
+	peer->rec.n_senders = 1;
+	peer->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
+	peer->rec.family = ends->family;
+	__builtin_memcpy(peer->rec.local, ends->local, 16);
+	__builtin_memcpy(peer->rec.remote, ends->remote, 16);
+	peer->rec.local_port = ends->local_port;
+	peer->rec.remote_port = ends->remote_port;
+	peer->kind = KIND_DATAGRAM;
+}
+
 /* The entry of one peer of an unconnected socket; NULL: the table or the socket's share of it is full. */
 static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct flow_state *flow,
 					     struct packet *packet, bool egress)
@@ -321,24 +345,7 @@ static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct 
 	peer = bpf_map_lookup_elem(&peers, &key);
 	if (!peer)
 		return NULL;
-	__builtin_memcpy(&peer->rec, &flow->rec, sizeof(peer->rec));
-	peer->rec.tx_wire_bytes = peer->rec.rx_wire_bytes = 0;
-	peer->rec.tx_skb_bytes = peer->rec.rx_skb_bytes = 0;
-	peer->rec.tx_packets = peer->rec.rx_packets = 0;
-	peer->rec.tx_payload_bytes = peer->rec.rx_payload_bytes = 0;
-	peer->rec.established_boot_ns = 0;
-	peer->rec.flags &= ~CULPRIT_FLOW_OVERFLOW;
-	peer->rec.flags |= CULPRIT_FLOW_PEER;
-	peer->rec.start_boot_ns = now;
-	peer->rec.counted_from_boot_ns = now;
-	peer->rec.n_senders = 1;
-	peer->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
-	peer->rec.family = ends.family;
-	__builtin_memcpy(peer->rec.local, ends.local, 16);
-	__builtin_memcpy(peer->rec.remote, ends.remote, 16);
-	peer->rec.local_port = ends.local_port;
-	peer->rec.remote_port = ends.remote_port;
-	peer->kind = KIND_DATAGRAM;
+	init_peer(peer, flow, &ends, egress, now);
 	peer->share_uid = uid;
 	return peer;
 }
