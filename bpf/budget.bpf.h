@@ -48,6 +48,7 @@ static __always_inline struct process_state *overflow_of(u32 uid)
 	return process;
 }
 
+/* `key` is on the caller's stack. */
 static __noinline struct process_state *make_process(const struct culprit_process_key *key, const char *comm, u32 uid)
 {
 	struct culprit_process_key unknown = {};
@@ -81,12 +82,13 @@ static __noinline struct process_state *make_process(const struct culprit_proces
 	return bpf_map_lookup_elem(&processes, &unknown);
 }
 
-static __always_inline struct process_state *process_of(const struct culprit_process_key *key,
+static __always_inline struct process_state *process_of(const struct culprit_process_key *from,
 							const char *comm, u32 uid)
 {
-	struct process_state *process = bpf_map_lookup_elem(&processes, key);
+	struct culprit_process_key key = *from; /* older kernels take no key from an iterator's value */
+	struct process_state *process = bpf_map_lookup_elem(&processes, &key);
 
-	return process ? process : make_process(key, comm, uid);
+	return process ? process : make_process(&key, comm, uid);
 }
 
 /* How long the entry of an exited process waits for what its sockets still do. */
