@@ -100,8 +100,9 @@ static __always_inline void insert_contact(u32 generation, u64 h)
 
 	if (!a || !b)
 		return;
-	__sync_fetch_and_or(a, 1ULL << (h >> 16 & 63));
-	__sync_fetch_and_or(b, 1ULL << (h >> 48 & 63));
+	/* Not atomic, which kernels before 5.12 lack: a bit lost between CPUs makes a contact the first once more. */
+	*a |= 1ULL << (h >> 16 & 63);
+	*b |= 1ULL << (h >> 48 & 63);
 	__sync_fetch_and_add(&contact_inserts, 1);
 }
 

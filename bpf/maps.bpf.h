@@ -61,8 +61,8 @@ enum flow_kind {
 #define PHASE_TUPLE 32U
 #define PHASE_USED 64U      /* the present owner has sent or received */
 #define PHASE_STALE 128U    /* the last packet went to a peer that is charged to another process */
-#define PHASE_FIRST_CONTACT 256U /* the outcome of this attempt counts for first_contacts_ok or _failed */
-#define PHASE_RELEASED 512U /* peer: given back to its uid's share, user space is about to take it out */
+#define PHASE_FIRST_CONTACT 512U /* the outcome of this attempt counts for first_contacts_ok or _failed */
+#define PHASE_RELEASED 1024U /* peer: given back to its uid's share, user space is about to take it out */
 
 /* Counters of a flow or of a peer: `rec` is what is sent, the rest is book-keeping. */
 struct flow_state {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -261,6 +262,30 @@ TEST(Budget, AStormOfOneUidLosesItsOwnDetailAndNobodyElses) {
   EXPECT_EQ(c.tcp_attempts, kVictimConnects);
   EXPECT_EQ(c.tx_wire_bytes, kVictimConnects * 60);
   EXPECT_EQ(c.rx_wire_bytes, kVictimConnects * 40);
+}
+
+TEST(Budget, AShareIsThereAgainSoonAfterItsProcessesAreGone) {
+  constexpr std::uint32_t kShare = 4;
+  constexpr uid_t kUid = 64003;
+  BpfSourceOptions options;
+  options.processes_per_uid = kShare;
+  Live live(options);
+  ASSERT_TRUE(live.ok());
+  Child storm([] { return Storm(kUid, 2 * kShare); });
+  ASSERT_EQ(storm.Wait(), 0);
+  const auto with_own_entry = [&] {
+    std::set<std::uint32_t> tgids;
+    for (const auto& c : live.counters) {
+      if (c.uid == kUid && c.key.tgid != 0) tgids.insert(c.key.tgid);
+    }
+    return tgids.size();
+  };
+  ASSERT_TRUE(live.Until([&] { return with_own_entry() == kShare; }));
+  EXPECT_TRUE(live.Until([&] {  // until one more gets an entry: less than the minute of quiet times
+    Child later([] { return setuid(kUid) == 0 && Refused(Target(0x18001)) ? 0 : 1; });
+    return later.Wait() != 0 || with_own_entry() > kShare;
+  }));
+  EXPECT_GT(with_own_entry(), kShare);
 }
 
 }  // namespace
