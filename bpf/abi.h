@@ -208,8 +208,17 @@ enum culprit_outcome {
 
 /*
  * Cumulative per process image (one key), but for the window at the end. attempts = sum of outcome + those still open.
- * A key with tgid 0 and a uid other than 0 is the overflow bucket of that uid: processes over its budget.
- * First contact: a TCP (address, port) that nobody of this uid has tried for some minutes (Jung et al. 2004, TRW).
+ * A key with tgid 0, start 0 and exec_id 0 collects whoever the table had no room for; one with tgid 0, start 0 and
+ * exec_id = uid + 1 is the overflow bucket of that uid: its processes over the uid's share of the table.
+ * First contact: a TCP (address, port) that nobody of this uid has tried for some minutes (Jung et al. 2004, TRW); its
+ * outcome counts into _ok or, whatever else it was, _failed.
+ *
+ * The sketches take in the destination of every TCP connect attempt and, of other flows with direction OUT, that of the
+ * first datagram to each peer. With a and b the two 64-bit halves of the 16 address bytes as the CPU loads them, p the
+ * port in host order, s0 and s1 random for each load and mix() the 64-bit finalizer of MurmurHash3:
+ *   address: h = mix(mix(mix(a ^ s0) ^ b) ^ s1), register h >> 56, rank = leading zeros of ((h << 8) | 0x80) + 1
+ *   port:    h = mix(mix(p ^ s0) ^ s1),          register h >> 58, rank = leading zeros of ((h << 6) | 0x20) + 1
+ * A register holds the highest rank of its values in the window, 0 = none. All registers begin at 0 in every window.
  */
 struct culprit_counters {
 	struct culprit_header header;

@@ -8,50 +8,27 @@
 #ifndef CULPRIT_BPF_FLOW_BPF_H_
 #define CULPRIT_BPF_FLOW_BPF_H_
 
+#include "bpf/activity.bpf.h"
+#include "bpf/budget.bpf.h"
 #include "bpf/task.bpf.h"
 
 static const struct flow_state zero_flow;
-static const struct process_state zero_process;
-
-static __always_inline struct process_state *process_of(const struct culprit_process_key *from,
-							const char *comm, u32 uid)
-{
-	struct culprit_process_key unknown = {};
-	struct culprit_process_key on_stack = *from; /* older kernels take no key from an iterator's value */
-	struct culprit_process_key *key = &on_stack;
-	struct process_state *process = bpf_map_lookup_elem(&processes, key);
-
-	if (process)
-		return process;
-	if (bpf_map_update_elem(&processes, key, &zero_process, BPF_NOEXIST) == 0) {
-		process = bpf_map_lookup_elem(&processes, key);
-		if (!process)
-			return NULL;
-		process->rec.key = *key;
-		process->rec.uid = uid;
-		__builtin_memcpy(process->rec.comm, comm, CULPRIT_COMM_LEN);
-		return process;
-	}
-	process = bpf_map_lookup_elem(&processes, key); /* another CPU was first */
-	if (process)
-		return process;
-	count_stat(CULPRIT_STAT_PROCESS_TABLE_FULL);
-	return bpf_map_lookup_elem(&processes, &unknown);
-}
 
 static __always_inline struct process_state *owner_process(const struct culprit_flow *rec)
 {
 	return process_of(&rec->owner, rec->comm, rec->uid);
 }
 
-static __always_inline void charge(u64 *total, u64 *done, u64 now_at)
+/* What was charged. */
+static __always_inline u64 charge(u64 *total, u64 *done, u64 now_at)
 {
 	s64 d = now_at - *done;
 
-	if (d > 0) {
-		*done += d;
-		__sync_fetch_and_add(total, d);
-	}
+	if (d <= 0)
+		return 0;
+	*done += d;
+	__sync_fetch_and_add(total, d);
+	return d;
 }
 
 /* Charges the owner with the flow's counters up to the given ones. */
@@ -59,14 +36,22 @@ static __always_inline void settle_up_to(struct flow_state *flow, u64 tx_wire, u
 					 u64 tx_packets, u64 rx_packets)
 {
 	struct process_state *process;
+	u64 tx, rx;
 
 	if (tx_wire == flow->done_tx_wire && rx_wire == flow->done_rx_wire)
 		return;
 	process = owner_process(&flow->rec);
 	if (!process)
 		return;
-	charge(&process->rec.tx_wire_bytes, &flow->done_tx_wire, tx_wire);
-	charge(&process->rec.rx_wire_bytes, &flow->done_rx_wire, rx_wire);
+	tx = charge(&process->rec.tx_wire_bytes, &flow->done_tx_wire, tx_wire);
+	rx = charge(&process->rec.rx_wire_bytes, &flow->done_rx_wire, rx_wire);
+	if (flow->rec.direction == CULPRIT_DIRECTION_OUT) {
+		__sync_fetch_and_add(&process->rec.initiated_tx_wire_bytes, tx);
+		__sync_fetch_and_add(&process->rec.initiated_rx_wire_bytes, rx);
+	} else if (flow->rec.direction == CULPRIT_DIRECTION_IN) {
+		__sync_fetch_and_add(&process->rec.accepted_tx_wire_bytes, tx);
+		__sync_fetch_and_add(&process->rec.accepted_rx_wire_bytes, rx);
+	}
 	charge(&process->rec.tx_packets, &flow->done_tx_packets, tx_packets);
 	charge(&process->rec.rx_packets, &flow->done_rx_packets, rx_packets);
 }
@@ -298,10 +283,17 @@ static __always_inline u32 outcome_of(s32 error)
 	}
 }
 
-static __always_inline void count_outcome(struct process_state *process, u32 outcome)
+static __always_inline void count_outcome(struct flow_state *flow, struct process_state *process, u32 outcome)
 {
 	if (outcome < CULPRIT_OUTCOME_COUNT)
 		__sync_fetch_and_add(&process->rec.outcome[outcome], 1);
+	if (!(flow->phase & PHASE_FIRST_CONTACT))
+		return;
+	flow->phase &= ~PHASE_FIRST_CONTACT;
+	if (outcome == CULPRIT_OUTCOME_OK)
+		__sync_fetch_and_add(&process->rec.first_contacts_ok, 1);
+	else
+		__sync_fetch_and_add(&process->rec.first_contacts_failed, 1);
 }
 
 /* The attempt of this generation ended without a connection. Every attempt is counted once, told or not. */
@@ -320,7 +312,7 @@ static __always_inline void attempt_failed(struct flow_state *flow, s32 error)
 	flow->rec.error = error;
 	settle(flow);
 	if (process)
-		count_outcome(process, outcome);
+		count_outcome(flow, process, outcome);
 	if (outcome == CULPRIT_OUTCOME_NOT_SENT && !(flow->phase & PHASE_ANNOUNCED) && process &&
 	    !within_rate(process, flow->rec.start_boot_ns))
 		flow->phase |= PHASE_SUPPRESSED;

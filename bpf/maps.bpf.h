@@ -2,7 +2,16 @@
 /*
  * Tables, settings and the ring, shared by all objects (weak: the static linker keeps one of each).
  * Bounded: sockets' storage is freed with the socket; the other tables have a size, and an insert that fails is counted
- * and its bytes go to a named overflow, never away.
+ * and its bytes go to a named overflow, never away. No uid gets more than a quarter of the two large tables.
+ *
+ * Kernel memory when everything is full, in KiB. An entry costs 48 bytes, key and value, rounded up to the allocator's
+ * next size (512, 1024) where it is allocated on demand; a bucket 16 bytes.
+ *   processes   8,192 x 1,024 +   128 = 8,320     contacts (both generations)    1,024
+ *   peers      12,288 x   512 +   256 = 6,400     events                         1,024
+ *   forwards    4,096 x 1,024 +    64 = 4,160     moved       4,096 x 128 + 64 =   576
+ *   handshakes  8,192 x   136 +   128 = 1,216     closed_sockets 4,096 x 64 + 64 = 320
+ *   ledger        512 x   512 +     8 =   264     uids        1,024 x  72 + 16 =    88
+ * 23,392 KiB = 24.0 MB, and 17 KiB of scratch and counters for each CPU.
  */
 #ifndef CULPRIT_BPF_MAPS_BPF_H_
 #define CULPRIT_BPF_MAPS_BPF_H_
@@ -12,8 +21,8 @@
 
 #define RING_BYTES (1 << 20)
 #define RING_WAKE_BYTES (RING_BYTES / 4) /* below this user space's drain timer does the work */
-#define MAX_PROCESSES 32768
-#define MAX_PEERS 32768
+#define MAX_PROCESSES 8192
+#define MAX_PEERS 12288
 #define MAX_HANDSHAKES 8192
 #define MAX_LISTENERS 4096
 #define PEERS_PER_WINDOW 2048 /* new peers of one socket within PEER_IDLE_NS; more go to "other peers" */
@@ -21,6 +30,9 @@
 #define PEER_IDLE_NS (60 * NSEC_PER_SEC)
 #define SCTP_CLOSE_NS (5 * NSEC_PER_SEC) /* a closed SCTP socket still shakes hands: its peers end after this rest */
 #define PROCESS_GRACE_NS (60 * NSEC_PER_SEC)
+#define PROCESS_GRACE_PRESSED_NS (5 * NSEC_PER_SEC) /* where the table or the uid's share of it is 3/4 full */
+#define MAX_UIDS 1024
+#define CONTACT_WORDS 65536 /* 64-bit words of one generation: 512 KiB */
 #define FLOW_RECORDS_PER_SEC 200
 
 /* Who made a socket. Cloned by the kernel into accepted sockets, so small and without counters. */
@@ -51,6 +63,8 @@ enum flow_kind {
 #define PHASE_USED 64U      /* the present owner has sent or received */
 #define PHASE_ACCEPTED 256U /* SCTP: accept() made this socket */
 #define PHASE_STALE 128U    /* the last packet went to a peer that is charged to another process */
+#define PHASE_FIRST_CONTACT 512U /* the outcome of this attempt counts for first_contacts_ok or _failed */
+#define PHASE_RELEASED 1024U /* peer: given back to its uid's share, user space is about to take it out */
 
 /* Counters of a flow or of a peer: `rec` is what is sent, the rest is book-keeping. */
 struct flow_state {
@@ -68,8 +82,7 @@ struct flow_state {
 	u8 kind;
 	u8 pad;
 	u16 peer_port;
-	u16 peer_protocol;
-	u16 pad2;
+	u32 share_uid; /* peer: of whose share of the table it is */
 	u8 peer[16]; /* of the last packet sent */
 };
 
@@ -79,7 +92,12 @@ struct process_state {
 	u64 exported; /* sum of all counters at the last sweep */
 	u64 window;
 	u32 window_records;
-	u32 pad;
+	u32 released; /* given back to its uid's share, user space is about to take it out */
+};
+
+/* Entries of the large tables that belong to one uid. */
+struct uid_share {
+	u64 processes, peers;
 };
 
 struct handshake_key {
@@ -96,9 +114,17 @@ struct handshake {
 
 /* Settings, written by the loader before the load. */
 const volatile bool has_send_length __weak = false;
+const volatile bool has_task_btf __weak = false; /* cgroup programs may call bpf_get_current_task_btf() */
 const volatile __u64 tick_ns __weak = 4000000;
+const volatile __u64 hash_seed[2] __weak = {};
+const volatile __u32 processes_per_uid __weak = MAX_PROCESSES / 4;
+const volatile __u32 peers_per_uid __weak = MAX_PEERS / 4;
 /* Set by the programs when they woke the reader, cleared by the reader after a drain. */
 __u32 wake_pending __weak = 0;
+/* Of the contact filter: the generation that takes inserts, set by user space, and how many it has. */
+__u32 contact_generation __weak = 0;
+__u64 contact_inserts __weak = 0;
+__u64 process_entries __weak = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -134,6 +160,22 @@ struct {
 	__type(key, struct culprit_process_key);
 	__type(value, struct process_state);
 } processes __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_UIDS);
+	__type(key, u32);
+	__type(value, struct uid_share);
+} uids __weak SEC(".maps");
+
+/* Bloom filter of (uid, address, port), two generations: user space clears the older and makes it the younger. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * CONTACT_WORDS);
+	__type(key, u32);
+	__type(value, u64);
+} contacts __weak SEC(".maps");
 
 /* Packets of passive handshakes, counted at the listener, until the accepted socket takes them over. */
 struct {

@@ -241,12 +241,66 @@ static __noinline int add_handshake(struct __sk_buff *skb, struct flow_state *fl
 	return 0;
 }
 
+static __noinline int sketch_peer(struct process_state *process, const u8 *remote, u16 port)
+{
+	struct destination to = {};
+
+	if (!process || !remote)
+		return 0;
+	__builtin_memcpy(to.address, remote, 16);
+	to.port = port;
+	return sketch(process, &to, bpf_ktime_get_boot_ns());
+}
+
 static __always_inline void announce_first(struct flow_state *flow, u64 now)
 {
 	struct process_state *process = owner_process(&flow->rec);
 
-	if (process && within_rate(process, now))
+	if (!process)
+		return;
+	if (flow->rec.direction == CULPRIT_DIRECTION_OUT && !(flow->rec.flags & CULPRIT_FLOW_OVERFLOW))
+		sketch_peer(process, flow->rec.remote, flow->rec.remote_port);
+	if (within_rate(process, now))
 		emit_flow(flow, CULPRIT_FLOW_FIRST, false);
+}
+
+/* Over the budget of peers: the socket's own flow takes the bytes, the sketch still sees where they went. */
+static __always_inline void count_other_peer(struct flow_state *flow, bool egress)
+{
+	struct process_state *process;
+
+	flow->rec.flags |= CULPRIT_FLOW_OVERFLOW;
+	if (!egress)
+		return;
+	process = owner_process(&flow->rec);
+	if (process)
+		sketch_peer(process, flow->peer, flow->peer_port);
+}
+
+/* As the socket's own flow, but with nothing counted yet. */
+static __always_inline void init_peer(struct flow_state *peer, const struct flow_state *flow,
+				      const struct ends *ends, bool egress, u64 now)
+{
+	__builtin_memcpy(&peer->rec, &flow->rec, sizeof(peer->rec));
+	peer->rec.tx_wire_bytes = peer->rec.rx_wire_bytes = 0;
+	peer->rec.tx_skb_bytes = peer->rec.rx_skb_bytes = 0;
+	peer->rec.tx_packets = peer->rec.rx_packets = 0;
+	peer->rec.tx_payload_bytes = peer->rec.rx_payload_bytes = 0;
+	peer->rec.established_boot_ns = 0;
+	peer->rec.flags &= ~CULPRIT_FLOW_OVERFLOW;
+	peer->rec.flags |= CULPRIT_FLOW_PEER;
+	peer->rec.start_boot_ns = now;
+	peer->rec.counted_from_boot_ns = now;
+	peer->rec.n_senders = 1;
+	peer->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
+	if (flow->phase & PHASE_ACCEPTED)
+		peer->rec.direction = CULPRIT_DIRECTION_IN;
+	peer->rec.family = ends->family;
+	__builtin_memcpy(peer->rec.local, ends->local, 16);
+	__builtin_memcpy(peer->rec.remote, ends->remote, 16);
+	peer->rec.local_port = ends->local_port;
+	peer->rec.remote_port = ends->remote_port;
+	peer->kind = KIND_DATAGRAM;
 }
 
 /* The entry of one peer of an unconnected socket; NULL: the table or the socket's share of it is full. */
@@ -256,6 +310,7 @@ static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct 
 	struct culprit_peer_key key = {};
 	struct ends ends = {};
 	struct flow_state *peer;
+	u32 uid;
 	u64 now;
 
 	if (!flow || !packet)
@@ -278,9 +333,14 @@ static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct 
 		flow->window_ns = now;
 		flow->window_peers = 0;
 	}
-	if (flow->window_peers >= PEERS_PER_WINDOW ||
-	    bpf_map_update_elem(&peers, &key, &zero_flow, BPF_NOEXIST)) {
-		peer = bpf_map_lookup_elem(&peers, &key);
+	uid = flow->rec.uid;
+	if (flow->window_peers >= PEERS_PER_WINDOW || !claim_peer(&uid)) {
+		count_stat(CULPRIT_STAT_PEER_TABLE_FULL);
+		return NULL;
+	}
+	if (bpf_map_update_elem(&peers, &key, &zero_flow, BPF_NOEXIST)) {
+		release_peer(uid);
+		peer = bpf_map_lookup_elem(&peers, &key); /* another CPU was first */
 		if (!peer)
 			count_stat(CULPRIT_STAT_PEER_TABLE_FULL);
 		return peer;
@@ -289,26 +349,8 @@ static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct 
 	peer = bpf_map_lookup_elem(&peers, &key);
 	if (!peer)
 		return NULL;
-	__builtin_memcpy(&peer->rec, &flow->rec, sizeof(peer->rec));
-	peer->rec.tx_wire_bytes = peer->rec.rx_wire_bytes = 0;
-	peer->rec.tx_skb_bytes = peer->rec.rx_skb_bytes = 0;
-	peer->rec.tx_packets = peer->rec.rx_packets = 0;
-	peer->rec.tx_payload_bytes = peer->rec.rx_payload_bytes = 0;
-	peer->rec.established_boot_ns = 0;
-	peer->rec.flags &= ~CULPRIT_FLOW_OVERFLOW;
-	peer->rec.flags |= CULPRIT_FLOW_PEER;
-	peer->rec.start_boot_ns = now;
-	peer->rec.counted_from_boot_ns = now;
-	peer->rec.n_senders = 1;
-	peer->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
-	if (flow->phase & PHASE_ACCEPTED)
-		peer->rec.direction = CULPRIT_DIRECTION_IN;
-	peer->rec.family = ends.family;
-	__builtin_memcpy(peer->rec.local, ends.local, 16);
-	__builtin_memcpy(peer->rec.remote, ends.remote, 16);
-	peer->rec.local_port = ends.local_port;
-	peer->rec.remote_port = ends.remote_port;
-	peer->kind = KIND_DATAGRAM;
+	init_peer(peer, flow, &ends, egress, now);
+	peer->share_uid = uid;
 	return peer;
 }
 
@@ -328,7 +370,7 @@ static __always_inline int add_datagram(struct __sk_buff *skb, struct flow_state
 		target = peer_of(skb, flow, packet, egress);
 		if (!target) {
 			target = flow;
-			flow->rec.flags |= CULPRIT_FLOW_OVERFLOW;
+			count_other_peer(flow, egress);
 		}
 	}
 	add_packet(target, packet, egress);

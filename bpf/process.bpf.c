@@ -22,9 +22,10 @@ static __always_inline void set_header(struct culprit_header *header, u16 kind, 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(culprit_fork, struct task_struct *parent, struct task_struct *child)
 {
+	const struct cred *cred = child->cred;
 	struct culprit_fork *record;
 
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid))
+	if (child->pid != child->tgid)
 		return 0; /* a thread */
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	if (!record) {
@@ -34,10 +35,10 @@ int BPF_PROG(culprit_fork, struct task_struct *parent, struct task_struct *child
 	set_header(&record->header, CULPRIT_RECORD_FORK, sizeof(*record), bpf_ktime_get_boot_ns());
 	key_of_task(child, &record->child);
 	key_of_task(parent, &record->parent);
-	record->uid = BPF_CORE_READ(child, cred, uid.val);
+	record->uid = cred ? cred->uid.val : 0;
 	record->loginuid = loginuid_of(child);
 	record->session_id = session_of(child);
-	record->netns = BPF_CORE_READ(child, nsproxy, net_ns, ns.inum);
+	record->netns = netns_of(child);
 	record->cgroup_id = cgroup_id_of(child);
 	BPF_CORE_READ_INTO(&record->comm, child, comm);
 	bpf_ringbuf_submit(record, wake_flags());
@@ -57,19 +58,22 @@ static __always_inline void mark_exited(const struct culprit_process_key *key, u
 static __always_inline void fill_exec(struct task_struct *task, struct exec_scratch *scratch)
 {
 	struct culprit_exec *exec = &scratch->exec;
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	struct task_struct *parent = task->real_parent;
+	const struct cred *cred = task->cred;
 
 	key_of_task(task, &exec->key);
-	key_of_task(parent, &exec->parent);
+	__builtin_memset(&exec->parent, 0, sizeof(exec->parent));
+	if (parent)
+		key_of_task(parent, &exec->parent);
 	__builtin_memset(&exec->previous, 0, sizeof(exec->previous));
 	exec->flags = 0;
-	exec->uid = BPF_CORE_READ(task, cred, uid.val);
-	exec->euid = BPF_CORE_READ(task, cred, euid.val);
-	exec->gid = BPF_CORE_READ(task, cred, gid.val);
+	exec->uid = cred ? cred->uid.val : 0;
+	exec->euid = cred ? cred->euid.val : 0;
+	exec->gid = cred ? cred->gid.val : 0;
 	exec->loginuid = loginuid_of(task);
 	exec->session_id = session_of(task);
 	exec->cgroup_id = cgroup_id_of(task);
-	exec->netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	exec->netns = netns_of(task);
 	exec->pid_in_ns = pid_in_namespace(task);
 	__builtin_memset(&exec->exe, 0, sizeof(exec->exe));
 	__builtin_memset(exec->cgroup, 0, sizeof(exec->cgroup));
@@ -94,7 +98,7 @@ int BPF_PROG(culprit_exec, struct task_struct *task, int old_pid, struct linux_b
 	u32 slot = EXEC_SLOT_TRACEPOINT;
 	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &slot);
 	struct culprit_exec *exec;
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct mm_struct *mm = task->mm;
 	u64 start, len;
 	u64 now = bpf_ktime_get_boot_ns();
 	u64 size;
@@ -106,9 +110,9 @@ int BPF_PROG(culprit_exec, struct task_struct *task, int old_pid, struct linux_b
 	exec->previous = exec->key;
 	exec->previous.exec_id = exec->key.exec_id - 1;
 	mark_exited(&exec->previous, now);
-	fill_file(BPF_CORE_READ(mm, exe_file), scratch, slot);
-	start = BPF_CORE_READ(mm, arg_start);
-	len = BPF_CORE_READ(mm, arg_end) - start;
+	fill_file(mm->exe_file, scratch, slot);
+	start = mm->arg_start;
+	len = mm->arg_end - start;
 	if (len > CULPRIT_ARGS_LEN) {
 		len = CULPRIT_ARGS_LEN;
 		exec->flags |= CULPRIT_EXEC_ARGS_TRUNCATED;
@@ -136,7 +140,7 @@ int BPF_PROG(culprit_exit, struct task_struct *task)
 	struct culprit_process_key key; /* not in the record: older kernels take no key of a table from the ring's memory */
 	u64 now;
 
-	if (BPF_CORE_READ(task, signal, live.counter) != 0)
+	if (task->signal->live.counter != 0)
 		return 0; /* other threads go on */
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	now = bpf_ktime_get_boot_ns();
@@ -148,7 +152,7 @@ int BPF_PROG(culprit_exit, struct task_struct *task)
 	}
 	set_header(&record->header, CULPRIT_RECORD_EXIT, sizeof(*record), now);
 	record->key = key;
-	record->exit_code = BPF_CORE_READ(task, exit_code);
+	record->exit_code = task->exit_code;
 	record->pad = 0;
 	bpf_ringbuf_submit(record, wake_flags());
 	count_stat(CULPRIT_STAT_EVENTS_SENT);
@@ -165,7 +169,7 @@ int culprit_iter_task(struct bpf_iter__task *ctx)
 	struct culprit_exec *exec;
 	struct file *file;
 
-	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
+	if (!task || task->pid != task->tgid)
 		return 0;
 	scratch = bpf_map_lookup_elem(&exec_scratch, &slot);
 	if (!scratch)
@@ -173,7 +177,7 @@ int culprit_iter_task(struct bpf_iter__task *ctx)
 	exec = &scratch->exec;
 	fill_exec(task, scratch);
 	exec->flags |= CULPRIT_EXEC_FROM_ITERATOR;
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+	if (task->flags & PF_KTHREAD)
 		exec->flags |= CULPRIT_EXEC_KERNEL_THREAD;
 	file = BPF_CORE_READ(task, mm, exe_file);
 	if (file)

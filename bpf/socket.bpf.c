@@ -21,14 +21,29 @@ int culprit_sock_create(struct bpf_sock *ctx)
 	return 1;
 }
 
+/* A TCP attempt towards flow->rec.remote. */
+static __always_inline void count_attempt(struct flow_state *flow, const struct destination *to, u64 now)
+{
+	struct process_state *process = owner_process(&flow->rec);
+
+	flow->phase |= PHASE_CONNECTING;
+	if (!process)
+		return;
+	__sync_fetch_and_add(&process->rec.tcp_attempts, 1);
+	sketch(process, to, now);
+	if (is_first_contact(to, flow->rec.uid)) {
+		flow->phase |= PHASE_FIRST_CONTACT;
+		__sync_fetch_and_add(&process->rec.first_contacts, 1);
+	}
+}
+
 /* Ends what the socket did before, if anything, and begins the flow of this connect(). */
 static __noinline int begin_connect(struct flow_state *flow, const struct owner_state *owner, u64 cookie,
-				    u32 protocol)
+				    u32 protocol, const struct destination *to)
 {
 	u64 now = bpf_ktime_get_boot_ns();
-	struct process_state *process;
 
-	if (!flow || !owner)
+	if (!flow || !owner || !to)
 		return 0;
 	if (flow->rec.cookie) {
 		if (flow->phase & PHASE_CONNECTING)
@@ -41,16 +56,15 @@ static __noinline int begin_connect(struct flow_state *flow, const struct owner_
 	}
 	init_flow(flow, owner, cookie, protocol, now);
 	flow->rec.direction = CULPRIT_DIRECTION_OUT;
-	if (protocol != IPPROTO_TCP)
-		return 0;
-	flow->phase |= PHASE_CONNECTING;
-	process = owner_process(&flow->rec);
-	if (process)
-		__sync_fetch_and_add(&process->rec.tcp_attempts, 1);
+	__builtin_memcpy(flow->rec.remote, to->address, 16);
+	flow->rec.remote_port = to->port;
+	flow->rec.family = is_mapped(flow->rec.remote) ? 4 : 6;
+	if (protocol == IPPROTO_TCP)
+		count_attempt(flow, to, now);
 	return 0;
 }
 
-static __always_inline struct flow_state *on_connect(struct bpf_sock_addr *ctx)
+static __always_inline int on_connect(struct bpf_sock_addr *ctx, const struct destination *to)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct owner_state owner;
@@ -58,14 +72,14 @@ static __always_inline struct flow_state *on_connect(struct bpf_sock_addr *ctx)
 	struct flow_state *flow;
 
 	if (!sk)
-		return NULL;
-	owner_of_current(&owner);
+		return 1;
 	flow = bpf_sk_storage_get(&sk_flow, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!flow) {
 		count_stat(CULPRIT_STAT_FLOW_STORAGE_FAILED);
-		return NULL;
+		return 1;
 	}
-	begin_connect(flow, &owner, bpf_get_socket_cookie(ctx), ctx->protocol);
+	owner_of_current(&owner);
+	begin_connect(flow, &owner, bpf_get_socket_cookie(ctx), ctx->protocol, to);
 	creator = bpf_sk_storage_get(&sk_owner, sk, 0, 0);
 	if (creator) {
 		flow->rec.creator = creator->key;
@@ -75,38 +89,31 @@ static __always_inline struct flow_state *on_connect(struct bpf_sock_addr *ctx)
 		flow->kind = KIND_DATAGRAM;
 		flow->rec.flags |= CULPRIT_FLOW_RAW;
 	}
-	return flow;
+	return 1;
 }
 
 SEC("cgroup/connect4")
 int culprit_connect4(struct bpf_sock_addr *ctx)
 {
-	struct flow_state *flow = on_connect(ctx);
+	struct destination to = {};
 
-	if (!flow)
-		return 1;
-	map_v4(flow->rec.remote, ctx->user_ip4);
-	flow->rec.remote_port = bpf_ntohs(ctx->user_port);
-	flow->rec.family = 4;
-	return 1;
+	map_v4((u8 *)to.address, ctx->user_ip4);
+	to.port = bpf_ntohs(ctx->user_port);
+	return on_connect(ctx, &to);
 }
 
 SEC("cgroup/connect6")
 int culprit_connect6(struct bpf_sock_addr *ctx)
 {
-	struct flow_state *flow = on_connect(ctx);
-	u32 *remote;
+	struct destination to = {};
+	u32 *remote = (u32 *)to.address;
 
-	if (!flow)
-		return 1;
-	remote = (u32 *)flow->rec.remote;
 	remote[0] = ctx->user_ip6[0];
 	remote[1] = ctx->user_ip6[1];
 	remote[2] = ctx->user_ip6[2];
 	remote[3] = ctx->user_ip6[3];
-	flow->rec.remote_port = bpf_ntohs(ctx->user_port);
-	flow->rec.family = is_mapped(flow->rec.remote) ? 4 : 6;
-	return 1;
+	to.port = bpf_ntohs(ctx->user_port);
+	return on_connect(ctx, &to);
 }
 
 /* Only where sock_send_length is missing: the sender of an unconnected datagram, before it leaves. */
@@ -202,12 +209,26 @@ static __always_inline void on_syn(struct flow_state *flow, struct bpf_sock *sk)
 		emit_flow(flow, CULPRIT_FLOW_ATTEMPT, false);
 }
 
+static __always_inline void begin_unannounced(struct flow_state *flow, struct bpf_sock *sk, u64 cookie)
+{
+	struct owner_state *owner = bpf_sk_storage_get(&sk_owner, sk, 0, 0);
+	struct destination to = {};
+
+	fill_tuple(&flow->rec, sk);
+	__builtin_memcpy(to.address, flow->rec.remote, 16);
+	to.port = flow->rec.remote_port;
+	begin_connect(flow, owner, cookie, IPPROTO_TCP, &to);
+	if (!owner)
+		init_flow(flow, NULL, cookie, IPPROTO_TCP, bpf_ktime_get_boot_ns());
+	flow->rec.direction = CULPRIT_DIRECTION_OUT;
+}
+
 static __always_inline void on_established(struct flow_state *flow)
 {
 	struct process_state *process = owner_process(&flow->rec);
 
 	if (process && (flow->phase & PHASE_CONNECTING))
-		count_outcome(process, CULPRIT_OUTCOME_OK);
+		count_outcome(flow, process, CULPRIT_OUTCOME_OK);
 	flow->phase &= ~(PHASE_CONNECTING | PHASE_SUPPRESSED);
 	flow->rec.established_boot_ns = bpf_ktime_get_boot_ns();
 	flow->rec.tcp_state = BPF_TCP_ESTABLISHED;
@@ -249,15 +270,8 @@ int culprit_sockops(struct bpf_sock_ops *ctx)
 		return 1;
 	}
 	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
-		if (!flow->rec.cookie) { /* connect hook absent or made by the kernel */
-			struct owner_state *owner = bpf_sk_storage_get(&sk_owner, sk, 0, 0);
-
-			begin_connect(flow, owner, bpf_get_socket_cookie(ctx), IPPROTO_TCP);
-			if (!owner)
-				init_flow(flow, NULL, bpf_get_socket_cookie(ctx), IPPROTO_TCP,
-					  bpf_ktime_get_boot_ns());
-			flow->rec.direction = CULPRIT_DIRECTION_OUT;
-		}
+		if (!flow->rec.cookie) /* connect hook absent or made by the kernel */
+			begin_unannounced(flow, sk, bpf_get_socket_cookie(ctx));
 		on_syn(flow, sk);
 		return 1;
 	}

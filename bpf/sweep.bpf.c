@@ -149,6 +149,8 @@ int culprit_iter_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	if (!flow || !sk || !flow->rec.cookie)
 		return 0;
+	if (flow->kind == KIND_LISTENER && (flow->phase & PHASE_OVER))
+		return 0; /* what it gave to accepted sockets is forgotten already */
 	settle(flow);
 	packets = flow->rec.tx_packets + flow->rec.rx_packets + 1;
 	if (packets == flow->exported || packets == 1 ||
@@ -206,8 +208,13 @@ int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
 	__builtin_memcpy(record, &flow->rec, sizeof(*record));
 	finish_record(record, CULPRIT_FLOW_SNAPSHOT, now);
 	record->header.reserved = sweep;
-	if (bpf_seq_write(ctx->meta->seq, record, sizeof(*record)) == 0)
-		flow->exported = packets;
+	if (bpf_seq_write(ctx->meta->seq, record, sizeof(*record)))
+		return 0;
+	flow->exported = packets;
+	if ((sweep & CULPRIT_SWEEP_REMOVE) && !(flow->phase & PHASE_RELEASED)) {
+		flow->phase |= PHASE_RELEASED;
+		release_peer(flow->share_uid);
+	}
 	return 0;
 }
 
@@ -236,7 +243,8 @@ int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
 	sum = sum_of(&process->rec);
 	if (sum == process->exported || sum == 1)
 		sweep |= CULPRIT_SWEEP_UNCHANGED;
-	if (process->exited_ns && process->exited_ns + PROCESS_GRACE_NS < now)
+	if (process->exited_ns && process->exited_ns + PROCESS_GRACE_PRESSED_NS < now &&
+	    process->exited_ns + process_grace(process) < now)
 		sweep |= CULPRIT_SWEEP_REMOVE;
 	if (sweep == CULPRIT_SWEEP_UNCHANGED)
 		return 0;
@@ -244,7 +252,10 @@ int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
 	process->rec.header.reserved = sweep;
 	process->rec.header.size = sizeof(process->rec);
 	process->rec.header.boot_ns = now;
-	if (bpf_seq_write(ctx->meta->seq, &process->rec, sizeof(process->rec)) == 0)
-		process->exported = sum;
+	if (bpf_seq_write(ctx->meta->seq, &process->rec, sizeof(process->rec)))
+		return 0;
+	process->exported = sum;
+	if (sweep & CULPRIT_SWEEP_REMOVE)
+		release_process(process);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -180,6 +181,14 @@ class Loader {
     timespec tick{};  // of the coarse clock = one jiffy
     clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
     skeleton->rodata->tick_ns = static_cast<__u64>(tick.tv_nsec);
+    skeleton->rodata->has_task_btf =
+        libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_get_current_task_btf,
+                                nullptr) == 1;
+    if (options_.processes_per_uid != 0) {
+      skeleton->rodata->processes_per_uid = options_.processes_per_uid;
+    }
+    auto& seed = skeleton->rodata->hash_seed;
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) return ErrnoError("random hash seed");
     for (const Hook& hook : AllHooks()) {
       bpf_program* program = bpf_object__find_program_by_name(skeleton->obj, hook.program);
       if (program == nullptr) return Internal(std::string("no program ") + hook.program);

@@ -14,11 +14,13 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
 #include "agent/source/bpf_iterators.h"
 #include "agent/source/bpf_loader.h"
+#include "agent/source/contact_filter.h"
 #include "agent/source/init_process.h"
 #include "agent/source/ledger_reader.h"
 #include "bpf/abi.h"
@@ -103,6 +105,7 @@ class BpfSource final : public EventSource {
   std::unordered_set<ProcessKey> told_,
       told_before_;  // by this pass over all processes and the last
   bool sees_all_processes_ = false;
+  std::optional<ContactFilter> contacts_;
   Uuid boot_id_;
   const RecordSink* draining_into_ = nullptr;
 };
@@ -133,6 +136,15 @@ Status BpfSource::Init(bool measure_cost) {
   const std::vector<char> zero(bpf_map__value_size(loaded_.skeleton->maps.processes));
   bpf_map_update_elem(bpf_map__fd(loaded_.skeleton->maps.processes), &unknown, zero.data(),
                       BPF_NOEXIST);
+  // The same for the share of the uids that get none of their own.
+  const std::uint32_t rest_uid = 0xffffffff;
+  bpf_map_update_elem(bpf_map__fd(loaded_.skeleton->maps.uids), &rest_uid, zero.data(),
+                      BPF_NOEXIST);
+  const bpf_map* contacts = loaded_.skeleton->maps.contacts;
+  auto& variables = *loaded_.skeleton->bss;
+  contacts_.emplace(bpf_map__fd(contacts),
+                    std::size_t{bpf_map__max_entries(contacts)} * bpf_map__value_size(contacts),
+                    variables.contact_generation, variables.contact_inserts, ReadBootClock());
   if (measure_cost) stats_.Reset(bpf_enable_stats(BPF_STATS_RUN_TIME));
   sees_all_processes_ = InInitialPidNamespace();
   malloc_trim(0);  // libbpf has just parsed the kernel's types
@@ -293,6 +305,7 @@ Status BpfSource::Sweep(const RecordSink& sink) {
                    [&](culprit_header&, std::string_view record) { sink(record); }));
   TRY_VOID(SweepPeers(sink));
   TRY_VOID(SweepProcesses(sink));
+  TRY_VOID(contacts_->Sweep(ReadBootClock()));
   return DeliverLost(sink);
 }
 

@@ -8,6 +8,7 @@
 #ifndef CULPRIT_AGENT_SOURCE_BPF_SOURCE_H_
 #define CULPRIT_AGENT_SOURCE_BPF_SOURCE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct BpfSourceOptions {
   std::string mountinfo_path = "/proc/self/mountinfo";
   std::string btf_path = "/sys/kernel/btf/vmlinux";
   std::vector<std::string> disabled_hooks;  // names as in fidelity(); for tests of degraded modes
+  // Entries of the process table that one uid may have; 0: a quarter of it. Tests make it small.
+  std::uint32_t processes_per_uid = 0;
   bool measure_cost = false;  // keep kernel.bpf run statistics on while the source lives
 };
 

@@ -66,6 +66,7 @@ bool Live::Until(const std::function<bool()>& done) {
   while (!done()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     if (!source_->Poll(std::chrono::milliseconds(20), sink) || !source_->Sweep(sink)) return false;
+    ++sweeps;
   }
   return true;
 }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/source/bpf_source.h"
@@ -43,6 +44,7 @@ class Live {
   std::vector<culprit_exit> exits;
   std::vector<culprit_counters> counters;
   culprit_lost lost{};
+  std::size_t sweeps = 0;  // made by Until()
 
  private:
   void Take(std::string_view record);
@@ -69,6 +71,7 @@ std::size_t ReceiveAll(int fd, std::size_t n);  // until n bytes or end
 class Child {
  public:
   explicit Child(const std::function<int()>& body);
+  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
   ~Child();
   int Wait();
   pid_t pid() const { return pid_; }
