@@ -45,6 +45,17 @@ static __noinline u32 fragment_overhead(struct __sk_buff *skb, u32 len, u8 versi
 	return ((len - (version == 4 ? 20 : 40) + room - 1) / room) << 16 | header;
 }
 
+/* `fragments` as fragment_overhead() returns it: how many, and the header that each but the first repeats. */
+static __always_inline void add_fragments(struct packet *packet, u32 fragments)
+{
+	if (fragments >> 16 <= 1)
+		return;
+	packet->segments = fragments >> 16;
+	packet->wire += ((fragments >> 16) - 1) * (fragments & 0xffff);
+	if (packet->version == 6)
+		packet->wire += 8;
+}
+
 /* Headers, and what the segments of a super-packet will add to them on the wire. */
 static __noinline int measure(struct __sk_buff *skb, struct packet *packet, bool egress)
 {
@@ -96,14 +107,7 @@ static __noinline int measure(struct __sk_buff *skb, struct packet *packet, bool
 			packet->wire += (segments - 1) * packet->headers;
 		}
 	} else if (egress && packet->len > 1280 && next != IPPROTO_TCP) {
-		u32 fragments = fragment_overhead(skb, packet->len, packet->version);
-
-		if (fragments >> 16 > 1) {
-			packet->segments = fragments >> 16;
-			packet->wire += ((fragments >> 16) - 1) * (fragments & 0xffff);
-			if (packet->version == 6)
-				packet->wire += 8;
-		}
+		add_fragments(packet, fragment_overhead(skb, packet->len, packet->version));
 	}
 	return 0;
 }
