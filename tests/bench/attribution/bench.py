@@ -18,7 +18,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "e2e"))
-from harness import Failure, Rig, check, descendants, note, run, wait_until  # noqa: E402,F401
+from harness import TOP, Failure, Rig, check, descendants, note, run, wait_until  # noqa: E402,F401
 
 WITHIN = 0.01
 V4, V6 = "192.0.2.2", "2001:db8::2"
@@ -129,7 +129,8 @@ class Bench:
     def compile(self):
         for source in sorted((HERE / "bins").glob("*.c")):
             target = self.rig.dir / source.stem
-            run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-static", "-pthread", "-o", target, source)
+            run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-static", "-pthread", "-I", TOP, "-o", target,
+                source)
             self.programs[source.stem] = str(target)
 
     def start_network(self):

@@ -8,7 +8,7 @@
 //   one call dgram relay ADDRESS PORT COUNT SIZE LISTEN_ADDRESS LISTEN_PORT
 //                                             a resolver's stub: COUNT questions in, the same out,
 //                                             the answers back
-#include "gen.h"
+#include "tests/bench/attribution/bins/gen.h"
 
 #define BATCH 32
 

@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "gen.h"
+#include "tests/bench/attribution/bins/gen.h"
 
 static void swap(int fd, long bytes, struct report* r) {
   for (long left = bytes; left > 0; left -= 16384) {

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-#include "gen.h"
+#include "tests/bench/attribution/bins/gen.h"
 
 enum role { kDiscard, kSource, kEcho, kHold };
 enum {

@@ -14,7 +14,7 @@
 #include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
 
-#include "gen.h"
+#include "tests/bench/attribution/bins/gen.h"
 
 static struct report r;
 static unsigned char packet[2048];

@@ -4,7 +4,7 @@
 //   scan filtered ADDRESS FIRST_PORT PORTS RATE COUNT   256 under way; the oldest is given up for
 //   the next
 // At most 50,000 a second and 500,000 in all.
-#include "gen.h"
+#include "tests/bench/attribution/bins/gen.h"
 
 #define UNDER_WAY 256
 

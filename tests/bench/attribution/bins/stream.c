@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <sys/sendfile.h>
 
-#include "gen.h"
+#include "tests/bench/attribution/bins/gen.h"
 
 static struct report r;
 

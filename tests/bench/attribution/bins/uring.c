@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-#include "gen.h"
+#include "tests/bench/attribution/bins/gen.h"
 
 struct ring {
   int fd;
