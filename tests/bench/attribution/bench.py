@@ -75,14 +75,11 @@ def stamp(seconds):
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def host_pid(launcher):
-    """The innermost descendant of a launcher that forks before it runs the generator."""
-    pid = launcher
-    while True:
-        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if not children:
-            return pid
-        pid = int(children[0])
+def host_pid(launcher, comm):
+    """The descendant of a launcher that became the generator."""
+    found = [pid for pid in descendants(launcher) if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == comm]
+    check(len(found) == 1, f"descendants of {launcher} named {comm}: {found}")
+    return found[0]
 
 
 class Generator:
@@ -201,18 +198,20 @@ class Trial:
     def since(self):
         return stamp(self.began - 0.02)
 
-    def rows(self, since=True):
-        rows = self.bench.rig.flows("--include-listeners", *(("--since", self.since()) if since else ()))
+    def rows(self, old_pid=None):
+        """Everything of this window; with `old_pid` instead all that this process ever did."""
+        select = ("--pid", old_pid) if old_pid else ("--since", self.since())
+        rows = self.bench.rig.flows("--include-listeners", *select)
         return [r for r in rows if r["netns"] in self.namespaces and r["direction"] != "forwarded"
-                and (not since or r["start_time"] >= self.since())]
+                and (old_pid or r["start_time"] >= self.since())]
 
     # --- judgement ---------------------------------------------------------------------------------------------------------
-    def judge(self, *parties, allowed=0, wire=True, keep=lambda row: True, payload=True, since=True, seconds=8):
+    def judge(self, *parties, allowed=0, wire=True, keep=lambda row: True, payload=True, old_pid=None, seconds=8):
         """Compares until all is exact, and at the latest after `seconds` as it is then."""
         self.parties = parties
         deadline = time.monotonic() + seconds
         while True:
-            rows = [r for r in self.rows(since) if keep(r)]
+            rows = [r for r in self.rows(old_pid) if keep(r)]
             verdict = self.compare(rows, parties, allowed, wire, payload)
             exact = all(v in (None, 1.0) for v in (verdict.payload, verdict.wire, verdict.packets))
             if verdict.process and (exact or time.monotonic() > deadline - seconds + 2.5 and verdict.passed):

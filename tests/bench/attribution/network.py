@@ -126,7 +126,7 @@ def dnat_relay(bench):
         passed = [after - before for after, before in zip(b_end.counters(), with_relay)]
         verdict = trial.judge(party_of(result, "up", V4, 9999))
         judge_forwarded(bench, verdict, bench.netns(bench.b), far.v4, passed, trial)
-        served = [r for r in bench.rig.flows("--local-port", DISCARD) if r["netns"] == bench.netns(far)]
+        served = [r for r in bench.rig.flows("--local-port", DISCARD, "--since", trial.since()) if r["netns"] == bench.netns(far)]
         if {r["pid"] for r in served} != {server.pid}:
             verdict.process = False
             verdict.notes.append(f"server side charged to {sorted({r['pid'] for r in served})}, not {server.pid}")

@@ -87,8 +87,8 @@ BEFORE_AGENT = {"x12": open_early}
 def judge_old(bench, trial, result, counted, words, flag):
     """A flow that began before the trial: its payload stands in the connection's own counters, whenever the agent came."""
     party = Party(result["pid"], result["exe"], result["tx"], result["rx"], words)
-    verdict = trial.judge(party, keep=lambda row: row["pid"] == result["pid"], since=False, wire=False)
-    rows = [r for r in trial.rows(since=False) if r["pid"] == result["pid"]]
+    verdict = trial.judge(party, old_pid=party.pid, wire=False)
+    rows = trial.rows(party.pid)
     if not any(flag in r["flags"] for r in rows):
         verdict.process = False
         verdict.notes.append(f"flags {[r['flags'] for r in rows]} do not say '{flag}'")
@@ -106,7 +106,7 @@ def older(bench):
         generator.go()
         (result,) = generator.result()
     verdict = judge_old(bench, trial, result, trial.wire[0] + trial.wire[2], ("staged", V4), "preexisting")
-    rows = [r for r in trial.rows(since=False) if r["pid"] == result["pid"]]
+    rows = trial.rows(result["pid"])
     wire = [sum(r[n] for r in rows) for n in ("tx_wire_bytes", "rx_wire_bytes")]
     reread = any("reread" in r["flags"] for r in rows)
     # Re-read, the wire bytes of the time before are an estimate from the connection's counters: no truth to hold them to.

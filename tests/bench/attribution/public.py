@@ -208,7 +208,7 @@ def container(bench):
         with bench.trial() as trial:
             generator = Generator(bench, box.command(arguments), GEN_WAIT=1)
             generator.line()
-            pid = host_pid(generator.process.pid)
+            pid = host_pid(generator.process.pid, "stream")
             generator.go()
             (result,) = generator.result()
         party = Party(pid, box.exe, result["tx"], result["rx"], ("up", V4))
@@ -217,7 +217,8 @@ def container(bench):
         verdict.info.append(f"container by {box.name}")
         if found != {identity}:
             verdict.process = False
-            verdict.notes.append(f"container id {found}, started as {identity}")
+            cgroup = bench.rig.process(trial.rows()[0]["process_id"])["process"]["cgroup"]
+            verdict.notes.append(f"container id {found}, started as {identity}; cgroup '{cgroup}'")
         return verdict
     finally:
         box.close()

@@ -10,6 +10,7 @@ Exit: 0 all that ran passed; 1 something failed; 77 could not run (not root)."""
 import argparse
 import json
 import pathlib
+import signal
 import sys
 import time
 
@@ -138,6 +139,7 @@ def main():
     if arguments.quick:
         arguments.trials = 1
     adapters = [tools.ADAPTERS[name]() for name in arguments.tool]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ended from outside: what was started still ends
     with Rig("attribution-bench") as rig:
         bench = Bench(rig, arguments.quick)
         bench.compile()
