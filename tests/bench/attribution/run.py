@@ -68,12 +68,15 @@ def print_row(name, title, row, seconds):
             note(f"        trial {trial + 1}: {line[:300]}")
 
 
-def print_tools(results, names):
-    note(f"\n{'':<46}" + "".join(f"{n:>24}" for n in names))
+def print_tools(results, adapters):
+    """Processes that each tool named, of those that there were, and its bytes over the truth."""
+    note(f"\n{'':<46}" + "".join(f"{a.name:>22}" for a in adapters))
     for name, row in results.items():
-        cells = [row["tools"].get(n, {}) for n in names]
-        note(f"{name:<5}{row['title']:<41}" + "".join(
-            f"{c.get('found', '-'):>12}{cell(c.get('payload_ratio')):>12}" for c in cells))
+        cells = [row["tools"].get(a.name, {}) for a in adapters]
+        note(f"{name:<5}{row['title']:<41}" + "".join(f"{c.get('found', '-'):>11}{cell(c.get('bytes_ratio')):>11}" for c in cells))
+    for adapter in adapters:
+        if adapter.refusal:
+            note(f"{adapter.name}: {adapter.refusal}")
 
 
 def parse():
@@ -117,7 +120,7 @@ def report(results, cost, arguments, adapters):
     right = sum(r["process_right"] == r["trials"] for r in here.values())
     exact = sum(r["bytes_right"] == r["trials"] for r in here.values())
     if adapters:
-        print_tools(results, [a.name for a in adapters])
+        print_tools(results, adapters)
     note(f"\nprocess right in {right}, bytes right in {exact} of {len(here)} scenarios; {len(results) - len(here)} not here")
     note(f"agent: CPU mean {cost['cpu_mean_percent']:.1f} %, p95 {cost['cpu_p95_percent']:.1f} % of a core; "
          f"PSS at most {cost['pss_max_bytes'] / 1e6:.1f} MB ({cost['samples']} samples)")

@@ -17,6 +17,8 @@ from bench import Failure, NotHere, ratio, worst
 class Tool:
     """A program that prints what it sees while a trial runs."""
     name = program = None
+    counts = "payload"  # what its bytes are: "payload", or "wire" with headers
+    refusal = None  # why it does not run here, once that is known
     warm_up = 3.0  # seconds until it surely watches; none of them says when
     cool_down = 2.0
 
@@ -37,7 +39,12 @@ class Tool:
                                         env={**os.environ, "PYTHONUNBUFFERED": "1"})
         time.sleep(self.warm_up)
         if self.process.poll() is not None:
-            raise NotHere(f"does not start: {self.text().strip()[-200:]}")
+            raise NotHere(f"does not start: {self.last_line(self.text())}")
+
+    @staticmethod
+    def last_line(text):
+        lines = [line for line in text.splitlines() if line.strip()]
+        return lines[-1].strip()[:160] if lines else "it says nothing"
 
     def finish(self, _trial):
         time.sleep(self.cool_down)
@@ -87,7 +94,7 @@ class TcpConnect(Tool):
 
 class NetHogs(Tool):
     """Trace mode: PROGRAM/PID/UID SENT RECEIVED, sums in bytes (-v 2); inside the namespace, as it reads packets there."""
-    name, program = "nethogs", "nethogs"
+    name, program, counts = "nethogs", "nethogs", "wire"
 
     def command(self, bench):
         return bench.a.command(self.program, "-t", "-v", "2", "-d", "1", bench.a.interface)
@@ -122,7 +129,8 @@ class Audit(Tool):
     def command(self, bench):
         place = bench.rig.dir / "audit"
         place.mkdir(mode=0o750, exist_ok=True)
-        (place / "auditd.conf").write_text(f"log_file = {place}/audit.log\nlog_format = RAW\nflush = NONE\nwrite_logs = yes\n")
+        (place / "auditd.conf").write_text(f"log_file = {place}/audit.log\nlog_format = RAW\nflush = NONE\nwrite_logs = yes\n"
+                                           "space_left = 75\nadmin_space_left = 50\n")
         self.log = place / "audit.log"
         with contextlib.suppress(OSError):
             self.log.unlink()
@@ -131,10 +139,11 @@ class Audit(Tool):
     def begin(self, bench, trial):
         super().begin(bench, trial)
         self.rule = ["exit,always", "-F", "arch=b64", "-S", "connect", "-S", "sendto", "-S", "sendmsg", "-k", "culprit-bench"]
-        done = subprocess.run(["auditctl", "-a", *self.rule], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        done = subprocess.run(["auditctl", "-a", *self.rule], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              check=False)
         if done.returncode:
             self.stop()
-            raise NotHere(f"does not start: {done.stdout.strip()[-200:]}")
+            raise NotHere(f"does not start: {self.last_line(done.stdout)}")
 
     def finish(self, trial):
         subprocess.run(["auditctl", "-d", *self.rule], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -152,15 +161,17 @@ class Audit(Tool):
 ADAPTERS = {tool.name: tool for tool in (TcpLife, TcpConnect, NetHogs, Sysdig, Audit)}
 
 
-def judge(seen, parties):
-    """How many of the scenario's processes the tool named, and its bytes over what they moved."""
-    known = [p for p in parties if p.pid in seen]
+def judge(tool, trial):
+    """How many of the scenario's processes the tool named, and the bytes it counts over the truth about those."""
+    known = [p for p in trial.parties if p.pid in tool.seen]
     ratios = []
-    for party in known:
-        counted = seen[party.pid]
-        if counted is not None and party.tx is not None and party.rx is not None:
-            ratios.append(ratio(sum(counted), party.tx + party.rx))
-    return {"found": f"{len(known)}/{len(parties)}", "payload_ratio": worst(ratios)}
+    counted = [(sum(tool.seen[p.pid]), p) for p in known if tool.seen[p.pid] is not None]
+    if tool.counts == "wire":
+        if known and len(counted) == len(trial.parties):
+            ratios.append(ratio(sum(n for n, _ in counted), trial.wire[0] + trial.wire[2]))
+    else:
+        ratios += [ratio(n, p.tx + p.rx) for n, p in counted if p.tx is not None and p.rx is not None]
+    return {"found": f"{len(known)}/{len(trial.parties)}", "bytes_ratio": worst(ratios)}
 
 
 class Watch:
@@ -180,17 +191,18 @@ class Watch:
 
 
 def watch(bench, tool, function):
-    reason = tool.missing()
-    if reason:
-        return {"found": reason, "payload_ratio": None}
+    tool.refusal = tool.refusal or tool.missing()
+    if tool.refusal:
+        return {"found": "no", "why": tool.refusal}
     bench.tool = Watch(tool)
     try:
         function(bench)
-        return judge(tool.seen, bench.tool.trial.parties)
+        return judge(tool, bench.tool.trial)
     except NotHere as error:
-        return {"found": str(error), "payload_ratio": None}
+        tool.refusal = str(error)
+        return {"found": "no", "why": tool.refusal}
     except (Failure, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
-        return {"found": f"error: {error}"[:200], "payload_ratio": None}
+        return {"found": "error", "why": str(error)[:200]}
     finally:
         with contextlib.suppress(AttributeError):
             tool.stop()
