@@ -50,6 +50,11 @@ enum flow_kind {
 #define PHASE_USED 64U      /* the present owner has sent or received */
 #define PHASE_STALE 128U    /* the last packet went to a peer that is charged to another process */
 
+/* What of a flow's one way is already in the ledger. */
+struct ledger_mark {
+	u64 skb, wire, packets;
+};
+
 /* Counters of a flow or of a peer: `rec` is what is sent, the rest is book-keeping. */
 struct flow_state {
 	struct culprit_flow rec;
@@ -69,6 +74,11 @@ struct flow_state {
 	u16 peer_protocol;
 	u16 pad2;
 	u8 peer[16]; /* of the last packet sent */
+	struct ledger_mark tx_mark, rx_mark; /* the interfaces are rec.tx_ifindex and rec.rx_ifindex */
+	u64 bare_syns, done_bare_syns;
+	u64 queued; /* packet socket: bytes seen at a device that no send call has returned yet */
+	u32 ledger_netns;
+	u32 pad3;
 };
 
 struct process_state {
