@@ -151,7 +151,8 @@ static __always_inline void finish_record(struct culprit_flow *rec, u8 reason, u
 	rec->header.size = sizeof(*rec);
 	rec->header.boot_ns = now;
 	rec->reason = reason;
-	if (!has_send_length)
+	if (!has_send_length && !(rec->flags & CULPRIT_FLOW_LINK) &&
+	    rec->direction != CULPRIT_DIRECTION_FORWARDED)
 		rec->flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
 }
 

@@ -288,7 +288,9 @@ void BpfSource::EndFlow(const bpf_map* map, const void* key, const RecordSink& s
   flow.header.size = sizeof(flow);
   flow.header.boot_ns = ToNs(ReadBootClock());
   flow.reason = CULPRIT_FLOW_END;
-  if (!loaded_.has_send_length) flow.flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
+  const bool by_creator = (flow.flags & CULPRIT_FLOW_LINK) == 0 &&
+                          flow.direction != CULPRIT_DIRECTION_FORWARDED && !loaded_.has_send_length;
+  if (by_creator) flow.flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
   sink({reinterpret_cast<const char*>(&flow), sizeof(flow)});
 }
 

@@ -251,7 +251,7 @@ TEST(Device, TheSameTupleInTwoNamespacesIsTwoFlows) {
              f.remote_port == 5353;
     });
   };
-  EXPECT_TRUE(live.Until([&] {
+  ASSERT_TRUE(live.Until([&] {
     return of(one) != nullptr && of(two) != nullptr && of(one)->tx_packets == 2 &&
            of(two)->tx_packets == 3;
   }));
