@@ -374,6 +374,9 @@ TEST(Device, TheLedgerAddsUpToTheInterfacesOwnCounters) {
     EXPECT_EQ(ledger().hardware, 0U);
     EXPECT_EQ(ledger().tx.skb_bytes[CULPRIT_CLASS_UNKNOWN], 0U);
   }
+  const culprit_interface nowhere = Ledger(0, 0);
+  EXPECT_EQ(Sum(nowhere.tx.skb_bytes) + Sum(nowhere.rx.skb_bytes), 0U)
+      << "a handshake that moved to its accepted socket is charged once";
   const auto router = Ledger(net.Netns('r'), net.Index('r', "rb"));
   EXPECT_GT(router.tx.skb_bytes[CULPRIT_CLASS_FORWARDED], 3'000'000U);
   // What comes in for no socket (ARP, ND, echo requests, the SYNs for closed ports) is in no class.
