@@ -305,6 +305,16 @@ struct culprit_peer_key {
 };
 CULPRIT_ABI_ASSERT(sizeof(struct culprit_peer_key) == 32, "culprit_peer_key");
 
+/* Key of the table of forwarded flows, whose values start with a struct culprit_flow. "Other": no address, no port. */
+struct culprit_forward_key {
+	culprit_u32 netns;
+	culprit_u32 in, out; /* ifindex */
+	culprit_u8 source[16], destination[16]; /* as it leaves */
+	culprit_u16 source_port, destination_port; /* host order */
+	culprit_u32 protocol;
+};
+CULPRIT_ABI_ASSERT(sizeof(struct culprit_forward_key) == 52, "culprit_forward_key");
+
 /* culprit_header.reserved between iterators and bpf_source; always 0 in what the source delivers. */
 #define CULPRIT_SWEEP_UNCHANGED 1U /* do not deliver: only there for REMOVE */
 #define CULPRIT_SWEEP_REMOVE 2U    /* the table entry is over: user space takes it out */

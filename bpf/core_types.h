@@ -26,6 +26,7 @@ typedef __s64 s64;
 
 #define AF_INET 2
 #define AF_INET6 10
+#define AF_PACKET 17
 #define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
@@ -46,6 +47,10 @@ typedef __s64 s64;
 #define EPERM 1
 #define EACCES 13
 
+#define IFF_LOOPBACK 8
+#define ETH_HLEN 14
+#define TCP_SYN 2 /* of the flags byte */
+#define TCP_ACK 16
 #define PF_KTHREAD 0x00200000
 #define TMPFS_MAGIC 0x01021994
 #define SOCK_FLAG_DONE 1 /* bit of sk_flags: the peer's FIN was taken in */
@@ -71,7 +76,12 @@ struct in6_addr {
 	} in6_u;
 };
 
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
 struct sock_common {
+	atomic64_t skc_cookie;
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
@@ -109,14 +119,47 @@ struct tcp_sock {
 	u32 srtt_us;
 };
 
+struct device {
+	struct device *parent;
+};
+
 struct net_device {
 	unsigned int mtu;
+	unsigned int flags;
+	int ifindex;
+	unsigned short hard_header_len;
+	unsigned char upper_level; /* 1: no device is stacked upon it */
+	unsigned char lower_level; /* 1: it is stacked upon none */
+	possible_net_t nd_net;
+	char name[16];
+	struct device dev;
 };
 
 struct sk_buff {
 	struct net_device *dev;
+	struct sock *sk;
+	unsigned int len;
+	unsigned int data_len;
+	int skb_iif; /* where it came in; 0: made here */
+	unsigned int end;
+	unsigned char *head;
+	unsigned char *data;
 	u16 transport_header;
 	u16 network_header;
+};
+
+struct skb_shared_info {
+	unsigned short gso_size;
+	unsigned short gso_segs;
+};
+
+struct packet_type {
+	struct net_device *dev;
+};
+
+struct packet_sock {
+	struct sock sk;
+	struct packet_type prot_hook;
 };
 
 struct qstr {

@@ -10,6 +10,7 @@
 
 #include "bpf/activity.bpf.h"
 #include "bpf/budget.bpf.h"
+#include "bpf/ledger.bpf.h"
 #include "bpf/task.bpf.h"
 
 static const struct flow_state zero_flow;
@@ -19,22 +20,25 @@ static __always_inline struct process_state *owner_process(const struct culprit_
 	return process_of(&rec->owner, rec->comm, rec->uid);
 }
 
-/* What was charged. */
-static __always_inline u64 charge(u64 *total, u64 *done, u64 now_at)
+/* What a process wrote itself, headers and all: frames through packet sockets, packets through raw ones. */
+static __always_inline void charge_crafted(struct process_state *process, struct flow_state *flow, u64 bytes,
+					   u64 packets)
 {
-	s64 d = now_at - *done;
-
-	if (d <= 0)
-		return 0;
-	*done += d;
-	__sync_fetch_and_add(total, d);
-	return d;
+	if (flow->rec.flags & CULPRIT_FLOW_LINK) {
+		__sync_fetch_and_add(&process->rec.link_bytes, bytes);
+		__sync_fetch_and_add(&process->rec.link_packets, packets);
+	} else {
+		__sync_fetch_and_add(&process->rec.raw_bytes, bytes);
+		__sync_fetch_and_add(&process->rec.raw_packets, packets);
+	}
+	charge(&process->rec.bare_syns, &flow->done_bare_syns, flow->bare_syns);
 }
 
 /* Charges the owner with the flow's counters up to the given ones. */
 static __always_inline void settle_up_to(struct flow_state *flow, u64 tx_wire, u64 rx_wire,
 					 u64 tx_packets, u64 rx_packets)
 {
+	u64 tx_wire_before = flow->done_tx_wire, tx_packets_before = flow->done_tx_packets;
 	struct process_state *process;
 	u64 tx, rx;
 
@@ -54,6 +58,9 @@ static __always_inline void settle_up_to(struct flow_state *flow, u64 tx_wire, u
 	}
 	charge(&process->rec.tx_packets, &flow->done_tx_packets, tx_packets);
 	charge(&process->rec.rx_packets, &flow->done_rx_packets, rx_packets);
+	if (flow->rec.flags & CULPRIT_FLOW_RAW)
+		charge_crafted(process, flow, flow->done_tx_wire - tx_wire_before,
+			       flow->done_tx_packets - tx_packets_before);
 }
 
 static __always_inline u64 minus(u64 a, u64 b)
@@ -79,6 +86,7 @@ static __always_inline void subtract_moved(struct culprit_flow *rec)
 
 static __always_inline void settle(struct flow_state *flow)
 {
+	charge_ledger(flow);
 	if (flow->kind == KIND_LISTENER) {
 		u64 cookie = flow->rec.cookie;
 		struct handshake *gone = bpf_map_lookup_elem(&moved, &cookie);
@@ -128,7 +136,8 @@ static __always_inline void finish_record(struct culprit_flow *rec, u8 reason, u
 	rec->header.size = sizeof(*rec);
 	rec->header.boot_ns = now;
 	rec->reason = reason;
-	if (!has_send_length)
+	if (!has_send_length && !(rec->flags & CULPRIT_FLOW_LINK) &&
+	    rec->direction != CULPRIT_DIRECTION_FORWARDED)
 		rec->flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
 }
 

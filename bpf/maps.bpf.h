@@ -7,11 +7,11 @@
  * Kernel memory when everything is full, in KiB. An entry costs 48 bytes, key and value, rounded up to the allocator's
  * next size (512, 1024) where it is allocated on demand; a bucket 16 bytes.
  *   processes   8,192 x 1,024 +   128 = 8,320     contacts (both generations)    1,024
- *   peers      12,288 x   512 +   256 = 6,400     events                         1,024
- *   forwards    4,096 x 1,024 +    64 = 4,160     moved       4,096 x 128 + 64 =   576
+ *   peers       8,192 x 1,024 +   128 = 8,320     events                         1,024
+ *   forwards    3,072 x 1,024 +    64 = 3,136     moved       4,096 x 128 + 64 =   576
  *   handshakes  8,192 x   136 +   128 = 1,216     closed_sockets 4,096 x 64 + 64 = 320
  *   ledger        512 x   512 +     8 =   264     uids        1,024 x  72 + 16 =    88
- * 23,392 KiB = 24.0 MB, and 17 KiB of scratch and counters for each CPU.
+ * 24,288 KiB = 24.9 MB, and 17 KiB of scratch and counters for each CPU.
  */
 #ifndef CULPRIT_BPF_MAPS_BPF_H_
 #define CULPRIT_BPF_MAPS_BPF_H_
@@ -22,7 +22,7 @@
 #define RING_BYTES (1 << 20)
 #define RING_WAKE_BYTES (RING_BYTES / 4) /* below this user space's drain timer does the work */
 #define MAX_PROCESSES 8192
-#define MAX_PEERS 12288
+#define MAX_PEERS 8192
 #define MAX_HANDSHAKES 8192
 #define MAX_LISTENERS 4096
 #define PEERS_PER_WINDOW 2048 /* new peers of one socket within PEER_IDLE_NS; more go to "other peers" */
@@ -66,6 +66,11 @@ enum flow_kind {
 #define PHASE_FIRST_CONTACT 512U /* the outcome of this attempt counts for first_contacts_ok or _failed */
 #define PHASE_RELEASED 1024U /* peer: given back to its uid's share, user space is about to take it out */
 
+/* What of a flow's one way is already in the ledger. */
+struct ledger_mark {
+	u64 skb, wire, packets;
+};
+
 /* Counters of a flow or of a peer: `rec` is what is sent, the rest is book-keeping. */
 struct flow_state {
 	struct culprit_flow rec;
@@ -84,6 +89,11 @@ struct flow_state {
 	u16 peer_port;
 	u32 share_uid; /* peer: of whose share of the table it is */
 	u8 peer[16]; /* of the last packet sent */
+	struct ledger_mark tx_mark, rx_mark; /* the interfaces are rec.tx_ifindex and rec.rx_ifindex */
+	u64 bare_syns, done_bare_syns;
+	u64 queued; /* packet socket: bytes seen at a device that no send call has returned yet */
+	u32 ledger_netns;
+	u32 pad3;
 };
 
 struct process_state {

@@ -67,4 +67,11 @@ static __noinline __attribute__((unused)) int own_flow(struct flow_state *flow, 
 	return 0;
 }
 
+static __always_inline bool is_owner(const struct flow_state *flow, struct task_struct *task)
+{
+	return flow->rec.owner.tgid == (u32)task->tgid &&
+	       flow->rec.owner.exec_id == task->self_exec_id &&
+	       flow->rec.owner.start_boot_ns == task->group_leader->start_boottime;
+}
+
 #endif /* CULPRIT_BPF_OWNER_BPF_H_ */

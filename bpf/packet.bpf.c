@@ -6,6 +6,7 @@
  */
 #include "bpf/flow.bpf.h"
 #include "bpf/owner.bpf.h"
+#include "bpf/peer.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -156,12 +157,6 @@ static __always_inline void add_pending(struct flow_state *flow, const struct pa
 	flow->pend_packets += packet->segments;
 }
 
-struct ends {
-	u8 local[16], remote[16];
-	u16 local_port, remote_port;
-	u8 family;
-};
-
 /* The addresses and ports of a packet, seen from the socket. */
 static __always_inline void read_ends(struct __sk_buff *skb, const struct packet *packet, struct ends *ends,
 				      bool egress)
@@ -245,29 +240,6 @@ static __noinline int add_handshake(struct __sk_buff *skb, struct flow_state *fl
 	return 0;
 }
 
-static __noinline int sketch_peer(struct process_state *process, const u8 *remote, u16 port)
-{
-	struct destination to = {};
-
-	if (!process || !remote)
-		return 0;
-	__builtin_memcpy(to.address, remote, 16);
-	to.port = port;
-	return sketch(process, &to, bpf_ktime_get_boot_ns());
-}
-
-static __always_inline void announce_first(struct flow_state *flow, u64 now)
-{
-	struct process_state *process = owner_process(&flow->rec);
-
-	if (!process)
-		return;
-	if (flow->rec.direction == CULPRIT_DIRECTION_OUT && !(flow->rec.flags & CULPRIT_FLOW_OVERFLOW))
-		sketch_peer(process, flow->rec.remote, flow->rec.remote_port);
-	if (within_rate(process, now))
-		emit_flow(flow, CULPRIT_FLOW_FIRST, false);
-}
-
 /* Over the budget of peers: the socket's own flow takes the bytes, the sketch still sees where they went. */
 static __always_inline void count_other_peer(struct flow_state *flow, bool egress)
 {
@@ -281,81 +253,64 @@ static __always_inline void count_other_peer(struct flow_state *flow, bool egres
 		sketch_peer(process, flow->peer, flow->peer_port);
 }
 
-/* As the socket's own flow, but with nothing counted yet. */
-static __always_inline void init_peer(struct flow_state *peer, const struct flow_state *flow,
-				      const struct ends *ends, bool egress, u64 now)
-{
-	__builtin_memcpy(&peer->rec, &flow->rec, sizeof(peer->rec));
-	peer->rec.tx_wire_bytes = peer->rec.rx_wire_bytes = 0;
-	peer->rec.tx_skb_bytes = peer->rec.rx_skb_bytes = 0;
-	peer->rec.tx_packets = peer->rec.rx_packets = 0;
-	peer->rec.tx_payload_bytes = peer->rec.rx_payload_bytes = 0;
-	peer->rec.established_boot_ns = 0;
-	peer->rec.flags &= ~CULPRIT_FLOW_OVERFLOW;
-	peer->rec.flags |= CULPRIT_FLOW_PEER;
-	peer->rec.start_boot_ns = now;
-	peer->rec.counted_from_boot_ns = now;
-	peer->rec.n_senders = 1;
-	peer->rec.direction = egress ? CULPRIT_DIRECTION_OUT : CULPRIT_DIRECTION_IN;
-	if (flow->phase & PHASE_ACCEPTED)
-		peer->rec.direction = CULPRIT_DIRECTION_IN;
-	peer->rec.family = ends->family;
-	__builtin_memcpy(peer->rec.local, ends->local, 16);
-	__builtin_memcpy(peer->rec.remote, ends->remote, 16);
-	peer->rec.local_port = ends->local_port;
-	peer->rec.remote_port = ends->remote_port;
-	peer->kind = KIND_DATAGRAM;
-}
-
-/* The entry of one peer of an unconnected socket; NULL: the table or the socket's share of it is full. */
+/* The entry of the peer that a packet comes from or goes to; NULL: there is no room for it. */
 static __always_inline struct flow_state *peer_of(struct __sk_buff *skb, struct flow_state *flow,
 					     struct packet *packet, bool egress)
 {
-	struct culprit_peer_key key = {};
 	struct ends ends = {};
-	struct flow_state *peer;
-	u32 uid;
-	u64 now;
 
 	if (!flow || !packet)
 		return NULL;
 	read_ends(skb, packet, &ends, egress);
-	key.cookie = flow->rec.cookie;
-	__builtin_memcpy(key.remote, ends.remote, 16);
-	key.remote_port = ends.remote_port;
-	key.protocol = flow->rec.protocol;
-	key.generation = flow->rec.generation;
 	if (egress) {
 		__builtin_memcpy(flow->peer, ends.remote, 16);
 		flow->peer_port = ends.remote_port;
 	}
-	peer = bpf_map_lookup_elem(&peers, &key);
-	if (peer)
-		return peer;
-	now = bpf_ktime_get_boot_ns();
-	if (now - flow->window_ns > PEER_IDLE_NS) {
-		flow->window_ns = now;
-		flow->window_peers = 0;
+	return find_peer(flow, &ends, flow->rec.protocol, egress, true);
+}
+
+/* Kernel sockets serve every namespace (RST, ICMP): each packet is charged by itself. */
+static __noinline int charge_aggregate(struct __sk_buff *skb, struct flow_state *flow, struct packet *packet,
+				       bool egress)
+{
+	struct sk_buff *kernel_skb = as_kernel_pointer(skb);
+	struct ledger_mark size = {};
+
+	if (!flow || !packet)
+		return 0;
+	if (egress)
+		flow->rec.tx_ifindex = skb->ifindex;
+	else
+		flow->rec.rx_ifindex = skb->ifindex;
+	size.skb = packet->len;
+	size.wire = packet->wire;
+	size.packets = packet->segments;
+	return charge_packet(BPF_CORE_READ(kernel_skb, dev), CULPRIT_CLASS_KERNEL, &size, egress);
+}
+
+/* Before the packet is counted: what came by another interface is charged to that one. */
+static __always_inline void note_interface(struct __sk_buff *skb, struct flow_state *flow, bool egress)
+{
+	u32 ifindex = skb->ifindex;
+
+	if ((egress ? flow->rec.tx_ifindex : flow->rec.rx_ifindex) != ifindex) {
+		struct sk_buff *kernel_skb = as_kernel_pointer(skb);
+
+		change_interface(flow, BPF_CORE_READ(kernel_skb, dev), ifindex, egress);
 	}
-	uid = flow->rec.uid;
-	if (flow->window_peers >= PEERS_PER_WINDOW || !claim_peer(&uid)) {
-		count_stat(CULPRIT_STAT_PEER_TABLE_FULL);
-		return NULL;
-	}
-	if (bpf_map_update_elem(&peers, &key, &zero_flow, BPF_NOEXIST)) {
-		release_peer(uid);
-		peer = bpf_map_lookup_elem(&peers, &key); /* another CPU was first */
-		if (!peer)
-			count_stat(CULPRIT_STAT_PEER_TABLE_FULL);
-		return peer;
-	}
-	flow->window_peers += 1;
-	peer = bpf_map_lookup_elem(&peers, &key);
-	if (!peer)
-		return NULL;
-	init_peer(peer, flow, &ends, egress, now);
-	peer->share_uid = uid;
-	return peer;
+}
+
+/* A packet that the process wrote itself. */
+static __noinline int count_bare_syn(struct __sk_buff *skb, struct flow_state *flow, struct packet *packet)
+{
+	u8 flags = 0;
+
+	if (!flow || !packet || packet->protocol != IPPROTO_TCP)
+		return 0;
+	bpf_skb_load_bytes(skb, (packet->l3 & 0xff) + 13, &flags, 1);
+	if ((flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		__sync_fetch_and_add(&flow->bare_syns, 1);
+	return 0;
 }
 
 /* UDP, raw, ICMP, SCTP. Unconnected sockets count by peer; what no entry can be made for goes to "other peers". */
@@ -377,6 +332,12 @@ static __always_inline int add_datagram(struct __sk_buff *skb, struct flow_state
 			count_other_peer(flow, egress);
 		}
 	}
+	if (flow->kind == KIND_AGGREGATE)
+		charge_aggregate(skb, flow, packet, egress);
+	else
+		note_interface(skb, target, egress);
+	if (egress && (flow->rec.flags & CULPRIT_FLOW_RAW))
+		count_bare_syn(skb, target, packet);
 	add_packet(target, packet, egress);
 	if (egress)
 		__sync_fetch_and_add(&target->rec.tx_payload_bytes, payload);
@@ -471,6 +432,7 @@ static __always_inline int on_packet(struct __sk_buff *skb, bool egress)
 		add_handshake(skb, flow, &packet, egress);
 	else if (skb->gso_size)
 		measure(skb, &packet, egress);
+	note_interface(skb, flow, egress);
 	add_packet(flow, &packet, egress);
 	if (egress)
 		add_pending(flow, &packet);

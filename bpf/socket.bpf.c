@@ -3,6 +3,7 @@
  * Life of sockets: made, connected, accepted, sent through by somebody else, closed. Cgroup hooks that run in process
  * context say who; tracepoints, which run anywhere, say what became of it. Verdicts are always 1 (allow).
  */
+#include "bpf/link.bpf.h"
 #include "bpf/owner.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -159,6 +160,7 @@ static __always_inline void take(struct flow_state *flow, const struct handshake
 	flow->rec.rx_skb_bytes += from->rx_skb;
 	flow->rec.tx_packets += from->tx_packets;
 	flow->rec.rx_packets += from->rx_packets;
+	mark_charged(flow); /* the ledger has them from the listener */
 	flow->rec.start_boot_ns = from->start_ns;
 	flow->rec.counted_from_boot_ns = from->start_ns;
 }
@@ -400,13 +402,6 @@ int BPF_PROG(culprit_tcp_destroy, struct sock *sk)
 	return 0;
 }
 
-static __always_inline bool is_owner(const struct flow_state *flow, struct task_struct *task)
-{
-	return flow->rec.owner.tgid == (u32)task->tgid &&
-	       flow->rec.owner.exec_id == task->self_exec_id &&
-	       flow->rec.owner.start_boot_ns == task->group_leader->start_boottime;
-}
-
 /* A send call returned: what left since the last one was this process's. */
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(culprit_send_length, struct sock *sk, int length)
@@ -415,6 +410,8 @@ int BPF_PROG(culprit_send_length, struct sock *sk, int length)
 	struct owner_state owner;
 	u16 family = sk->__sk_common.skc_family;
 
+	if (length > 0 && family == AF_PACKET)
+		return link_sent(sk, length);
 	if (length <= 0 || (family != AF_INET && family != AF_INET6))
 		return 0;
 	flow = bpf_sk_storage_get(&sk_flow, sk, 0, 0);

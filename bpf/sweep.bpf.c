@@ -41,6 +41,7 @@ static __always_inline void reread_tcp(struct flow_state *flow, struct tcp_sock 
 	u64 syn = tp->tcp_header_len > 20 ? 8 : 12;
 	u64 tx = tp->bytes_sent + tx_packets * header, rx = tp->bytes_received + rx_packets * header;
 
+	charge_ledger(flow);
 	flow->done_tx_wire += minus(tx + syn, flow->rec.tx_wire_bytes);
 	flow->done_rx_wire += minus(rx + syn, flow->rec.rx_wire_bytes);
 	flow->done_tx_packets += minus(tx_packets, flow->rec.tx_packets);
@@ -52,6 +53,7 @@ static __always_inline void reread_tcp(struct flow_state *flow, struct tcp_sock 
 	raise_to(&flow->rec.tx_packets, tx_packets);
 	raise_to(&flow->rec.rx_packets, rx_packets);
 	flow->rec.flags |= CULPRIT_FLOW_REREAD;
+	mark_charged(flow); /* the ledger began with the programs */
 }
 
 static __always_inline void adopt(struct flow_state *flow, const struct owner_state *owner, struct sock *sk)

@@ -99,6 +99,8 @@ Status CheckRecordSizes(bpf_object* object) {
       {"culprit_flow", sizeof(culprit_flow)},
       {"culprit_counters", sizeof(culprit_counters)},
       {"culprit_peer_key", sizeof(culprit_peer_key)},
+      {"culprit_forward_key", sizeof(culprit_forward_key)},
+      {"culprit_interface", sizeof(culprit_interface)},
   };
   for (const auto& [name, size] : records) {
     const int id = btf__find_by_name_kind(types, name, BTF_KIND_STRUCT);
@@ -260,6 +262,9 @@ const std::vector<Hook>& AllHooks() {
        "owner = creator for TCP and connected UDP, sender of unconnected UDP by sendmsg4/6"},
       {"sock_recv_length", "culprit_recv_length", kTracepoint, "sock_recv_length", false,
        "who only receives on an inherited socket is not noticed"},
+      {"net_dev_queue", "culprit_net_dev_queue", kTracepoint, "net_dev_queue", false,
+       "frames of packet sockets are known by their length alone, where sock_send_length is; "
+       "forwarded packets and the kernel's own are in no flow and not in the ledger"},
       {"sendmsg4", "culprit_sendmsg4", kCgroup, nullptr, false,
        "senders of a shared UDP socket count as one"},
       {"sendmsg6", "culprit_sendmsg6", kCgroup, nullptr, false,
@@ -270,6 +275,8 @@ const std::vector<Hook>& AllHooks() {
        "sockets older than the agent have no owner until they send"},
       {"iter/bpf_sk_storage_map", "culprit_iter_flows", kIterator, nullptr, true, ""},
       {"iter/peers", "culprit_iter_peers", kIterator, nullptr, true, ""},
+      {"iter/forwards", "culprit_iter_forwards", kIterator, nullptr, false,
+       "forwarded flows are told when they begin, without their later counters"},
       {"iter/processes", "culprit_iter_processes", kIterator, nullptr, true, ""},
   };
   return hooks;

@@ -90,7 +90,8 @@ class BpfSource final : public EventSource {
   Status Iterate(std::string_view name, const IteratedRecord& deliver);
   Status SweepPeers(const RecordSink& sink);
   Status SweepProcesses(const RecordSink& sink);
-  void EndPeer(const culprit_peer_key& key, const RecordSink& sink);
+  Status SweepForwards(const RecordSink& sink);
+  void EndFlow(const bpf_map* map, const void* key, const RecordSink& sink);
   Status DeliverLost(const RecordSink& sink) const;
   int Drain(const RecordSink& sink);
   HookStatus& StatusOf(std::string_view name);
@@ -131,7 +132,7 @@ Status BpfSource::Init(bool measure_cost) {
     event.data.fd = fd;
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return ErrnoError("epoll_ctl");
   }
-  // The bucket for what no entry could be made for must exist before the table is full.
+  // The buckets for what no entry could be made for must exist before the tables are full.
   const culprit_process_key unknown{};
   const std::vector<char> zero(bpf_map__value_size(loaded_.skeleton->maps.processes));
   bpf_map_update_elem(bpf_map__fd(loaded_.skeleton->maps.processes), &unknown, zero.data(),
@@ -145,6 +146,10 @@ Status BpfSource::Init(bool measure_cost) {
   contacts_.emplace(bpf_map__fd(contacts),
                     std::size_t{bpf_map__max_entries(contacts)} * bpf_map__value_size(contacts),
                     variables.contact_generation, variables.contact_inserts, ReadBootClock());
+  const std::uint64_t no_interface = 0;
+  const culprit_interface nothing{};
+  bpf_map_update_elem(bpf_map__fd(loaded_.skeleton->maps.ledger), &no_interface, &nothing,
+                      BPF_NOEXIST);
   if (measure_cost) stats_.Reset(bpf_enable_stats(BPF_STATS_RUN_TIME));
   sees_all_processes_ = InInitialPidNamespace();
   malloc_trim(0);  // libbpf has just parsed the kernel's types
@@ -166,6 +171,7 @@ Status BpfSource::AttachIterator(const Hook& hook, bpf_program* program) {
   const bpf_map* map = name == "iter/bpf_sk_storage_map" ? maps.sk_flow
                        : name == "iter/peers"            ? maps.peers
                        : name == "iter/processes"        ? maps.processes
+                       : name == "iter/forwards"         ? maps.forwards
                                                          : nullptr;
   if (map != nullptr) {
     info.map.map_fd = static_cast<__u32>(bpf_map__fd(map));
@@ -304,19 +310,21 @@ Status BpfSource::Sweep(const RecordSink& sink) {
   TRY_VOID(Iterate("iter/bpf_sk_storage_map",
                    [&](culprit_header&, std::string_view record) { sink(record); }));
   TRY_VOID(SweepPeers(sink));
+  TRY_VOID(SweepForwards(sink));
   TRY_VOID(SweepProcesses(sink));
   TRY_VOID(contacts_->Sweep(ReadBootClock()));
   return DeliverLost(sink);
 }
 
-void BpfSource::EndPeer(const culprit_peer_key& key, const RecordSink& sink) {
-  const int fd = bpf_map__fd(loaded_.skeleton->maps.peers);
-  std::vector<std::uint64_t> value((bpf_map__value_size(loaded_.skeleton->maps.peers) + 7) / 8);
+// Takes an entry out of its table; its last counters are those of the END.
+void BpfSource::EndFlow(const bpf_map* map, const void* key, const RecordSink& sink) {
+  const int fd = bpf_map__fd(map);
+  std::vector<std::uint64_t> value((bpf_map__value_size(map) + 7) / 8);
   // Before 5.14 a hash cannot look up and delete in one step; then a packet in between is lost,
   // after a minute's rest.
-  if (bpf_map_lookup_and_delete_elem(fd, &key, value.data()) != 0) {
-    if (bpf_map_lookup_elem(fd, &key, value.data()) != 0) return;
-    bpf_map_delete_elem(fd, &key);
+  if (bpf_map_lookup_and_delete_elem(fd, key, value.data()) != 0) {
+    if (bpf_map_lookup_elem(fd, key, value.data()) != 0) return;
+    bpf_map_delete_elem(fd, key);
   }
   auto& flow = *reinterpret_cast<culprit_flow*>(value.data());
   flow.header.kind = CULPRIT_RECORD_FLOW;
@@ -324,7 +332,9 @@ void BpfSource::EndPeer(const culprit_peer_key& key, const RecordSink& sink) {
   flow.header.size = sizeof(flow);
   flow.header.boot_ns = ToNs(ReadBootClock());
   flow.reason = CULPRIT_FLOW_END;
-  if (!loaded_.has_send_length) flow.flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
+  const bool by_creator = (flow.flags & CULPRIT_FLOW_LINK) == 0 &&
+                          flow.direction != CULPRIT_DIRECTION_FORWARDED && !loaded_.has_send_length;
+  if (by_creator) flow.flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
   sink({reinterpret_cast<const char*>(&flow), sizeof(flow)});
 }
 
@@ -346,7 +356,29 @@ Status BpfSource::SweepPeers(const RecordSink& sink) {
       sink(record);
     }
   }));
-  for (const culprit_peer_key& key : ended) EndPeer(key, sink);
+  for (const culprit_peer_key& key : ended) EndFlow(loaded_.skeleton->maps.peers, &key, sink);
+  return Ok();
+}
+
+Status BpfSource::SweepForwards(const RecordSink& sink) {
+  std::vector<culprit_forward_key> ended;
+  TRY_VOID(Iterate("iter/forwards", [&](culprit_header& header, std::string_view record) {
+    const auto& flow = *reinterpret_cast<const culprit_flow*>(record.data());
+    const auto sweep = header.reserved;
+    header.reserved = 0;
+    if ((sweep & CULPRIT_SWEEP_REMOVE) == 0) return sink(record);
+    culprit_forward_key key{};
+    key.netns = flow.netns;
+    key.in = flow.rx_ifindex;
+    key.out = flow.tx_ifindex;
+    std::memcpy(key.source, flow.local, sizeof(key.source));
+    std::memcpy(key.destination, flow.remote, sizeof(key.destination));
+    key.source_port = flow.local_port;
+    key.destination_port = flow.remote_port;
+    key.protocol = flow.protocol;
+    ended.push_back(key);
+  }));
+  for (const culprit_forward_key& key : ended) EndFlow(loaded_.skeleton->maps.forwards, &key, sink);
   return Ok();
 }
 

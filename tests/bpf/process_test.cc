@@ -190,8 +190,8 @@ TEST_P(DegradedTest, WithoutOneHookItRunsAndSaysSo) {
 INSTANTIATE_TEST_SUITE_P(Hooks, DegradedTest,
                          ::testing::Values("sock_create", "connect4", "sock_release",
                                            "inet_sock_set_state", "tcp_destroy_sock",
-                                           "sock_send_length", "sock_recv_length", "iter/task",
-                                           "iter/task_file"),
+                                           "sock_send_length", "sock_recv_length", "net_dev_queue",
+                                           "iter/task", "iter/task_file", "iter/forwards"),
                          [](const auto& param) {
                            std::string name = param.param;
                            for (char& c : name) c = c == '/' ? '_' : c;

@@ -32,9 +32,10 @@ const char* Reason(int reason) {
 }
 
 void Flow(const culprit_flow& f, std::ostream& out) {
-  static const char* const kDirections[] = {"unknown", "out", "in", "listen"};
+  static const char* const kDirections[] = {"unknown", "out", "in", "listen", "forwarded"};
   out << "FLOW " << Reason(f.reason) << " cookie=" << f.cookie << "/" << f.generation
-      << " proto=" << int{f.protocol} << " " << kDirections[f.direction & 3] << " "
+      << " proto=" << int{f.protocol} << " "
+      << kDirections[f.direction <= CULPRIT_DIRECTION_FORWARDED ? f.direction : 0] << " "
       << Address(f.local, f.family, f.local_port) << " "
       << Address(f.remote, f.family, f.remote_port) << " owner=" << Key(f.owner)
       << " creator=" << Key(f.creator) << " uid=" << f.uid
@@ -44,7 +45,7 @@ void Flow(const culprit_flow& f, std::ostream& out) {
       << " payload=" << f.tx_payload_bytes << "/" << f.rx_payload_bytes
       << " again=" << f.retransmitted_bytes << " err=" << f.error << " flags=" << f.flags
       << " senders=" << f.n_senders << " state=" << int{f.tcp_state} << " netns=" << f.netns
-      << " srtt_us=" << f.srtt_us;
+      << " srtt_us=" << f.srtt_us << " ifindex=" << f.tx_ifindex << "/" << f.rx_ifindex;
 }
 
 }  // namespace
