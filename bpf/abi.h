@@ -29,7 +29,7 @@ typedef int culprit_s32;
 #define CULPRIT_COMM_LEN 16
 #define CULPRIT_PATH_LEN 256
 #define CULPRIT_ARGS_LEN 1024
-#define CULPRIT_CGROUP_NAME_LEN 128
+#define CULPRIT_CGROUP_NAME_LEN 256 /* two names, each with room for a runtime's prefix, a 64-digit id and ".scope" */
 #define CULPRIT_ADDRESS_REGISTERS 256 /* of the sketch of distinct remote addresses: standard error 6.5 % */
 #define CULPRIT_PORT_REGISTERS 64     /* of the sketch of distinct remote ports: 13 % */
 #define CULPRIT_ACTIVITY_WINDOW_NS 10000000000ULL /* what the sketches cover */

@@ -402,12 +402,23 @@ int BPF_PROG(culprit_tcp_destroy, struct sock *sk)
 	return 0;
 }
 
+/* Another process takes the socket over: what was received until now was the old one's. */
+static __always_inline void take_over(struct flow_state *flow, struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct owner_state owner;
+
+	if (tp && flow->kind == KIND_STREAM)
+		fill_tcp(&flow->rec, sk, tp);
+	owner_of_current(&owner);
+	own_flow(flow, &owner);
+}
+
 /* A send call returned: what left since the last one was this process's. */
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(culprit_send_length, struct sock *sk, int length)
 {
 	struct flow_state *flow;
-	struct owner_state owner;
 	u16 family = sk->__sk_common.skc_family;
 
 	if (length > 0 && family == AF_PACKET)
@@ -418,8 +429,7 @@ int BPF_PROG(culprit_send_length, struct sock *sk, int length)
 	if (!flow || !flow->rec.cookie)
 		return 0;
 	if (!is_owner(flow, bpf_get_current_task_btf())) {
-		owner_of_current(&owner);
-		own_flow(flow, &owner);
+		take_over(flow, sk);
 		if (flow->kind == KIND_DATAGRAM)
 			flow->phase |= PHASE_STALE;
 	}
@@ -451,7 +461,6 @@ SEC("tp_btf/sock_recv_length")
 int BPF_PROG(culprit_recv_length, struct sock *sk, int length, int flags)
 {
 	struct flow_state *flow;
-	struct owner_state owner;
 	u16 family = sk->__sk_common.skc_family;
 
 	if (length <= 0 || (flags & MSG_PEEK) || (family != AF_INET && family != AF_INET6))
@@ -459,10 +468,8 @@ int BPF_PROG(culprit_recv_length, struct sock *sk, int length, int flags)
 	flow = bpf_sk_storage_get(&sk_flow, sk, 0, 0);
 	if (!flow || !flow->rec.cookie || (flow->phase & PHASE_USED))
 		return 0;
-	if (!is_owner(flow, bpf_get_current_task_btf())) {
-		owner_of_current(&owner);
-		own_flow(flow, &owner);
-	}
+	if (!is_owner(flow, bpf_get_current_task_btf()))
+		take_over(flow, sk);
 	flow->phase |= PHASE_USED;
 	return 0;
 }

@@ -139,12 +139,13 @@ def dnat_relay(bench):
 
 
 def judge_forwarded(bench, verdict, netns, destination, passed, trial):
-    """Forwarded rows: local = source, remote = destination as it left; `passed` is the outgoing interface's difference."""
+    """Forwarded rows: local = source, remote = destination as it left, sent = what left. Each way is a row; `passed` is the
+    difference of the interface towards the destination."""
     def rows_of_relay():
-        rows = [r for r in bench.rig.flows("--direction", "forwarded", "--remote", destination) if r["netns"] == netns
-                and r["start_time"] >= trial.since()]
-        sums = [sum(r[n] for r in rows) for n in ("tx_wire_bytes", "rx_wire_bytes")]
-        return rows, worst([ratio(sums[0], passed[0]), ratio(sums[1], passed[2])])
+        ways = [[r for r in bench.rig.flows("--direction", "forwarded", "--remote", remote)
+                 if r["netns"] == netns and r["start_time"] >= trial.since()] for remote in (destination, bench.a.v4)]
+        sums = [sum(r["tx_wire_bytes"] for r in way) for way in ways]
+        return ways[0] + ways[1], worst([ratio(sums[0], passed[0]), ratio(sums[1], passed[2])])
 
     def complete():
         found = rows_of_relay()
