@@ -79,7 +79,7 @@ TEST(DecoderTest, ExecStringsThatFillTheirFieldNeedNoNul) {
   ASSERT_TRUE(event);
   const auto& decoded = std::get<ExecEvent>(*event);
   EXPECT_EQ(decoded.comm, std::string(16, 'c'));
-  EXPECT_EQ(decoded.cgroup, std::string(128, 'g'));
+  EXPECT_EQ(decoded.cgroup, std::string(CULPRIT_CGROUP_NAME_LEN, 'g'));
   EXPECT_EQ(decoded.path, std::string(255, 'p'));
 }
 
