@@ -18,10 +18,11 @@ constexpr std::uint32_t kMaxFlows = 10'000;
 
 WallTime Began(const ProcessRecord& p) { return std::max(p.start, p.exec); }
 
-// The image that came last, one that still runs before those that ended.
+// Of all that had this pid the process that came last, and of its images the last. An image that was replaced has no exit,
+// so that having none says nothing.
 bool Newer(const ProcessRecord& a, const ProcessRecord& b) {
-  if (a.exited() != b.exited()) return !a.exited();
-  return Began(a) > Began(b);
+  if (a.start != b.start) return a.start > b.start;
+  return a.definition.exec_id() > b.definition.exec_id();
 }
 
 Result<std::uint32_t> ParsePid(const std::string& text) {

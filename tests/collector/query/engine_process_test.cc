@@ -24,6 +24,27 @@ TEST_F(EngineProcessTest, ByIdOrByPidAndHostWithAncestryUpToPidOne) {
   EXPECT_EQ(engine_->GetProcess(request, nullptr)->process().exe(), "/usr/sbin/server");
 }
 
+TEST_F(EngineProcessTest, APidNamesTheLastImageAlsoWhenItHasEndedAndTheReplacedOneHasNoExit) {
+  v1::EvidenceBatch batch;
+  v1::Process* before = batch.add_processes();
+  *before = MakeProcess(900, 50, 3000, "/usr/bin/ip", "root");
+  before->set_exec_id(4);
+  v1::Process* last = batch.add_processes();
+  *last = MakeProcess(901, 900, 3000, "/tmp/stream", "root");
+  last->set_exec_id(5);
+  last->set_exec_boot_ns(0);  // its exec was not seen
+  v1::ProcessExit* exit = batch.add_exits();
+  exit->set_process_id(901);
+  exit->set_exit_boot_ns(BootAt(5));
+  Take(MakeStored(++lsn_, batch, 10, 1));
+  v1::GetProcessRequest request;
+  request.set_process("3000");
+  request.set_host("web-1");
+  const auto found = engine_->GetProcess(request, nullptr);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->process().exe(), "/tmp/stream");
+}
+
 TEST_F(EngineProcessTest, WithoutFlowsTheRestIsTheSame) {
   v1::GetProcessRequest request;
   request.set_process("0000000000000064");
