@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/aggregate/coverage.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace culprit {
@@ -31,6 +32,7 @@ void Coverage::Begin(Entry& entry, const InterfaceEvent& ledger) const {
 
 void Coverage::On(const InterfaceEvent& ledger) {
   if (since_ == BootTime{}) since_ = ledger.at;
+  read_ = ledger.at;
   news_ = true;
   const Key key{ledger.netns, ledger.ifindex};
   if (entries_.size() >= kMaxDevices && !entries_.contains(key)) return;
@@ -107,7 +109,7 @@ TrafficFacts Coverage::Sum(const Entry& entry, const LedgerTotals& now, bool tx)
 std::optional<CoverageFacts> Coverage::Take(BootTime now) {
   if (!std::exchange(news_, false)) return std::nullopt;
   CoverageFacts facts;
-  facts.at = now;
+  facts.at = std::max(now, read_);
   facts.since = since_;
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;

@@ -58,6 +58,7 @@ class Coverage {
   std::map<DeviceKey, Device> devices_,
       former_devices_;  // of this reading and the one before, in the ledger or not
   BootTime since_;
+  BootTime read_;  // the newest reading, which may be later than the beat that asked for it
   bool news_ = false;
 };
 

@@ -3,7 +3,8 @@
 
 #include <bpf/bpf.h>
 
-#include <set>
+#include <map>
+#include <vector>
 
 #include "bpf/abi.h"
 
@@ -11,6 +12,10 @@ namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxEntries = 65'536;  // a walk restarts where an entry goes meanwhile
+
+// From so many entries on those of namespaces that nobody lives in are taken out: containers that
+// came and went.
+constexpr std::size_t kCrowded = 256;
 
 struct LedgerKey {
   culprit_u32 netns, ifindex;
@@ -20,7 +25,8 @@ struct LedgerKey {
 
 Status LedgerReader::Read(int map_fd, const RecordSink& sink, const UserEventSink& devices) {
   const BootTime now = ReadBootClock();
-  std::set<std::uint32_t> netns;
+  std::map<std::uint32_t, std::vector<LedgerKey>> entries;  // by namespace
+  std::size_t count = 0;
   LedgerKey key{};
   LedgerKey next{};
   const LedgerKey* before = nullptr;
@@ -39,12 +45,18 @@ Status LedgerReader::Read(int map_fd, const RecordSink& sink, const UserEventSin
     entry.header.boot_ns = ToNs(now);
     entry.netns = key.netns;
     entry.ifindex = key.ifindex;
-    netns.insert(key.netns);
+    entries[key.netns].push_back(key);
+    ++count;
     sink({reinterpret_cast<const char*>(&entry), sizeof(entry)});
   }
-  for (const std::uint32_t inode : netns) {
+  for (const auto& [inode, keys] : entries) {
     auto interfaces = namespaces_.Read(inode, now);
-    if (!interfaces) continue;
+    if (!interfaces) {
+      if (count > kCrowded && inode != 0) {
+        for (const LedgerKey& gone : keys) bpf_map_delete_elem(map_fd, &gone);
+      }
+      continue;
+    }
     for (InterfaceCountersEvent& interface : *interfaces) devices(Event(std::move(interface)));
   }
   return Ok();

@@ -12,8 +12,9 @@ namespace culprit {
 class LedgerReader {
  public:
   // Every entry of the map to `sink`, then every interface of the namespaces among them to
-  // `devices`. What one moment lies between the two is in one and not in the other. Errors: the map
-  // cannot be read.
+  // `devices`. What one moment lies between the two is in one and not in the other. Where the map
+  // is half full, entries of namespaces without a process are taken out once delivered. Errors: the
+  // map cannot be read.
   Status Read(int map_fd, const RecordSink& sink, const UserEventSink& devices);
 
  private:

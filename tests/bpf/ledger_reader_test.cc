@@ -72,5 +72,30 @@ TEST(LedgerReaderTest, DeliversEveryEntryAndTheInterfacesOfNamespacesThatSomebod
   EXPECT_EQ(interfaces.count(kDeserted), 0U);
 }
 
+TEST(LedgerReaderTest, AHalfFullTableLosesTheEntriesOfNamespacesThatNobodyLivesInAndNoOthers) {
+  const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_HASH, "ledger_test", sizeof(Key),
+                                    sizeof(culprit_interface), 512, nullptr));
+  ASSERT_TRUE(map) << "root is needed";
+  const culprit_interface value{};
+  const auto put = [&](Key key) { return bpf_map_update_elem(map.get(), &key, &value, BPF_ANY); };
+  const auto has = [&](Key key) {
+    culprit_interface found{};
+    return bpf_map_lookup_elem(map.get(), &key, &found) == 0;
+  };
+  ASSERT_EQ(put({0, 0}), 0);
+  ASSERT_EQ(put({OwnNetns(), 1}), 0);
+  for (std::uint32_t n = 1; n <= 200; ++n) ASSERT_EQ(put({n, 1}), 0);
+  LedgerReader reader;
+  const auto ignore = [](const auto&) {};
+  ASSERT_TRUE(reader.Read(map.get(), ignore, ignore));
+  EXPECT_TRUE(has({200, 1})) << "there is room";
+  for (std::uint32_t n = 201; n <= 300; ++n) ASSERT_EQ(put({n, 1}), 0);
+  ASSERT_TRUE(reader.Read(map.get(), ignore, ignore));
+  EXPECT_FALSE(has({1, 1}));
+  EXPECT_FALSE(has({300, 1}));
+  EXPECT_TRUE(has({OwnNetns(), 1}));
+  EXPECT_TRUE(has({0, 0})) << "the rest has no namespace";
+}
+
 }  // namespace
 }  // namespace culprit

@@ -75,8 +75,9 @@ def main():
 
 def account(campaign):
     rig = campaign.rig
-    declared, gaps = rig.host()["lost_frames"], rig.host()["gaps"]
     rig.agent.stop()
+    wait_until("index caught up", campaign.index_caught_up, 30, 0.3)
+    declared, gaps = rig.host()["lost_frames"], rig.host()["gaps"]
     rig.collector.stop()
     problems = []
     _, holes = clog.check_streams(clog.read_journal(campaign.journal, problems), problems)

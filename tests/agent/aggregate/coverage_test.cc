@@ -51,6 +51,14 @@ class CoverageTest : public ::testing::Test {
   BootTime at_ = BootTimeFromNs(1'000'000'000);
 };
 
+TEST_F(CoverageTest, ARecordDoesNotEndBeforeItsFirstReading) {
+  Ledger(2, "veth0", 5'000, 5);
+  const auto facts = coverage_.Take(at_ - std::chrono::milliseconds(1));
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(facts->since, at_);
+  EXPECT_GE(facts->at, facts->since);
+}
+
 TEST_F(CoverageTest, BothSidesCountFromTheFirstReadingAndLinkHeadersAreTakenOff) {
   Ledger(2, "veth0", 5'000, 5);
   Device("veth0", 900'000, 1'000);
