@@ -186,7 +186,7 @@ struct culprit_flow {
 	culprit_s32 error;                   /* errno > 0, 0 = none known */
 	culprit_u32 uid;                     /* of the owner */
 	culprit_u32 n_senders;               /* distinct owner changes + 1 */
-	culprit_u32 netns;
+	culprit_u32 netns;                   /* 0: a kernel socket that serves several */
 	culprit_u32 srtt_us;
 	culprit_u32 tx_ifindex, rx_ifindex;  /* of the last packet out and in, 0 = none yet; FORWARDED: out by, in by */
 	char comm[CULPRIT_COMM_LEN];         /* of the owner */

@@ -274,10 +274,13 @@ static __noinline int charge_aggregate(struct __sk_buff *skb, struct flow_state 
 				       bool egress)
 {
 	struct sk_buff *kernel_skb = as_kernel_pointer(skb);
+	struct net_device *dev = BPF_CORE_READ(kernel_skb, dev);
 	struct ledger_mark size = {};
 
 	if (!flow || !packet)
 		return 0;
+	if (flow->rec.netns != netns_of_device(dev))
+		flow->rec.netns = 0;
 	if (egress)
 		flow->rec.tx_ifindex = skb->ifindex;
 	else
@@ -285,7 +288,7 @@ static __noinline int charge_aggregate(struct __sk_buff *skb, struct flow_state 
 	size.skb = packet->len;
 	size.wire = packet->wire;
 	size.packets = packet->segments;
-	return charge_packet(BPF_CORE_READ(kernel_skb, dev), CULPRIT_CLASS_KERNEL, &size, egress);
+	return charge_packet(dev, CULPRIT_CLASS_KERNEL, &size, egress);
 }
 
 /* Before the packet is counted: what came by another interface is charged to that one. */

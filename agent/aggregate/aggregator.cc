@@ -215,7 +215,7 @@ void Aggregator::Merge(Flow& flow, const FlowEvent& event) {
   // The tuple is empty at destroy, and the local port is at SYN_SENT.
   if (event.local.port != 0 || !event.local.address.IsUnspecified()) flow.local = event.local;
   if (event.remote.port != 0 || !event.remote.address.IsUnspecified()) flow.remote = event.remote;
-  if (event.netns != 0) flow.netns = event.netns;
+  if (event.netns != 0 || (event.flags & CULPRIT_FLOW_KERNEL) != 0) flow.netns = event.netns;
   if (event.start != BootTime{} && (flow.start == BootTime{} || event.start < flow.start)) {
     flow.start = event.start;
   }

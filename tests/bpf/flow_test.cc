@@ -2,9 +2,12 @@
 // What the kernel programs say about real sockets on loopback. Needs root (label bpf).
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <string>
+#include <utility>
 
 #include "tests/bpf/live.h"
 
@@ -34,6 +37,14 @@ Pair Connect(int family = AF_INET, bool mapped = false) {
   return pair;
 }
 
+bool KernelBefore(int major, int minor) {
+  utsname name{};
+  int have_major = 0, have_minor = 0;
+  EXPECT_EQ(uname(&name), 0);
+  EXPECT_EQ(std::sscanf(name.release, "%d.%d", &have_major, &have_minor), 2);
+  return std::pair(have_major, have_minor) < std::pair(major, minor);
+}
+
 void CloseInOrder(Pair& pair) {
   shutdown(pair.client.get(), SHUT_WR);
   EXPECT_EQ(ReceiveAll(pair.server.get(), 1), 0U);
@@ -60,7 +71,10 @@ TEST_P(TcpTest, BothEndsAgreeOnPayloadAndWireBytes) {
   EXPECT_EQ(in.rx_payload_bytes, kUp);
   EXPECT_EQ(in.tx_payload_bytes, kDown);
   EXPECT_EQ(out.tx_wire_bytes, in.rx_wire_bytes) << live.Text(active) << live.Text(passive);
-  EXPECT_EQ(out.rx_wire_bytes, in.tx_wire_bytes);
+  // Before 6.6 the egress hook is not called for the SYN-ACK of an IPv6 request.
+  const bool unseen = int{out.family} == 6 && KernelBefore(6, 6);
+  EXPECT_EQ(out.rx_wire_bytes, in.tx_wire_bytes + (unseen ? 80U : 0U));
+  EXPECT_EQ(out.rx_packets, in.tx_packets + (unseen ? 1U : 0U));
   EXPECT_EQ(out.tx_packets, in.rx_packets);
   EXPECT_EQ(out.direction, CULPRIT_DIRECTION_OUT);
   EXPECT_EQ(in.direction, CULPRIT_DIRECTION_IN);
