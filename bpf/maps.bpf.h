@@ -131,6 +131,8 @@ const volatile __u32 processes_per_uid __weak = MAX_PROCESSES / 4;
 const volatile __u32 peers_per_uid __weak = MAX_PEERS / 4;
 /* Set by the programs when they woke the reader, cleared by the reader after a drain. */
 __u32 wake_pending __weak = 0;
+/* Set by the reader when it stops its drain timer: then the next record wakes it, instead of twenty ticks a second. */
+__u32 reader_asleep __weak = 0;
 /* Of the contact filter: the generation that takes inserts, set by user space, and how many it has. */
 __u32 contact_generation __weak = 0;
 __u64 contact_inserts __weak = 0;
@@ -230,7 +232,8 @@ static __always_inline void count_stat(u32 index)
 /* The default wakes the reader for every record, which costs ten times the record. */
 static __always_inline u64 wake_flags(void)
 {
-	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < RING_WAKE_BYTES || wake_pending)
+	if (wake_pending ||
+	    (!reader_asleep && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < RING_WAKE_BYTES))
 		return BPF_RB_NO_WAKEUP;
 	wake_pending = 1;
 	return BPF_RB_FORCE_WAKEUP;

@@ -30,6 +30,8 @@ namespace culprit {
 namespace {
 
 constexpr auto kDrainInterval = std::chrono::milliseconds(50);
+constexpr std::uint64_t kQuietTicks =
+    4;  // without a record: the timer rests, the next record wakes
 constexpr std::string_view kNotNeeded = "not needed here: sock_send_length does its work";
 
 struct LinkDestroy {
@@ -94,6 +96,8 @@ class BpfSource final : public EventSource {
   void EndFlow(const bpf_map* map, const void* key, const RecordSink& sink);
   Status DeliverLost(const RecordSink& sink) const;
   int Drain(const RecordSink& sink);
+  void RunTimer(bool run);
+  Status CountTicks(bool quiet);
   HookStatus& StatusOf(std::string_view name);
   static int OnRecord(void* context, void* data, std::size_t size);
 
@@ -101,6 +105,7 @@ class BpfSource final : public EventSource {
   std::map<std::string, Link, std::less<>> links_;
   std::unique_ptr<ring_buffer, RingFree> ring_;
   UniqueFd epoll_, timer_, stats_;
+  std::uint64_t quiet_ticks_ = 0;
   IteratorReader reader_;
   LedgerReader ledger_reader_;
   std::unordered_set<ProcessKey> told_,
@@ -122,10 +127,7 @@ Status BpfSource::Init(bool measure_cost) {
   epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!epoll_ || !timer_) return ErrnoError("create epoll and timer");
-  itimerspec every{};
-  every.it_interval.tv_nsec = std::chrono::nanoseconds(kDrainInterval).count();
-  every.it_value = every.it_interval;
-  timerfd_settime(timer_.get(), 0, &every, nullptr);
+  RunTimer(true);
   for (const int fd : {timer_.get(), ring_buffer__epoll_fd(ring_.get())}) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -191,6 +193,11 @@ Status BpfSource::Attach(const Hook& hook) {
   Link link(hook.kind == HookKind::kCgroup
                 ? bpf_program__attach_cgroup(program, loaded_.cgroup.get())
                 : bpf_program__attach(program));
+  if (link == nullptr && hook.kind == HookKind::kCgroup && errno == EPERM) {
+    return FailedPrecondition(
+        "another program holds this hook of the cgroup for itself alone (bpftool cgroup show "
+        "CGROUP): detach it, or have it attached with \"multi\"");
+  }
   if (link == nullptr) return ErrnoError("attach");
   links_[hook.name] = std::move(link);
   return Ok();
@@ -298,14 +305,39 @@ Result<bool> BpfSource::Poll(std::chrono::milliseconds timeout, const RecordSink
     if (ready < 0 && errno != EINTR) return ErrnoError("wait for records");
     n = Drain(sink);
   }
-  std::uint64_t ticks = 0;
-  if (read(timer_.get(), &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
-    return ErrnoError("drain timer");
   if (n < 0) return ErrnoError("read the ring buffer", -n);
+  TRY_VOID(CountTicks(n == 0));
+  // A record may have come before the programs saw that the reader sleeps.
+  if (loaded_.skeleton->bss->reader_asleep != 0 && Drain(sink) > 0) RunTimer(true);
   return true;
 }
 
+void BpfSource::RunTimer(bool run) {
+  itimerspec every{};
+  if (run) every.it_interval.tv_nsec = std::chrono::nanoseconds(kDrainInterval).count();
+  every.it_value = every.it_interval;
+  timerfd_settime(timer_.get(), 0, &every, nullptr);
+  loaded_.skeleton->bss->reader_asleep = run ? 0 : 1;
+  quiet_ticks_ = 0;
+}
+
+Status BpfSource::CountTicks(bool quiet) {
+  std::uint64_t ticks = 0;
+  if (read(timer_.get(), &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
+    return ErrnoError("drain timer");
+  const bool asleep = loaded_.skeleton->bss->reader_asleep != 0;
+  if (!quiet) {
+    if (asleep) RunTimer(true);
+    quiet_ticks_ = 0;
+  } else if (!asleep && (quiet_ticks_ += ticks) >= kQuietTicks) {
+    RunTimer(false);
+  }
+  return Ok();
+}
+
 Status BpfSource::Sweep(const RecordSink& sink) {
+  // A record that was being written while the reader fell asleep wakes nobody.
+  if (Drain(sink) > 0 && loaded_.skeleton->bss->reader_asleep != 0) RunTimer(true);
   // Flows first: reading them charges the processes, which are read last.
   TRY_VOID(Iterate("iter/bpf_sk_storage_map",
                    [&](culprit_header&, std::string_view record) { sink(record); }));

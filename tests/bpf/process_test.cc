@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -246,6 +247,27 @@ TEST(Host, WithoutPrivilegesItSaysWhichAreMissing) {
     return !source && source.error().message.find("CAP_BPF") != std::string::npos ? 0 : 2;
   });
   EXPECT_EQ(child.Wait(), 0);
+}
+
+// Where others start processes all the time the timer never rests, and there is nothing to see.
+TEST(WakeTest, ARecordWakesAReaderWhoseTimerRests) {
+  Live live;
+  ASSERT_TRUE(live.ok());
+  const auto ignore = [](std::string_view) {};
+  pollfd waiting{live.source().poll_fd(), POLLIN, 0};
+  bool rests = false;
+  for (int n = 0; n < 300 && !rests; ++n) {
+    rests = poll(&waiting, 1, 120) == 0;  // longer than a tick
+    if (!rests) {
+      ASSERT_TRUE(live.source().Poll(std::chrono::milliseconds(0), ignore));
+    }
+  }
+  Child child([] { return 0; });
+  if (rests) {
+    EXPECT_EQ(poll(&waiting, 1, 20'000), 1) << "nobody was woken";
+  }
+  EXPECT_TRUE(live.Until([&] { return !live.forks.empty(); }));
+  child.Wait();
 }
 
 }  // namespace
