@@ -5,7 +5,8 @@
 The same work is done with nothing, with the agent, and with other tools that watch connections, in turns within each
 round, between two network namespaces. Each figure is time with / time without of the same round, as median and range:
 
-    udp      64-byte datagrams through one socket       (packets a second: the inverse)
+    flood    64-byte datagrams through one socket that nobody takes: the sender alone (packets a second: the inverse)
+    udp      the same with a receiver on this host, which costs both ways
     connect  refused connects, one after the other
     stream   one TCP connection, 64 KiB writes
 
@@ -29,7 +30,8 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 from harness import Rig, check, note, run, wait_until  # noqa: E402
 
 UDP, TCP, CLOSED = 7301, 7302, 7399
-LOADS = {"udp": ("udp", UDP, 64, 400_000), "connect": ("connect", CLOSED, 0, 40_000), "stream": ("stream", TCP, 65536, 30_000)}
+NOBODY = "192.0.2.66"  # a neighbour that is known and not there
+LOADS = {"flood": ("udp", UDP, 64, 400_000), "udp": ("udp", UDP, 64, 400_000), "connect": ("connect", CLOSED, 0, 40_000), "stream": ("stream", TCP, 65536, 30_000)}
 
 
 class Nothing:
@@ -98,6 +100,7 @@ class Audit:
 
 def measure(end, program, remote, load, scale):
     mode, port, size, count = LOADS[load]
+    remote = NOBODY if load == "flood" else remote
     return json.loads(end.run(program, mode, remote, port, size, max(1000, int(count * scale))).stdout)
 
 
@@ -123,7 +126,7 @@ def one_round(rig, end, program, remote, subjects, scale, absent):
                 for load in LOADS:
                     result = measure(end, program, remote, load, scale)
                     figures[subject.name, load] = result
-                    if subject.name == "culprit" and load == "udp":
+                    if subject.name == "culprit" and load in ("flood", "udp"):
                         shares.append(accounted(rig, result))
         except Exception as error:  # noqa: BLE001: another tool's trouble is a line in the report
             if subject.name in ("nothing", "culprit"):
@@ -166,6 +169,7 @@ def main():
         for mode, port in (("sink-udp", UDP), ("sink-tcp", TCP)):
             sink = rig.spawn(*b.command(program, mode, b.v4, port, 0, 0), log=f"{mode}.log")
             wait_until(mode, lambda sink=sink: "ready" in sink.log.read_text())
+        a.run("ip", "neigh", "replace", NOBODY, "lladdr", "02:00:00:00:00:66", "dev", a.interface, "nud", "permanent")
         rig.start_collector()
         others = [Audit() if name == "auditd" else Bcc(rig, name) for name in arguments.against.split(",") if name]
         subjects = [Nothing(), Agent(rig), *others]
@@ -177,9 +181,10 @@ def main():
             rounds.append(figures)
             shares += share
         rows = report(rounds, [s.name for s in subjects if s.name != "nothing"])
-        rate = statistics.median(1 / (r["culprit", "udp"]["seconds"] / r["nothing", "udp"]["seconds"]) for r in rounds)
-        note(f"64-byte UDP packets a second, with the agent / without: {rate:.3f}; packets in the flow / sent: "
-             f"{min(shares):.6f} to {max(shares):.6f}")
+        rate = {load: statistics.median(r["nothing", load]["seconds"] / r["culprit", load]["seconds"] for r in rounds)
+                for load in ("flood", "udp")}
+        note(f"64-byte UDP packets a second, with the agent / without: {rate['flood']:.3f} (with a receiver on this host "
+             f"{rate['udp']:.3f}); packets in the flow / sent: {min(shares):.6f} to {max(shares):.6f}")
         result = {"machine": f"{os.cpu_count()} cores, virtual, Linux {os.uname().release.split('-')[0]}", "rows": rows,
                   "udp_packets_ratio": rate, "accounted": shares, "left_out": absent}
         if arguments.json:
