@@ -122,9 +122,9 @@ struct handshake {
 	u64 start_ns;
 };
 
-/* Settings, written by the loader before the load. */
-const volatile bool has_send_length __weak = false;
-const volatile bool has_task_btf __weak = false; /* cgroup programs may call bpf_get_current_task_btf() */
+/* Settings, written by the loader before the load. No bool: the skeleton would spell it _Bool, which C++ does not know. */
+const volatile __u8 has_send_length __weak = false;
+const volatile __u8 has_task_btf __weak = false; /* cgroup programs may call bpf_get_current_task_btf() */
 const volatile __u64 tick_ns __weak = 4000000;
 const volatile __u64 hash_seed[2] __weak = {};
 const volatile __u32 processes_per_uid __weak = MAX_PROCESSES / 4;

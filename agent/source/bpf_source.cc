@@ -466,7 +466,7 @@ std::vector<ProgramCost> BpfSource::program_costs() const {
 
 }  // namespace
 
-Result<std::unique_ptr<EventSource>> OpenBpfSource(BpfSourceOptions options) {
+Result<std::unique_ptr<EventSource>> OpenBpfSource(const BpfSourceOptions& options) {
   TRY(LoadedPrograms loaded, LoadPrograms(options));
   auto source = std::make_unique<BpfSource>(std::move(loaded));
   TRY_VOID(source->Init(options.measure_cost));

@@ -28,7 +28,7 @@ struct BpfSourceOptions {
 };
 
 // Opens and loads, attaches nothing yet: Start() does.
-Result<std::unique_ptr<EventSource>> OpenBpfSource(BpfSourceOptions options);
+Result<std::unique_ptr<EventSource>> OpenBpfSource(const BpfSourceOptions& options);
 
 }  // namespace culprit
 

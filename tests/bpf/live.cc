@@ -24,8 +24,8 @@ void Append(std::vector<Record>& out, std::string_view bytes) {
 
 }  // namespace
 
-Live::Live(BpfSourceOptions options) {
-  auto opened = OpenBpfSource(std::move(options));
+Live::Live(const BpfSourceOptions& options) {
+  auto opened = OpenBpfSource(options);
   if (!opened) {
     ADD_FAILURE() << opened.error().message;
     return;
