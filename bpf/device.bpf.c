@@ -8,6 +8,7 @@
  * device itself sends back.
  */
 #include "bpf/link.bpf.h"
+#include "bpf/walk.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -344,15 +345,13 @@ static __always_inline void charge_forward(struct forward_state *forward)
 			   rec->tx_wire_bytes, rec->tx_packets);
 }
 
-SEC("iter/bpf_map_elem")
-int culprit_iter_forwards(struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline int tell_forward(struct seq_file *seq, struct forward_state *forward)
 {
-	struct forward_state *forward = ctx->value;
 	u64 now = bpf_ktime_get_boot_ns();
 	u64 packets;
 	u16 sweep = 0;
 
-	if (!forward || !forward->rec.cookie)
+	if (!forward->rec.cookie)
 		return 0;
 	charge_forward(forward);
 	packets = forward->rec.tx_packets + 1;
@@ -367,7 +366,30 @@ int culprit_iter_forwards(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	finish_record(&forward->rec, CULPRIT_FLOW_SNAPSHOT, now);
 	forward->rec.header.reserved = sweep;
-	if (bpf_seq_write(ctx->meta->seq, &forward->rec, sizeof(forward->rec)) == 0)
-		forward->exported = packets;
+	if (write_table(seq, &forward->rec, sizeof(forward->rec)))
+		return 1;
+	forward->exported = packets;
 	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int culprit_iter_forwards(struct bpf_iter__bpf_map_elem *ctx)
+{
+	if (ctx->value)
+		tell_forward(ctx->meta->seq, ctx->value);
+	return 0;
+}
+
+static long walk_forward(void *map, struct culprit_forward_key *key, struct forward_state *forward, u32 *full)
+{
+	return *full = tell_forward(0, forward);
+}
+
+SEC("syscall")
+int culprit_walk_forwards(void *context)
+{
+	u32 full = 0;
+
+	bpf_for_each_map_elem(&forwards, walk_forward, &full, 0);
+	return (int)full;
 }

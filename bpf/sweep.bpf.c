@@ -2,9 +2,11 @@
 /*
  * Iterators: sockets older than the agent, and the sweep that makes the counters, not the events, the truth. They run
  * when user space reads them, in its context. A failed bpf_seq_write makes the kernel show the same element again, so
- * nothing is marked as told before its record is in the buffer.
+ * nothing is marked as told before its record is in the buffer. Where a kernel has no iterator over a table, a program
+ * that user space runs walks it (culprit_walk_*).
  */
 #include "bpf/flow.bpf.h"
+#include "bpf/walk.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -89,6 +91,15 @@ static __always_inline void adopt(struct flow_state *flow, const struct owner_st
 		flow->phase |= PHASE_TUPLE;
 }
 
+static __always_inline struct sock *inet_sock_of(struct file *file)
+{
+	struct socket *socket = bpf_sock_from_file(file);
+	struct sock *sk = socket ? socket->sk : 0;
+	u16 family = sk ? sk->__sk_common.skc_family : 0;
+
+	return family == AF_INET || family == AF_INET6 ? sk : 0;
+}
+
 /* Sockets that were there before: the first process that has it open is taken for the owner. */
 SEC("iter/task_file")
 int culprit_iter_file(struct bpf_iter__task_file *ctx)
@@ -99,19 +110,11 @@ int culprit_iter_file(struct bpf_iter__task_file *ctx)
 	struct flow_state *flow;
 	struct culprit_flow *record;
 	struct sock *sk;
-	struct socket *socket;
-	u16 family;
 
 	if (!task || !file)
 		return 0;
-	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return 0;
-	sk = socket->sk;
+	sk = inet_sock_of(file);
 	if (!sk)
-		return 0;
-	family = sk->__sk_common.skc_family;
-	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	flow = bpf_sk_storage_get(&sk_flow, sk, 0, 0);
 	owner = bpf_sk_storage_get(&sk_owner, sk, 0, 0);
@@ -139,17 +142,14 @@ int culprit_iter_file(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-SEC("iter/bpf_sk_storage_map")
-int culprit_iter_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
+static __always_inline int tell_flow(struct seq_file *seq, struct flow_state *flow, struct sock *sk)
 {
-	struct flow_state *flow = ctx->value;
-	struct sock *sk = ctx->sk;
 	struct culprit_flow *record;
 	struct tcp_sock *tp;
 	u64 now = bpf_ktime_get_boot_ns();
 	u64 packets;
 
-	if (!flow || !sk || !flow->rec.cookie)
+	if (!flow->rec.cookie)
 		return 0;
 	if (flow->kind == KIND_LISTENER && (flow->phase & PHASE_OVER))
 		return 0; /* what it gave to accepted sockets is forgotten already */
@@ -175,21 +175,35 @@ int culprit_iter_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 		record->local_port = sk->__sk_common.skc_num;
 	}
 	finish_record(record, CULPRIT_FLOW_SNAPSHOT, now);
-	if (bpf_seq_write(ctx->meta->seq, record, sizeof(*record)) == 0)
+	if (bpf_seq_write(seq, record, sizeof(*record)) == 0)
 		flow->exported = packets;
 	return 0;
 }
 
-SEC("iter/bpf_map_elem")
-int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
+SEC("iter/bpf_sk_storage_map")
+int culprit_iter_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	struct flow_state *flow = ctx->value;
+	return ctx->value && ctx->sk ? tell_flow(ctx->meta->seq, ctx->value, ctx->sk) : 0;
+}
+
+/* Where the kernel shows no storage: the sockets that processes have open. One that several hold is told once. */
+SEC("iter/task_file")
+int culprit_iter_open(struct bpf_iter__task_file *ctx)
+{
+	struct sock *sk = ctx->task && ctx->file ? inet_sock_of(ctx->file) : 0;
+	struct flow_state *flow = sk ? bpf_sk_storage_get(&sk_flow, sk, 0, 0) : 0;
+
+	return flow ? tell_flow(ctx->meta->seq, flow, sk) : 0;
+}
+
+static __always_inline int tell_peer(struct seq_file *seq, struct flow_state *flow)
+{
 	struct culprit_flow *record;
 	u64 now = bpf_ktime_get_boot_ns();
 	u64 packets, cookie, idle;
 	u16 sweep = 0;
 
-	if (!flow || !flow->rec.cookie)
+	if (!flow->rec.cookie)
 		return 0;
 	packets = flow->rec.tx_packets + flow->rec.rx_packets + 1;
 	cookie = flow->rec.cookie;
@@ -210,14 +224,36 @@ int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
 	__builtin_memcpy(record, &flow->rec, sizeof(*record));
 	finish_record(record, CULPRIT_FLOW_SNAPSHOT, now);
 	record->header.reserved = sweep;
-	if (bpf_seq_write(ctx->meta->seq, record, sizeof(*record)))
-		return 0;
+	if (write_table(seq, record, sizeof(*record)))
+		return 1;
 	flow->exported = packets;
 	if ((sweep & CULPRIT_SWEEP_REMOVE) && !(flow->phase & PHASE_RELEASED)) {
 		flow->phase |= PHASE_RELEASED;
 		release_peer(flow->share_uid);
 	}
 	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
+{
+	if (ctx->value)
+		tell_peer(ctx->meta->seq, ctx->value);
+	return 0;
+}
+
+static long walk_peer(void *map, struct culprit_peer_key *key, struct flow_state *flow, u32 *full)
+{
+	return *full = tell_peer(0, flow);
+}
+
+SEC("syscall")
+int culprit_walk_peers(void *context)
+{
+	u32 full = 0;
+
+	bpf_for_each_map_elem(&peers, walk_peer, &full, 0);
+	return (int)full;
 }
 
 static __always_inline u64 sum_of(const struct culprit_counters *rec)
@@ -232,17 +268,12 @@ static __always_inline u64 sum_of(const struct culprit_counters *rec)
 	return sum;
 }
 
-SEC("iter/bpf_map_elem")
-int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline int tell_process(struct seq_file *seq, struct process_state *process)
 {
-	struct process_state *process = ctx->value;
 	u64 now = bpf_ktime_get_boot_ns();
+	u64 sum = sum_of(&process->rec);
 	u16 sweep = 0;
-	u64 sum;
 
-	if (!process)
-		return 0;
-	sum = sum_of(&process->rec);
 	if (sum == process->exported || sum == 1)
 		sweep |= CULPRIT_SWEEP_UNCHANGED;
 	if (process->exited_ns && process->exited_ns + PROCESS_GRACE_PRESSED_NS < now &&
@@ -254,10 +285,32 @@ int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
 	process->rec.header.reserved = sweep;
 	process->rec.header.size = sizeof(process->rec);
 	process->rec.header.boot_ns = now;
-	if (bpf_seq_write(ctx->meta->seq, &process->rec, sizeof(process->rec)))
-		return 0;
+	if (write_table(seq, &process->rec, sizeof(process->rec)))
+		return 1;
 	process->exported = sum;
 	if (sweep & CULPRIT_SWEEP_REMOVE)
 		release_process(process);
 	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
+{
+	if (ctx->value)
+		tell_process(ctx->meta->seq, ctx->value);
+	return 0;
+}
+
+static long walk_process(void *map, struct culprit_process_key *key, struct process_state *process, u32 *full)
+{
+	return *full = tell_process(0, process);
+}
+
+SEC("syscall")
+int culprit_walk_processes(void *context)
+{
+	u32 full = 0;
+
+	bpf_for_each_map_elem(&processes, walk_process, &full, 0);
+	return (int)full;
 }

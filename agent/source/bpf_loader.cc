@@ -126,7 +126,7 @@ class Loader {
     }
     if (!loaded) return std::move(loaded).error();
     for (const HookStatus& hook : hooks_) {
-      if (hook.required && !hook.active && !Disabled(hook.name)) {
+      if (hook.required && !hook.active && !StandInActive(hook.name)) {
         return FailedPrecondition("this kernel refuses the hook " + hook.name + ": " + hook.note);
       }
     }
@@ -145,6 +145,14 @@ class Loader {
   bool Wanted(std::string_view name) const {
     return std::any_of(hooks_.begin(), hooks_.end(),
                        [name](const HookStatus& hook) { return hook.name == name && hook.active; });
+  }
+
+  // Whether another does its work, or the configuration will have it so.
+  bool StandInActive(std::string_view name) const {
+    return Disabled(name) ||
+           std::any_of(AllHooks().begin(), AllHooks().end(), [&](const Hook& hook) {
+             return hook.stands_in_for == name && Wanted(hook.name);
+           });
   }
 
   // Before any load: switched off, unknown to this kernel, or not needed.
@@ -178,8 +186,7 @@ class Loader {
     Skeleton skeleton(culprit_bpf::open(nullptr));
     if (skeleton == nullptr) return Internal("open kernel programs: " + LastLog());
     TRY_VOID(CheckRecordSizes(skeleton->obj));
-    const bool send_length = Wanted("sock_send_length");
-    skeleton->rodata->has_send_length = send_length;
+    skeleton->rodata->has_send_length = Wanted("sock_send_length");
     timespec tick{};  // of the coarse clock = one jiffy
     clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
     skeleton->rodata->tick_ns = static_cast<__u64>(tick.tv_nsec);
@@ -191,14 +198,17 @@ class Loader {
     }
     auto& seed = skeleton->rodata->hash_seed;
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) return ErrnoError("random hash seed");
+    bool walks = false;
     for (const Hook& hook : AllHooks()) {
       bpf_program* program = bpf_object__find_program_by_name(skeleton->obj, hook.program);
       if (program == nullptr) return Internal(std::string("no program ") + hook.program);
-      const bool fallback = std::string_view(hook.name).substr(0, 7) == "sendmsg";
-      bool load = only != nullptr ? std::string_view(only) == hook.name : Wanted(hook.name);
-      if (only == nullptr && fallback && send_length) load = false;
+      const bool load = only != nullptr ? std::string_view(only) == hook.name
+                                        : Wanted(hook.name) && (hook.stands_in_for.empty() ||
+                                                                !Wanted(hook.stands_in_for));
       bpf_program__set_autoload(program, load);
+      walks = walks || (load && hook.kind == HookKind::kWalk);
     }
+    bpf_map__set_autocreate(skeleton->maps.walked, walks);
     const int err = culprit_bpf::load(skeleton.get());
     g_libbpf_log = nullptr;
     if (err == 0) return skeleton;
@@ -266,18 +276,28 @@ const std::vector<Hook>& AllHooks() {
        "frames of packet sockets are known by their length alone, where sock_send_length is; "
        "forwarded packets and the kernel's own are in no flow and not in the ledger"},
       {"sendmsg4", "culprit_sendmsg4", kCgroup, nullptr, false,
-       "senders of a shared UDP socket count as one"},
+       "senders of a shared UDP socket count as one", "sock_send_length"},
       {"sendmsg6", "culprit_sendmsg6", kCgroup, nullptr, false,
-       "senders of a shared UDP socket count as one"},
+       "senders of a shared UDP socket count as one", "sock_send_length"},
       {"iter/task", "culprit_iter_task", kIterator, nullptr, false,
        "processes older than the agent come from /proc"},
       {"iter/task_file", "culprit_iter_file", kIterator, nullptr, false,
        "sockets older than the agent have no owner until they send"},
-      {"iter/bpf_sk_storage_map", "culprit_iter_flows", kIterator, nullptr, true, ""},
-      {"iter/peers", "culprit_iter_peers", kIterator, nullptr, true, ""},
+      {"iter/bpf_sk_storage_map", "culprit_iter_flows", kIterator, nullptr, true,
+       "flows are read from the sockets that processes have open"},
+      {"iter/open_sockets", "culprit_iter_open", kIterator, nullptr, false,
+       "flows are told at their events alone", "iter/bpf_sk_storage_map"},
+      {"iter/peers", "culprit_iter_peers", kIterator, nullptr, true, "a walk reads the table"},
+      {"walk/peers", "culprit_walk_peers", kWalk, nullptr, false,
+       "flows of unconnected sockets are not read", "iter/peers"},
       {"iter/forwards", "culprit_iter_forwards", kIterator, nullptr, false,
-       "forwarded flows are told when they begin, without their later counters"},
-      {"iter/processes", "culprit_iter_processes", kIterator, nullptr, true, ""},
+       "a walk reads the table"},
+      {"walk/forwards", "culprit_walk_forwards", kWalk, nullptr, false,
+       "forwarded flows are told when they begin, without their later counters", "iter/forwards"},
+      {"iter/processes", "culprit_iter_processes", kIterator, nullptr, true,
+       "a walk reads the table"},
+      {"walk/processes", "culprit_walk_processes", kWalk, nullptr, false,
+       "counters of processes are not read", "iter/processes"},
   };
   return hooks;
 }

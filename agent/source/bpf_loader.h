@@ -19,7 +19,8 @@ struct bpf_program;
 
 namespace culprit {
 
-enum class HookKind { kTracepoint, kCgroup, kIterator };
+// A walk is run by user space; it goes over a table whose iterator the kernel refuses.
+enum class HookKind { kTracepoint, kCgroup, kIterator, kWalk };
 
 // One program of the object. `program` is its C name; `name` what people see and what
 // disabled_hooks takes.
@@ -29,7 +30,8 @@ struct Hook {
   HookKind kind;
   const char* tracepoint;  // for kTracepoint
   bool required;
-  const char* stand_in;  // what happens without it
+  const char* stand_in;                 // what happens without it
+  std::string_view stands_in_for = {};  // loaded only where that hook is not active
 };
 
 struct SkeletonDestroy {

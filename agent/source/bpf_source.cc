@@ -18,8 +18,9 @@
 #include <unordered_set>
 #include <utility>
 
-#include "agent/source/bpf_iterators.h"
 #include "agent/source/bpf_loader.h"
+#include "agent/source/bpf_sweep.h"
+#include "agent/source/bpf_tables.h"
 #include "agent/source/contact_filter.h"
 #include "agent/source/init_process.h"
 #include "agent/source/ledger_reader.h"
@@ -32,15 +33,6 @@ namespace {
 constexpr auto kDrainInterval = std::chrono::milliseconds(50);
 constexpr std::uint64_t kQuietTicks =
     4;  // without a record: the timer rests, the next record wakes
-constexpr std::string_view kNotNeeded = "not needed here: sock_send_length does its work";
-
-struct LinkDestroy {
-  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
-};
-using Link = std::unique_ptr<bpf_link, LinkDestroy>;
-struct RingFree {
-  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
-};
 
 std::string_view AsBytes(const auto& record) {
   return {reinterpret_cast<const char*>(&record), sizeof(record)};
@@ -86,14 +78,8 @@ class BpfSource final : public EventSource {
 
  private:
   Status Attach(const Hook& hook);
-  Status AttachIterator(const Hook& hook, bpf_program* program);
   void DeliverProcess(std::string_view record, const RecordSink& sink);
   Status DeliverProcesses(const RecordSink& sink);
-  Status Iterate(std::string_view name, const IteratedRecord& deliver);
-  Status SweepPeers(const RecordSink& sink);
-  Status SweepProcesses(const RecordSink& sink);
-  Status SweepForwards(const RecordSink& sink);
-  void EndFlow(const bpf_map* map, const void* key, const RecordSink& sink);
   Status DeliverLost(const RecordSink& sink) const;
   int Drain(const RecordSink& sink);
   void RunTimer(bool run);
@@ -106,7 +92,7 @@ class BpfSource final : public EventSource {
   std::unique_ptr<ring_buffer, RingFree> ring_;
   UniqueFd epoll_, timer_, stats_;
   std::uint64_t quiet_ticks_ = 0;
-  IteratorReader reader_;
+  BpfTables tables_{loaded_};
   LedgerReader ledger_reader_;
   std::unordered_set<ProcessKey> told_,
       told_before_;  // by this pass over all processes and the last
@@ -165,31 +151,12 @@ HookStatus& BpfSource::StatusOf(std::string_view name) {
   std::abort();  // names come from AllHooks() on both sides
 }
 
-Status BpfSource::AttachIterator(const Hook& hook, bpf_program* program) {
-  const std::string_view name = hook.name;
-  bpf_iter_link_info info{};
-  DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts);
-  const auto& maps = loaded_.skeleton->maps;
-  const bpf_map* map = name == "iter/bpf_sk_storage_map" ? maps.sk_flow
-                       : name == "iter/peers"            ? maps.peers
-                       : name == "iter/processes"        ? maps.processes
-                       : name == "iter/forwards"         ? maps.forwards
-                                                         : nullptr;
-  if (map != nullptr) {
-    info.map.map_fd = static_cast<__u32>(bpf_map__fd(map));
-    opts.link_info = &info;
-    opts.link_info_len = sizeof(info);
-  }
-  Link link(bpf_program__attach_iter(program, &opts));
-  if (link == nullptr) return ErrnoError("attach");
-  links_[hook.name] = std::move(link);
-  return Ok();
-}
-
 Status BpfSource::Attach(const Hook& hook) {
   bpf_program* program = FindProgram(loaded_, hook);
   if (program == nullptr || !bpf_program__autoload(program)) return Ok();
-  if (hook.kind == HookKind::kIterator) return AttachIterator(hook, program);
+  if (hook.kind == HookKind::kIterator || hook.kind == HookKind::kWalk) {
+    return tables_.Attach(hook, program);
+  }
   Link link(hook.kind == HookKind::kCgroup
                 ? bpf_program__attach_cgroup(program, loaded_.cgroup.get())
                 : bpf_program__attach(program));
@@ -212,12 +179,15 @@ Status BpfSource::Start(const RecordSink& sink) {
       if (hook.required) return std::move(attached).error().Context(hook.name);
       status.active = false;
       status.note = attached.error().message + "; " + hook.stand_in;
-    } else if (links_.count(hook.name) == 0) {
-      status.note = kNotNeeded;
     }
   }
   // A stand-in that nothing has to stand in for is no gap in what is seen.
-  std::erase_if(loaded_.hooks, [](const HookStatus& hook) { return hook.note == kNotNeeded; });
+  for (const Hook& hook : AllHooks()) {
+    if (bpf_program__autoload(FindProgram(loaded_, hook))) continue;
+    std::erase_if(loaded_.hooks, [&](const HookStatus& status) {
+      return status.active && status.name == hook.name;
+    });
+  }
   TRY_VOID(Resync(sink));
   malloc_trim(0);
   return Ok();
@@ -225,7 +195,8 @@ Status BpfSource::Start(const RecordSink& sink) {
 
 Status BpfSource::Resync(const RecordSink& sink) {
   TRY_VOID(DeliverProcesses(sink));
-  return Iterate("iter/task_file", [&](culprit_header&, std::string_view record) { sink(record); });
+  return tables_.Read("iter/task_file",
+                      [&](culprit_header&, std::string_view record) { sink(record); });
 }
 
 Status BpfSource::ReadLedger(const RecordSink& sink, const UserEventSink& devices) {
@@ -258,7 +229,7 @@ Status BpfSource::DeliverProcesses(const RecordSink& sink) {
   bool init_seen = false;
   culprit_process_key init{};
   std::uint64_t at = 0;
-  TRY_VOID(Iterate("iter/task", [&](culprit_header& header, std::string_view record) {
+  TRY_VOID(tables_.Read("iter/task", [&](culprit_header& header, std::string_view record) {
     if (record.size() >= offsetof(culprit_exec, args)) {
       culprit_exec exec{};
       std::memcpy(&exec, record.data(), offsetof(culprit_exec, args));
@@ -272,14 +243,6 @@ Status BpfSource::DeliverProcesses(const RecordSink& sink) {
     const culprit_exec exec = ReadInitProcess(init, at);
     DeliverProcess({reinterpret_cast<const char*>(&exec), exec.header.size}, sink);
   }
-  return Ok();
-}
-
-Status BpfSource::Iterate(std::string_view name, const IteratedRecord& deliver) {
-  const auto link = links_.find(name);
-  if (link == links_.end()) return Ok();
-  auto read = reader_.Read(link->second.get(), deliver);
-  if (!read) return std::move(read).error().Context(name);
   return Ok();
 }
 
@@ -339,94 +302,11 @@ Status BpfSource::Sweep(const RecordSink& sink) {
   // A record that was being written while the reader fell asleep wakes nobody.
   if (Drain(sink) > 0 && loaded_.skeleton->bss->reader_asleep != 0) RunTimer(true);
   // Flows first: reading them charges the processes, which are read last.
-  TRY_VOID(Iterate("iter/bpf_sk_storage_map",
-                   [&](culprit_header&, std::string_view record) { sink(record); }));
-  TRY_VOID(SweepPeers(sink));
-  TRY_VOID(SweepForwards(sink));
-  TRY_VOID(SweepProcesses(sink));
+  TRY_VOID(tables_.Read("iter/bpf_sk_storage_map",
+                        [&](culprit_header&, std::string_view record) { sink(record); }));
+  TRY_VOID(SweepTables(loaded_, tables_, sink));
   TRY_VOID(contacts_->Sweep(ReadBootClock()));
   return DeliverLost(sink);
-}
-
-// Takes an entry out of its table; its last counters are those of the END.
-void BpfSource::EndFlow(const bpf_map* map, const void* key, const RecordSink& sink) {
-  const int fd = bpf_map__fd(map);
-  std::vector<std::uint64_t> value((bpf_map__value_size(map) + 7) / 8);
-  // Before 5.14 a hash cannot look up and delete in one step; then a packet in between is lost,
-  // after a minute's rest.
-  if (bpf_map_lookup_and_delete_elem(fd, key, value.data()) != 0) {
-    if (bpf_map_lookup_elem(fd, key, value.data()) != 0) return;
-    bpf_map_delete_elem(fd, key);
-  }
-  auto& flow = *reinterpret_cast<culprit_flow*>(value.data());
-  flow.header.kind = CULPRIT_RECORD_FLOW;
-  flow.header.reserved = 0;
-  flow.header.size = sizeof(flow);
-  flow.header.boot_ns = ToNs(ReadBootClock());
-  flow.reason = CULPRIT_FLOW_END;
-  const bool by_creator = (flow.flags & CULPRIT_FLOW_LINK) == 0 &&
-                          flow.direction != CULPRIT_DIRECTION_FORWARDED && !loaded_.has_send_length;
-  if (by_creator) flow.flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
-  sink({reinterpret_cast<const char*>(&flow), sizeof(flow)});
-}
-
-Status BpfSource::SweepPeers(const RecordSink& sink) {
-  std::vector<culprit_peer_key> ended;
-  TRY_VOID(Iterate("iter/peers", [&](culprit_header& header, std::string_view record) {
-    const auto& flow = *reinterpret_cast<const culprit_flow*>(record.data());
-    const auto sweep = header.reserved;
-    header.reserved = 0;
-    if ((sweep & CULPRIT_SWEEP_REMOVE) != 0) {
-      culprit_peer_key key{};
-      key.cookie = flow.cookie;
-      std::memcpy(key.remote, flow.remote, sizeof(key.remote));
-      key.remote_port = flow.remote_port;
-      key.protocol = flow.protocol;
-      key.generation = flow.generation;
-      ended.push_back(key);  // END carries the counters
-    } else {
-      sink(record);
-    }
-  }));
-  for (const culprit_peer_key& key : ended) EndFlow(loaded_.skeleton->maps.peers, &key, sink);
-  return Ok();
-}
-
-Status BpfSource::SweepForwards(const RecordSink& sink) {
-  std::vector<culprit_forward_key> ended;
-  TRY_VOID(Iterate("iter/forwards", [&](culprit_header& header, std::string_view record) {
-    const auto& flow = *reinterpret_cast<const culprit_flow*>(record.data());
-    const auto sweep = header.reserved;
-    header.reserved = 0;
-    if ((sweep & CULPRIT_SWEEP_REMOVE) == 0) return sink(record);
-    culprit_forward_key key{};
-    key.netns = flow.netns;
-    key.in = flow.rx_ifindex;
-    key.out = flow.tx_ifindex;
-    std::memcpy(key.source, flow.local, sizeof(key.source));
-    std::memcpy(key.destination, flow.remote, sizeof(key.destination));
-    key.source_port = flow.local_port;
-    key.destination_port = flow.remote_port;
-    key.protocol = flow.protocol;
-    ended.push_back(key);
-  }));
-  for (const culprit_forward_key& key : ended) EndFlow(loaded_.skeleton->maps.forwards, &key, sink);
-  return Ok();
-}
-
-Status BpfSource::SweepProcesses(const RecordSink& sink) {
-  std::vector<culprit_process_key> ended;
-  TRY_VOID(Iterate("iter/processes", [&](culprit_header& header, std::string_view record) {
-    const auto& counters = *reinterpret_cast<const culprit_counters*>(record.data());
-    const auto sweep = header.reserved;
-    header.reserved = 0;
-    if ((sweep & CULPRIT_SWEEP_UNCHANGED) == 0) sink(record);
-    if ((sweep & CULPRIT_SWEEP_REMOVE) != 0) ended.push_back(counters.key);
-  }));
-  for (const culprit_process_key& key : ended) {
-    bpf_map_delete_elem(bpf_map__fd(loaded_.skeleton->maps.processes), &key);
-  }
-  return Ok();
 }
 
 Status BpfSource::DeliverLost(const RecordSink& sink) const {
