@@ -24,7 +24,8 @@ namespace culprit::testing {
 
 class Live {
  public:
-  explicit Live(const BpfSourceOptions& options = {});  // opens and starts; fails the test if it cannot
+  explicit Live(
+      const BpfSourceOptions& options = {});  // opens and starts; fails the test if it cannot
   bool ok() const { return source_ != nullptr; }
   EventSource& source() { return *source_; }
 

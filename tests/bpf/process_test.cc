@@ -220,6 +220,30 @@ TEST(Degraded, WithoutSendLengthTheSenderOfADatagramIsStillKnown) {
   EXPECT_TRUE(end.flags & CULPRIT_FLOW_OWNER_BY_CREATOR);
 }
 
+// As on kernels that refuse iterators over tables.
+TEST(Degraded, WithoutIteratorsOverTablesWhatTheyHoldIsStillTold) {
+  BpfSourceOptions options;
+  options.disabled_hooks = {"iter/bpf_sk_storage_map", "iter/peers", "iter/forwards",
+                            "iter/processes"};
+  Live live(options);
+  ASSERT_TRUE(live.ok());
+  for (const auto& hook : live.source().fidelity().hooks) {
+    const bool off = std::find(options.disabled_hooks.begin(), options.disabled_hooks.end(),
+                               hook.name) != options.disabled_hooks.end();
+    EXPECT_EQ(hook.active, !off) << hook.name << ": " << hook.note;
+  }
+  const UniqueFd peer = Bound(AF_INET, SOCK_DGRAM);
+  const Address to = Local(peer.get());
+  UniqueFd fd = Bound(AF_INET, SOCK_DGRAM);
+  const auto cookie = Cookie(fd.get());
+  for (int n = 0; n < 3; ++n) ASSERT_EQ(sendto(fd.get(), "abc", 3, 0, to.get(), to.length), 3);
+  EXPECT_EQ(live.Await(cookie, CULPRIT_FLOW_SNAPSHOT).tx_payload_bytes, 9U) << live.Text(cookie);
+  const auto self = static_cast<std::uint32_t>(getpid());
+  EXPECT_TRUE(live.Until([&] { return live.Counters(self).has_value(); }));
+  fd.Reset();
+  EXPECT_EQ(live.Await(cookie, CULPRIT_FLOW_END).tx_payload_bytes, 9U);
+}
+
 TEST(Host, MissingTypeInformationIsNamedWithItsRemedy) {
   BpfSourceOptions options;
   options.btf_path = "/nonexistent/btf";
