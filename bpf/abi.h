@@ -315,6 +315,12 @@ struct culprit_forward_key {
 };
 CULPRIT_ABI_ASSERT(sizeof(struct culprit_forward_key) == 52, "culprit_forward_key");
 
+/* Key of the table of ends that found the ring full; its values are struct culprit_flow. */
+struct culprit_unsent_key {
+	culprit_u64 cookie;
+	culprit_u64 generation;
+};
+
 /* culprit_header.reserved between iterators and bpf_source; always 0 in what the source delivers. */
 #define CULPRIT_SWEEP_UNCHANGED 1U /* do not deliver: only there for REMOVE */
 #define CULPRIT_SWEEP_REMOVE 2U    /* the table entry is over: user space takes it out */

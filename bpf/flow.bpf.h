@@ -141,6 +141,18 @@ static __always_inline void finish_record(struct culprit_flow *rec, u8 reason, u
 		rec->flags |= CULPRIT_FLOW_OWNER_BY_CREATOR;
 }
 
+/* The ring is full and the flow is over: nothing would tell its bytes later. False: nobody keeps it. */
+static __always_inline bool keep_unsent(struct flow_state *flow, u64 now)
+{
+	struct culprit_unsent_key key = {flow->rec.cookie, flow->rec.generation};
+
+	if (flow->rec.tx_wire_bytes + flow->rec.rx_wire_bytes < UNSENT_MIN_BYTES)
+		return false;
+	stamp_last(flow, now);
+	finish_record(&flow->rec, CULPRIT_FLOW_END, now);
+	return bpf_map_update_elem(&unsent, &key, &flow->rec, BPF_ANY) == 0;
+}
+
 /* `settled_only`: without what was sent since the last send call returned. */
 static __always_inline void emit_flow(struct flow_state *flow, u8 reason, bool settled_only)
 {
@@ -148,7 +160,8 @@ static __always_inline void emit_flow(struct flow_state *flow, u8 reason, bool s
 	u64 now = bpf_ktime_get_boot_ns();
 
 	if (!record) {
-		count_stat(CULPRIT_STAT_RING_FULL_FLOW);
+		if (reason != CULPRIT_FLOW_END || !keep_unsent(flow, now))
+			count_stat(CULPRIT_STAT_RING_FULL_FLOW);
 		return;
 	}
 	stamp_last(flow, now);

@@ -11,7 +11,8 @@
  *   forwards    3,072 x 1,024 +    64 = 3,136     moved       4,096 x 128 + 64 =   576
  *   handshakes  8,192 x   136 +   128 = 1,216     closed_sockets 4,096 x 64 + 64 = 320
  *   ledger        512 x   512 +     8 =   264     uids        1,024 x  72 + 16 =    88
- * 24,288 KiB = 24.9 MB, and 17 KiB of scratch and counters for each CPU.
+ *   unsent        128 x   512 +     2 =    66
+ * 24,354 KiB = 24.9 MB, and 17 KiB of scratch and counters for each CPU.
  */
 #ifndef CULPRIT_BPF_MAPS_BPF_H_
 #define CULPRIT_BPF_MAPS_BPF_H_
@@ -32,6 +33,8 @@
 #define PROCESS_GRACE_NS (60 * NSEC_PER_SEC)
 #define PROCESS_GRACE_PRESSED_NS (5 * NSEC_PER_SEC) /* where the table or the uid's share of it is 3/4 full */
 #define MAX_UIDS 1024
+#define MAX_UNSENT 128
+#define UNSENT_MIN_BYTES 65536 /* wire, both ways: a storm of small connections has no right to a place */
 #define CONTACT_WORDS 65536 /* 64-bit words of one generation: 512 KiB */
 #define FLOW_RECORDS_PER_SEC 200
 
@@ -213,6 +216,15 @@ struct {
 	__type(key, u64);
 	__type(value, u8);
 } closed_sockets __weak SEC(".maps");
+
+/* Ends of large flows that the ring had no room for; user space takes them out at its sweep. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_UNSENT);
+	__type(key, struct culprit_unsent_key);
+	__type(value, struct culprit_flow);
+} unsent __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -101,6 +101,7 @@ Status CheckRecordSizes(bpf_object* object) {
       {"culprit_peer_key", sizeof(culprit_peer_key)},
       {"culprit_forward_key", sizeof(culprit_forward_key)},
       {"culprit_interface", sizeof(culprit_interface)},
+      {"culprit_unsent_key", sizeof(culprit_unsent_key)},
   };
   for (const auto& [name, size] : records) {
     const int id = btf__find_by_name_kind(types, name, BTF_KIND_STRUCT);
@@ -125,8 +126,11 @@ class Loader {
       loaded = TryLoad(nullptr);
     }
     if (!loaded) return std::move(loaded).error();
-    for (const HookStatus& hook : hooks_) {
-      if (hook.required && !hook.active && !StandInActive(hook.name)) {
+    for (HookStatus& hook : hooks_) {
+      if (!hook.required || hook.active) continue;
+      if (StandInActive(hook.name)) {
+        hook.required = false;  // its work is done
+      } else {
         return FailedPrecondition("this kernel refuses the hook " + hook.name + ": " + hook.note);
       }
     }
@@ -225,7 +229,10 @@ class Loader {
       auto probe = TryLoad(hooks_[i].name.c_str());
       if (probe) continue;
       hooks_[i].active = false;
-      hooks_[i].note = probe.error().message + "; " + AllHooks()[i].stand_in;
+      hooks_[i].note = probe.error().code == Code::kPermissionDenied
+                           ? "this kernel refuses it (Operation not permitted)"
+                           : probe.error().message;
+      hooks_[i].note += std::string("; ") + AllHooks()[i].stand_in;
     }
     return Ok();
   }

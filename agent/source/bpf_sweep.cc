@@ -94,10 +94,22 @@ Status SweepProcesses(const bpf_map* map, BpfTables& tables, const RecordSink& s
       });
 }
 
+void DeliverUnsent(const bpf_map* map, const RecordSink& sink) {
+  const int fd = bpf_map__fd(map);
+  culprit_unsent_key key{};
+  while (bpf_map_get_next_key(fd, nullptr, &key) == 0) {
+    culprit_flow flow{};
+    const bool found = bpf_map_lookup_elem(fd, &key, &flow) == 0;
+    if (bpf_map_delete_elem(fd, &key) != 0) return;
+    if (found) sink({reinterpret_cast<const char*>(&flow), sizeof(flow)});
+  }
+}
+
 }  // namespace
 
 Status SweepTables(const LoadedPrograms& loaded, BpfTables& tables, const RecordSink& sink) {
   const auto& maps = loaded.skeleton->maps;
+  DeliverUnsent(maps.unsent, sink);
   TRY_VOID(SweepFlows("iter/peers", maps.peers, &PeerKeyOf, loaded, tables, sink));
   TRY_VOID(SweepFlows("iter/forwards", maps.forwards, &ForwardKeyOf, loaded, tables, sink));
   return SweepProcesses(maps.processes, tables, sink);

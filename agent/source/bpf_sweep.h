@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sweep over the kernel's tables of peers, forwarded flows and processes: delivers what changed
-// and takes out what is over. Stage: source (edge). Thread: that of BpfSource.
+// The sweep over the kernel's tables of peers, forwarded flows, processes and ends that found the
+// ring full: delivers what changed and takes out what is over. Stage: source (edge). Thread: that of BpfSource.
 #ifndef CULPRIT_AGENT_SOURCE_BPF_SWEEP_H_
 #define CULPRIT_AGENT_SOURCE_BPF_SWEEP_H_
 

@@ -110,6 +110,35 @@ TEST(Tcp, RefusedConnectHasItsErrnoAndAReconnectIsANewGeneration) {
   }
 }
 
+TEST(Tcp, TheEndOfALargeFlowIsToldEvenIfTheRingWasFull) {
+  constexpr std::size_t kBytes = 200'000;
+  Live live;
+  ASSERT_TRUE(live.ok());
+  const UniqueFd listener = Bound(AF_INET, SOCK_STREAM);
+  ASSERT_EQ(listen(listener.get(), 16), 0);
+  const Address to = Local(listener.get());
+  std::uint64_t cookie = 0;
+  {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    cookie = Cookie(fd.get());
+    ASSERT_EQ(connect(fd.get(), to.get(), to.length), 0);
+    const UniqueFd accepted(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    // Nobody reads the ring: its megabyte is full of beginnings and ends long before the last.
+    for (int n = 0; n < 3000; ++n) {
+      const UniqueFd small(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      ASSERT_EQ(connect(small.get(), to.get(), to.length), 0);
+      const UniqueFd other(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    }
+    Child sender([&] { return SendAll(fd.get(), kBytes) ? 0 : 1; });
+    ASSERT_EQ(ReceiveAll(accepted.get(), kBytes), kBytes);
+    ASSERT_EQ(sender.Wait(), 0);
+  }
+  const auto end = live.Await(cookie, CULPRIT_FLOW_END);
+  EXPECT_GT(live.lost.stat[CULPRIT_STAT_RING_FULL_FLOW], 0U);
+  EXPECT_EQ(end.tx_payload_bytes, kBytes);
+  EXPECT_GT(end.tx_wire_bytes, kBytes);
+}
+
 TEST(Tcp, CountersAreExactInABurstAndRecordsAreLimited) {
   constexpr std::uint64_t kAttempts = 5000;
   Live live;
