@@ -88,6 +88,7 @@ class Enricher {
   void On(const ResyncEvent& event);
   void On(const InterfaceEvent&) {}  // no process in it
   void On(const InterfaceCountersEvent&) {}
+  void On(const ObservationEvent&) {}  // names are joined to rows (name_book.h)
 
   struct Owner {
     ProcessId id;

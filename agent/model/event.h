@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/model/observation.h"
 #include "bpf/abi.h"
 #include "common/ids.h"
 #include "common/net_address.h"
@@ -199,9 +200,18 @@ struct ResyncEvent {
                           // one says nothing
 };
 
-using Event =
-    std::variant<ExecEvent, ForkEvent, ExitEvent, FlowEvent, CountersEvent, LostEvent, ExeHashEvent,
-                 ProcfsEvent, InterfaceEvent, InterfaceCountersEvent, ResyncEvent>;
+// Made in user space: what the payload of a packet says.
+struct ObservationEvent {
+  BootTime at;
+  Endpoint source, destination;  // of the packet that completed it
+  std::uint8_t protocol = 0;     // IPPROTO_*
+  bool from_client = false;
+  Observation what;
+};
+
+using Event = std::variant<ExecEvent, ForkEvent, ExitEvent, FlowEvent, CountersEvent, LostEvent,
+                           ExeHashEvent, ProcfsEvent, InterfaceEvent, InterfaceCountersEvent,
+                           ResyncEvent, ObservationEvent>;
 
 }  // namespace culprit
 

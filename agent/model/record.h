@@ -126,6 +126,46 @@ struct CounterFacts {
   friend bool operator==(const CounterFacts&, const CounterFacts&) = default;
 };
 
+// How sure it is that a flow goes to a name. Values as in culprit.v1.NameConfidence.
+enum class NameConfidence : std::uint8_t {
+  kNone = 0,
+  kOtherAsked = 1,    // another process of this host was given the address under this name
+  kProcessAsked = 2,  // the flow's own process was
+  kInFlow = 3,        // the flow's payload says so
+};
+
+// A name of a flow's remote end, or the destination that its client asked a proxy for (kSocks, kHttpConnect).
+struct FlowNameFacts {
+  FlowId flow;
+  ProcessId process;
+  BootTime at;
+  NameSource source = NameSource::kNone;
+  NameConfidence confidence = NameConfidence::kNone;
+  std::string name;
+  std::string alpn;            // comma-separated, as offered
+  std::uint16_t port = 0;      // requests to a proxy only
+  std::uint8_t command = 0;    // SOCKS only
+  friend bool operator==(const FlowNameFacts&, const FlowNameFacts&) = default;
+};
+
+inline constexpr std::int32_t kNoAnswer = -1;
+
+// Questions of one process for one name and type, with the newest answer.
+struct DnsFacts {
+  BootTime at;  // of the newest answer, or of the question where there was none
+  ProcessId process;
+  FlowId flow;
+  Endpoint server;
+  std::string name;
+  std::uint16_t type = 0;
+  std::int32_t rcode = kNoAnswer;
+  std::vector<std::string> answers;  // addresses and names, the first few
+  std::uint32_t questions = 0;       // since the record before
+  std::uint64_t query_bytes = 0, answer_bytes = 0;
+  std::uint32_t suppressed = 0;      // other questions of the process that got no record since then
+  friend bool operator==(const DnsFacts&, const DnsFacts&) = default;
+};
+
 // Values as in culprit.v1.LossCause.
 enum class LossCause : std::uint8_t {
   kNone = 0,
@@ -226,13 +266,15 @@ struct RecordBatch {
   std::vector<FlowRow> flows;
   std::vector<CounterFacts> counters;
   std::vector<LossFacts> losses;
+  std::vector<FlowNameFacts> names;
+  std::vector<DnsFacts> dns;
   std::optional<FidelityFacts> fidelity;
   std::optional<HeartbeatFacts> heartbeat;
   std::optional<CoverageFacts> coverage;
 
   std::uint32_t RecordCount() const {
     const std::size_t n = processes.size() + exits.size() + flows.size() + counters.size() +
-                          losses.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
+                          losses.size() + names.size() + dns.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
                           (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U);
     return static_cast<std::uint32_t>(n);
   }

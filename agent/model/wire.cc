@@ -297,6 +297,34 @@ void WriteHeartbeat(const HeartbeatFacts& facts, v1::Heartbeat& out) {
   for (const std::string& text : facts.degraded) out.add_degraded(EscapeNonUtf8(text));
 }
 
+void WriteName(const FlowNameFacts& facts, v1::FlowName& out) {
+  out.set_flow_id(facts.flow.value());
+  out.set_process_id(facts.process.value());
+  out.set_at_boot_ns(ToNs(facts.at));
+  out.set_source(static_cast<v1::NameSource>(facts.source));
+  out.set_confidence(static_cast<v1::NameConfidence>(facts.confidence));
+  out.set_name(EscapeNonUtf8(facts.name));
+  out.set_alpn(EscapeNonUtf8(facts.alpn));
+  out.set_port(facts.port);
+  out.set_command(facts.command);
+}
+
+void WriteDns(const DnsFacts& facts, v1::DnsQuestion& out) {
+  out.set_at_boot_ns(ToNs(facts.at));
+  out.set_process_id(facts.process.value());
+  out.set_flow_id(facts.flow.value());
+  out.set_server(AddressBytes(facts.server.address));
+  out.set_server_port(facts.server.port);
+  out.set_name(EscapeNonUtf8(facts.name));
+  out.set_type(facts.type);
+  out.set_rcode(facts.rcode);
+  for (const std::string& answer : facts.answers) out.add_answers(EscapeNonUtf8(answer));
+  out.set_questions(facts.questions);
+  out.set_query_bytes(facts.query_bytes);
+  out.set_answer_bytes(facts.answer_bytes);
+  out.set_suppressed(facts.suppressed);
+}
+
 }  // namespace
 
 struct BatchWriter::Impl {
@@ -322,6 +350,8 @@ std::string BatchWriter::Serialize(const RecordBatch& batch) {
   if (!batch.flows.empty()) WriteFlows(batch.boot_id, batch.flows, *out.mutable_flows());
   for (const CounterFacts& facts : batch.counters) WriteCounters(facts, *out.add_counters());
   for (const LossFacts& facts : batch.losses) WriteLoss(facts, *out.add_losses());
+  for (const FlowNameFacts& facts : batch.names) WriteName(facts, *out.add_names());
+  for (const DnsFacts& facts : batch.dns) WriteDns(facts, *out.add_dns());
   if (batch.fidelity) WriteFidelity(*batch.fidelity, *out.mutable_fidelity());
   if (batch.heartbeat) WriteHeartbeat(*batch.heartbeat, *out.mutable_heartbeat());
   if (batch.coverage) WriteCoverage(*batch.coverage, *out.mutable_coverage());

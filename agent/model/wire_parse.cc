@@ -235,6 +235,38 @@ Result<LossFacts> ReadLoss(const v1::Loss& in) {
   return out;
 }
 
+FlowNameFacts ReadName(const v1::FlowName& in) {
+  FlowNameFacts out;
+  out.flow = FlowId{in.flow_id()};
+  out.process = ProcessId{in.process_id()};
+  out.at = BootTimeFromNs(in.at_boot_ns());
+  out.source = static_cast<NameSource>(in.source());
+  out.confidence = static_cast<NameConfidence>(in.confidence());
+  out.name = in.name();
+  out.alpn = in.alpn();
+  out.port = static_cast<std::uint16_t>(in.port());
+  out.command = static_cast<std::uint8_t>(in.command());
+  return out;
+}
+
+Result<DnsFacts> ReadDns(const v1::DnsQuestion& in) {
+  DnsFacts out;
+  out.at = BootTimeFromNs(in.at_boot_ns());
+  out.process = ProcessId{in.process_id()};
+  out.flow = FlowId{in.flow_id()};
+  TRY(out.server.address, IpAddress::FromBytes(in.server()));
+  out.server.port = static_cast<std::uint16_t>(in.server_port());
+  out.name = in.name();
+  out.type = static_cast<std::uint16_t>(in.type());
+  out.rcode = in.rcode();
+  out.answers.assign(in.answers().begin(), in.answers().end());
+  out.questions = in.questions();
+  out.query_bytes = in.query_bytes();
+  out.answer_bytes = in.answer_bytes();
+  out.suppressed = in.suppressed();
+  return out;
+}
+
 Result<HostFacts> ReadHost(const v1::HostInfo& in) {
   HostFacts out;
   out.hostname = in.hostname();
@@ -316,6 +348,11 @@ Result<RecordBatch> ParseBatch(std::string_view bytes) {
   for (const v1::Loss& loss : in.losses()) {
     TRY(LossFacts facts, ReadLoss(loss));
     out.losses.push_back(std::move(facts));
+  }
+  for (const v1::FlowName& name : in.names()) out.names.push_back(ReadName(name));
+  for (const v1::DnsQuestion& question : in.dns()) {
+    TRY(DnsFacts facts, ReadDns(question));
+    out.dns.push_back(std::move(facts));
   }
   if (in.has_fidelity()) out.fidelity = ReadFidelity(in.fidelity());
   if (in.has_heartbeat()) out.heartbeat = ReadHeartbeat(in.heartbeat());

@@ -19,6 +19,8 @@ constexpr std::uint32_t kMaxErrno = 4'095;  // MAX_ERRNO of the kernel
 constexpr std::size_t kMaxInterfaceNameBytes = 64;  // IFNAMSIZ with every byte escaped as \xNN
 constexpr std::size_t kMaxProgramNameBytes = 64;
 constexpr int kMaxPrograms = 256;
+constexpr std::size_t kMaxAlpnBytes = 4'096;
+constexpr int kMaxDnsAnswers = 64;
 constexpr std::uint64_t kMaxCount =
     static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
@@ -74,6 +76,26 @@ bool IsGood(const v1::Heartbeat::ProgramCost& p) {
 bool IsGood(const v1::Loss& l) {
   return l.lane_plus_one() <= 2 && l.first_seq() <= l.last_seq() &&
          l.detail().size() <= kMaxPathBytes && (l.end_hash().empty() || l.end_hash().size() == 32);
+}
+
+// Names are escaped by the agent: printable ASCII without spaces.
+bool IsName(std::string_view name, std::size_t most) {
+  return name.size() <= most &&
+         std::ranges::all_of(name, [](char c) { return c > ' ' && c < '\x7f'; });
+}
+bool IsGood(const v1::FlowName& n) {
+  return n.flow_id() != 0 && n.at_boot_ns() <= kMaxCount && n.source() > 0 &&
+         n.source() <= v1::NameSource_MAX && n.confidence() > 0 &&
+         n.confidence() <= v1::NameConfidence_MAX && IsName(n.name(), kMaxNameBytes) &&
+         IsName(n.alpn(), kMaxAlpnBytes) && n.port() <= kMaxPort && n.command() <= 255;
+}
+bool IsGood(const v1::DnsQuestion& q) {
+  return q.at_boot_ns() <= kMaxCount && (q.server().size() == 4 || q.server().size() == 16) &&
+         q.server_port() <= kMaxPort && q.type() <= 0xffff && q.rcode() >= -1 && q.rcode() <= 0xfff &&
+         IsName(q.name(), kMaxNameBytes) && q.answers_size() <= kMaxDnsAnswers &&
+         std::ranges::all_of(q.answers(),
+                             [](const std::string& a) { return IsName(a, kMaxNameBytes); }) &&
+         AreCounts({q.query_bytes(), q.answer_bytes()});
 }
 
 // How many were left out: bad ones, and good ones over the limit.
@@ -200,6 +222,8 @@ EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch) {
   Filter(batch->mutable_exits(), &verdict);
   Filter(batch->mutable_counters(), &verdict);
   Filter(batch->mutable_losses(), &verdict);
+  Filter(batch->mutable_names(), &verdict);
+  Filter(batch->mutable_dns(), &verdict);
   FilterFlows(batch, &verdict);
   FilterCoverage(batch, &verdict);
   if (batch->has_heartbeat()) {

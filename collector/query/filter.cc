@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxProcesses = 200'000;
 constexpr int kMaxProcessIds = 1000;
+constexpr std::size_t kMaxNamed = 1'000'000;
 constexpr std::size_t kMaxText = 1024;
 
 Result<std::uint16_t> Port(std::uint32_t port, const char* field) {
@@ -98,6 +99,13 @@ Status ResolveProcess(const v1::FlowFilter& filter, ResolvedFilter* out) {
 
 }  // namespace
 
+Result<std::string> ResolveName(std::string name) {
+  if (name.size() > kMaxText) return InvalidArgument("name: too long");
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (name.size() > 1 && name.ends_with('.')) name.pop_back();
+  return name;
+}
+
 bool ResolvedFilter::Accepts(ProcessId id, const ProcessRecord* record) const {
   if (ids && ids->count(id.value()) == 0) return false;
   if (!by_process) return true;
@@ -154,12 +162,19 @@ Result<ResolvedFilter> ResolveFilter(const EvidenceStore& store, const v1::FlowF
     out.flows.host = host.ref;
   }
   TRY_VOID(ResolveProcess(filter, &out));
+  TRY(out.name, ResolveName(filter.name()));
   return out;
 }
 
 Result<FlowPredicate> WithProcesses(const EvidenceStore& store, const ResolvedFilter& filter) {
   FlowPredicate out = filter.flows;
   out.processes = filter.ids;
+  if (!filter.name.empty()) {
+    NamePredicate named;
+    named.host = out.host;
+    named.name = filter.name;
+    TRY(out.flows, store.FlowsNamed(named, kMaxNamed));
+  }
   if (!filter.by_process) return out;
   TRY(const std::vector<ProcessRecord> found, store.FindProcesses(filter.process, kMaxProcesses));
   std::unordered_set<std::uint64_t> ids;

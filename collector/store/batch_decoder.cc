@@ -200,6 +200,8 @@ void TakeRest(v1::EvidenceBatch* batch, DecodedFrame* out) {
   TakeIdentified(batch->mutable_exits(), &out->exits, &out->rejected);
   TakeIdentified(batch->mutable_counters(), &out->counters, &out->rejected);
   for (v1::Loss& loss : *batch->mutable_losses()) out->losses.push_back(std::move(loss));
+  for (v1::FlowName& name : *batch->mutable_names()) out->names.push_back(std::move(name));
+  for (v1::DnsQuestion& question : *batch->mutable_dns()) out->dns.push_back(std::move(question));
   out->has_host = batch->has_host();
   out->has_fidelity = batch->has_fidelity();
   out->has_heartbeat = batch->has_heartbeat();

@@ -37,6 +37,7 @@ struct FlowPredicate {
   std::optional<std::uint32_t> host;
   // Charged process; unset = any, empty = none.
   std::optional<std::unordered_set<std::uint64_t>> processes;
+  std::optional<std::unordered_set<std::uint64_t>> flows;  // likewise
   std::optional<Cidr> remote;
   std::optional<std::uint16_t> remote_port, local_port;
   std::optional<std::uint8_t> protocol;
@@ -118,6 +119,13 @@ struct ProcessPredicate {
   std::optional<WallTime> from, to;  // alive at some time in [from, to)
 };
 
+struct NamePredicate {
+  std::optional<std::uint32_t> host;
+  std::string name;  // this name, and with a leading dot every name below it
+  std::optional<std::unordered_set<std::uint64_t>> processes;  // of dns only
+  std::optional<WallTime> from, to;
+};
+
 struct RetentionPolicy {
   std::uint64_t max_bytes = 0;         // 0 = no limit
   std::optional<WallTime> older_than;  // whole parts whose newest row is older go
@@ -172,6 +180,16 @@ class EvidenceStore {
   // Newest definition of each match, at most `limit` (kResourceExhausted beyond it).
   virtual Result<std::vector<ProcessRecord>> FindProcesses(const ProcessPredicate& where,
                                                            std::size_t limit) const = 0;
+
+  // Every name of a flow, the surest first. `since`: when the flow began, to look into no older part.
+  virtual Result<std::vector<FlowNameRecord>> FlowNames(std::uint32_t host, FlowId flow,
+                                                        WallTime since) const = 0;
+  // Flows by name; at most `limit` (kResourceExhausted beyond it).
+  virtual Result<std::unordered_set<std::uint64_t>> FlowsNamed(const NamePredicate& where,
+                                                               std::size_t limit) const = 0;
+  // Newest first, at most `limit`.
+  virtual Result<std::vector<DnsRecord>> Dns(const NamePredicate& where,
+                                             std::size_t limit) const = 0;
 
   // Removes whole part files, oldest first. Never the one being written.
   virtual Status Retain(const RetentionPolicy& policy) = 0;

@@ -64,6 +64,34 @@ struct FlowDelta {
   FlowCounters added;
 };
 
+// A name of a flow, or the destination that its client asked a proxy for.
+struct FlowNameRecord {
+  std::uint32_t host = 0;
+  FlowId flow;
+  ProcessId process;
+  WallTime at;
+  v1::NameSource source = v1::NAME_SOURCE_UNSPECIFIED;
+  v1::NameConfidence confidence = v1::NAME_CONFIDENCE_UNSPECIFIED;
+  std::string name, alpn;
+  std::uint16_t port = 0;
+  std::uint8_t command = 0;
+};
+
+// Questions to the DNS, coalesced by the agent.
+struct DnsRecord {
+  std::uint32_t host = 0;
+  ProcessId process;
+  FlowId flow;
+  WallTime at;
+  Endpoint server;
+  std::string name;
+  std::uint16_t type = 0;
+  std::int32_t rcode = -1;  // -1: no answer was seen
+  std::string answers;      // separated by spaces
+  std::uint32_t questions = 0, suppressed = 0;
+  std::uint64_t query_bytes = 0, answer_bytes = 0;
+};
+
 // A process as the collector knows it. Text is the agent's claim.
 struct ProcessRecord {
   std::uint32_t host = 0;
@@ -114,6 +142,8 @@ struct DecodedFrame {
   std::vector<v1::ProcessExit> exits;
   std::vector<v1::ProcessCounters> counters;
   std::vector<v1::Loss> losses;
+  std::vector<v1::FlowName> names;
+  std::vector<v1::DnsQuestion> dns;
   bool has_host = false, has_fidelity = false, has_heartbeat = false, has_coverage = false;
   v1::HostInfo host;
   v1::Fidelity fidelity;
@@ -122,7 +152,7 @@ struct DecodedFrame {
   std::uint64_t rejected = 0;
   std::uint64_t records() const {
     return flows.size() + processes.size() + exits.size() + counters.size() + losses.size() +
-           (has_host ? 1U : 0U) + (has_fidelity ? 1U : 0U) + (has_heartbeat ? 1U : 0U) +
+           names.size() + dns.size() + (has_host ? 1U : 0U) + (has_fidelity ? 1U : 0U) + (has_heartbeat ? 1U : 0U) +
            (has_coverage ? 1U : 0U);
   }
 };

@@ -95,6 +95,9 @@ class Scan {
     if (where_.processes && where_.processes->size() == 1) {
       add("process=?", static_cast<std::int64_t>(*where_.processes->begin()));
     }
+    if (where_.flows && where_.flows->size() == 1) {
+      add("flow=?", static_cast<std::int64_t>(*where_.flows->begin()));
+    }
     if (where_.from) add("t1>=?", ToNs(*where_.from));
     if (where_.to) add("t1-dt<=?", ToNs(*where_.to));
     if (where_.remote_port) add("rport=?", *where_.remote_port);
@@ -224,6 +227,7 @@ bool RowMatches(const FlowPredicate& where, const FlowDelta& row) {
   const FlowFacts& f = row.facts;
   return WindowOf(where).Touches(row.t0, row.t1) && (!where.host || *where.host == row.host) &&
          (!where.processes || where.processes->count(f.process.value()) != 0) &&
+         (!where.flows || where.flows->count(f.flow.value()) != 0) &&
          (!where.remote || where.remote->Contains(f.remote)) &&
          (!where.remote_port || *where.remote_port == f.remote_port) &&
          (!where.local_port || *where.local_port == f.local_port) &&

@@ -67,13 +67,17 @@ struct PendingBatch {
   std::unordered_map<HostProcess, SharedProcess, HostProcessHash> processes;
   std::map<LossKey, LossValue> losses;
   std::map<std::uint32_t, HostRecord> hosts;
+  std::vector<FlowNameRecord> names;
+  std::vector<DnsRecord> dns;
   std::map<MinuteKey, MinuteActivity> minutes;  // whole new values
   Lsn last_lsn = 0;
   WallTime last_received;
   std::uint64_t rejected = 0;
 
   bool empty() const { return last_lsn == 0; }
-  std::size_t rows() const { return flows.size() + counters.size() + processes.size(); }
+  std::size_t rows() const {
+    return flows.size() + counters.size() + processes.size() + names.size() + dns.size();
+  }
 };
 
 }  // namespace culprit

@@ -85,10 +85,34 @@ void RowMaker::Take(const DecodedFrame& frame, PendingBatch* batch) {
   TakeProcesses(frame, host.ref, batch);
   TakeCounters(frame, host.ref, batch);
   for (const FlowObservation& seen : frame.flows) TakeFlow(frame, host.ref, seen, batch);
+  TakeNames(frame, host.ref, batch);
   batch->hosts[host.ref] = host;
   batch->last_lsn = frame.lsn;
   batch->last_received = frame.stamp.received;
   batch->rejected += frame.rejected;
+}
+
+void RowMaker::TakeNames(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch) {
+  for (const v1::FlowName& name : frame.names) {
+    batch->names.push_back({host, FlowId{name.flow_id()}, ProcessId{name.process_id()},
+                            BootToWall(frame.clock, name.at_boot_ns()), name.source(),
+                            name.confidence(), name.name(), name.alpn(),
+                            static_cast<std::uint16_t>(name.port()),
+                            static_cast<std::uint8_t>(name.command())});
+  }
+  for (const v1::DnsQuestion& question : frame.dns) {
+    DnsRecord record{host, ProcessId{question.process_id()}, FlowId{question.flow_id()},
+                     BootToWall(frame.clock, question.at_boot_ns()), {}, question.name(),
+                     static_cast<std::uint16_t>(question.type()), question.rcode(), {},
+                     question.questions(), question.suppressed(), question.query_bytes(),
+                     question.answer_bytes()};
+    if (auto server = IpAddress::FromBytes(question.server())) record.server.address = *server;
+    record.server.port = static_cast<std::uint16_t>(question.server_port());
+    for (const std::string& answer : question.answers()) {
+      record.answers += (record.answers.empty() ? "" : " ") + answer;
+    }
+    batch->dns.push_back(std::move(record));
+  }
 }
 
 void RowMaker::TakeHost(const DecodedFrame& frame, HostRecord* host) {

@@ -105,6 +105,8 @@ Status PartWriter::Prepare() {
   TRY(host_,
       db_.Prepare("INSERT OR REPLACE INTO host VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(loss_, db_.Prepare("INSERT OR REPLACE INTO loss VALUES(?,?,?,?,?,?,?,?,?)"));
+  TRY(name_, db_.Prepare("INSERT OR REPLACE INTO flow_name VALUES(?,?,?,?,?,?,?,?,?,?)"));
+  TRY(dns_, db_.Prepare("INSERT INTO dns VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(meta_, db_.Prepare("INSERT OR REPLACE INTO meta VALUES(?,?)"));
   return Ok();
 }
@@ -152,6 +154,7 @@ Status PartWriter::WriteAll(PendingBatch* batch, Chunk* chunk, std::vector<std::
   if (chunk->rows() > 0) TRY_VOID(WriteChunk(*chunk));
   TRY_VOID(WriteProcesses(*batch));
   TRY_VOID(WriteMinutes(*batch));
+  TRY_VOID(WriteNames(*batch));
   TRY_VOID(PutHostsAndLosses(batch->hosts, batch->losses));
   return WriteMeta("applied_lsn", Signed(batch->last_lsn));
 }
@@ -299,6 +302,40 @@ Status PartWriter::WriteMinutes(const PendingBatch& batch) {
     minute_.BindBlob(13, destinations);
     minute_.Bind(14, a.crafted);
     TRY_VOID(minute_.Run());
+  }
+  return Ok();
+}
+
+Status PartWriter::WriteNames(const PendingBatch& batch) {
+  for (const FlowNameRecord& n : batch.names) {
+    name_.Bind(1, n.host);
+    name_.Bind(2, n.flow.value());
+    name_.Bind(3, static_cast<int>(n.source));
+    name_.Bind(4, n.at);
+    name_.Bind(5, n.process.value());
+    name_.Bind(6, static_cast<int>(n.confidence));
+    name_.Bind(7, int{n.port});
+    name_.Bind(8, int{n.command});
+    name_.BindText(9, n.name);
+    name_.BindText(10, n.alpn);
+    TRY_VOID(name_.Run());
+  }
+  for (const DnsRecord& d : batch.dns) {
+    dns_.Bind(1, d.host);
+    dns_.Bind(2, d.process.value());
+    dns_.Bind(3, d.flow.value());
+    dns_.Bind(4, d.at);
+    dns_.Bind(5, d.server.address);
+    dns_.Bind(6, int{d.server.port});
+    dns_.BindText(7, d.name);
+    dns_.Bind(8, int{d.type});
+    dns_.Bind(9, d.rcode);
+    dns_.BindText(10, d.answers);
+    dns_.Bind(11, d.questions);
+    dns_.Bind(12, d.query_bytes);
+    dns_.Bind(13, d.answer_bytes);
+    dns_.Bind(14, d.suppressed);
+    TRY_VOID(dns_.Run());
   }
   return Ok();
 }

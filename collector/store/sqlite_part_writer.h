@@ -67,12 +67,13 @@ class PartWriter {
   Status WriteCounters(const PendingBatch& batch, Chunk* chunk);
   Status WriteProcesses(const PendingBatch& batch);
   Status WriteMinutes(const PendingBatch& batch);
+  Status WriteNames(const PendingBatch& batch);
   Status WriteChunk(const Chunk& chunk);
   Status WriteMeta(const char* key, std::int64_t value);
   Status PutBase(const FlowKey& key, const FlowBase& base, bool carried);
 
   SqliteDb db_;
-  SqliteStatement flow_, counter_, chunk_, process_, minute_, minute_get_, base_, base_get_,
+  SqliteStatement flow_, name_, dns_, counter_, chunk_, process_, minute_, minute_get_, base_, base_get_,
       carried_, host_, loss_, meta_;
   PartExtent extent_;
   Chunk open_chunk_;

@@ -8,7 +8,7 @@
 
 namespace culprit {
 
-inline constexpr std::int64_t kSchemaVersion = 2;
+inline constexpr std::int64_t kSchemaVersion = 3;
 
 // flow: what was added in (t1 - dt, t1]; times in ns, *_before relative to t1; *_skb relative to tx and rx; creator 0 =
 //   same as process, of forwarded flows in_ifindex << 32 | out_ifindex; prev = the flow's row before this one in this
@@ -16,6 +16,7 @@ inline constexpr std::int64_t kSchemaVersion = 2;
 //   Addresses: IPv4 as integer, IPv6 as 16 bytes. The one index is written in order: transactions are sorted by it.
 // crafted: packets sent through raw and packet sockets.
 // chunk: zone map over ranges of flow and counter rows.
+// flow_name, dns: what payload said; text as the agent escaped it; answers of dns are separated by spaces.
 // base: last cumulative values of flows that began before this part or no longer fit into memory, as nine counters.
 inline constexpr char kSchemaSql[] = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -55,6 +56,16 @@ CREATE TABLE base(
   emitted INT NOT NULL, final INT NOT NULL, newest_part INT NOT NULL, newest_row INT NOT NULL,
   carried_part INT NOT NULL, carried_row INT NOT NULL,
   PRIMARY KEY(host, flow, process)) STRICT, WITHOUT ROWID;
+CREATE TABLE flow_name(
+  host INT NOT NULL, flow INT NOT NULL, source INT NOT NULL, t INT NOT NULL, process INT NOT NULL,
+  confidence INT NOT NULL, port INT NOT NULL, command INT NOT NULL, name TEXT NOT NULL,
+  alpn TEXT NOT NULL, PRIMARY KEY(host, flow, source)) STRICT, WITHOUT ROWID;
+CREATE INDEX flow_name_name ON flow_name(name);
+CREATE TABLE dns(
+  id INTEGER PRIMARY KEY, host INT NOT NULL, process INT NOT NULL, flow INT NOT NULL, t INT NOT NULL,
+  server ANY NOT NULL, server_port INT NOT NULL, name TEXT NOT NULL, type INT NOT NULL,
+  rcode INT NOT NULL, answers TEXT NOT NULL, questions INT NOT NULL, query_bytes INT NOT NULL,
+  answer_bytes INT NOT NULL, suppressed INT NOT NULL) STRICT;
 CREATE TABLE host(
   ref INTEGER PRIMARY KEY, agent_id BLOB NOT NULL, agent_name BLOB NOT NULL, info BLOB NOT NULL,
   fidelity BLOB NOT NULL, heartbeat BLOB NOT NULL, first_received INT NOT NULL,

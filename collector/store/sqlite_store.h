@@ -40,6 +40,11 @@ class SqliteStore final : public EvidenceStore, private RowLookup {
   Result<std::optional<ProcessRecord>> FindProcess(std::uint32_t host, ProcessId id) const override;
   Result<std::vector<ProcessRecord>> FindProcesses(const ProcessPredicate& where,
                                                    std::size_t limit) const override;
+  Result<std::vector<FlowNameRecord>> FlowNames(std::uint32_t host, FlowId flow,
+                                                WallTime since) const override;
+  Result<std::unordered_set<std::uint64_t>> FlowsNamed(const NamePredicate& where,
+                                                       std::size_t limit) const override;
+  Result<std::vector<DnsRecord>> Dns(const NamePredicate& where, std::size_t limit) const override;
   Status Retain(const RetentionPolicy& policy) override;
   StoreStats stats() const override;
 
