@@ -75,7 +75,7 @@ PacketStatus WalkExtensions(Walk& walk, bool v6) {
 PacketStatus WalkIpv4(Walk& walk) {
   NEED_BYTES(kIpv4Header);
   Packet& out = *walk.out;
-  const std::size_t header = (walk.U8(0) & 0x0fU) * 4;
+  const std::size_t header = (walk.U8(0) & 0x0fU) * std::size_t{4};
   std::size_t total = walk.U16(2);
   if (total == 0) total = walk.wire;  // the card will cut it into segments
   if (header < kIpv4Header || total < header) return PacketStatus::kMalformed;

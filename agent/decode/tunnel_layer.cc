@@ -81,7 +81,7 @@ PacketStatus WalkVxlan(Walk& walk) {
 
 PacketStatus WalkGeneve(Walk& walk) {
   NEED_BYTES(8);
-  const std::size_t header = 8 + (walk.U8(0) & 0x3fU) * 4;
+  const std::size_t header = 8 + (walk.U8(0) & 0x3fU) * std::size_t{4};
   if ((walk.U8(0) >> 6) != 0 || walk.U8(7) != 0) return PacketStatus::kNotIp;
   NEED_BYTES(header);
   const std::uint16_t protocol = walk.U16(2);
