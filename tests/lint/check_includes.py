@@ -15,7 +15,8 @@ CONTRACTS = {
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/model"}, "collector": {"collector/model", "collector/pki"}}
-PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/enrich", "agent/aggregate", "collector/model")
+PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
+        "collector/model")
 PURE_FILES = ("collector/ingest/validate",)
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"

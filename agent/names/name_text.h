@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names as agent/model/observation.h wants them. Stage: names. Pure. Thread: any.
+#ifndef CULPRIT_AGENT_NAMES_NAME_TEXT_H_
+#define CULPRIT_AGENT_NAMES_NAME_TEXT_H_
+
+#include <string>
+#include <string_view>
+
+namespace culprit {
+
+// Adds `bytes` to `name`, escaped and in lower case, until it is kMaxNameLength long; never half an
+// escape. With `dots` false a dot is escaped too (within a label of DNS).
+void AppendNameText(std::string_view bytes, bool dots, std::string& name);
+
+// A host name as text: without the root's dot.
+std::string NameText(std::string_view host);
+
+}  // namespace culprit
+
+#endif  // CULPRIT_AGENT_NAMES_NAME_TEXT_H_
