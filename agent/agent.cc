@@ -26,7 +26,7 @@ constexpr seconds kSweep(1);
 constexpr seconds kQuietSweep(
     2);  // nothing moved since the last one: a sweep walks whole kernel tables
 constexpr seconds kRedefine(60);
-constexpr seconds kResync(60);  // some 5 ms each with 200 processes
+constexpr seconds kResync(60);          // some 5 ms each with 200 processes
 constexpr seconds kResyncAfterLoss(5);  // at most so often
 constexpr milliseconds kShipAfter[kLaneCount] = {milliseconds(50), milliseconds(900)};
 constexpr std::size_t kShipRows = 1000;  // enough for a frame: no waiting
@@ -64,6 +64,7 @@ void Agent::Impl::OnEvent(const Event& event) {
   } else if (!resyncing_) {
     ++moved_;
   }
+  if (const auto* seen = std::get_if<ObservationEvent>(&event)) names_.On(*seen);
   enricher_->Apply(event);
 }
 
@@ -127,18 +128,33 @@ void Agent::Impl::Ship(Lane lane) {
       losses_by_cause_[static_cast<std::size_t>(loss.cause)] =
           std::max(losses_by_cause_[static_cast<std::size_t>(loss.cause)], loss.count);
     }
+    for (const FlowRow& row : batch.flows) names_.On(row);
     // A batch that cannot be written is counted by the spool and declared when writing works again.
     if (!output_->Write(lane, FrameKind::kBatch, batch, clock)) break;
   }
   ship_due_[static_cast<std::size_t>(lane)].reset();
+  ShipNames();
   PumpSender();
+}
+
+// Names follow the rows of their flows.
+void Agent::Impl::ShipNames() {
+  const ClockPair clock = source_->ReadClock();
+  while (names_.pending() > 0) {
+    RecordBatch batch;
+    batch.boot_id = boot_id_;
+    batch.run_id = run_id_;
+    names_.Take(&batch, kShipRows);
+    if (!output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, clock)) return;
+  }
 }
 
 // Who the host is and what this agent can see: first of a run, on a change, hourly, and first of a
 // new stream.
 void Agent::Impl::ShipFacts() {
   const ClockPair clock = source_->ReadClock();
-  HostFacts host = identity_->facts();
+  HostFacts host = source_->host().value_or(identity_->facts());
+  host.agent_version = setup_.version;
   FidelityFacts fidelity = Fidelity();
   if (!facts_due_ && host == host_ && fidelity == fidelity_ && clock.boot - facts_at_ < kFactsEvery)
     return;
@@ -236,6 +252,7 @@ void Agent::Impl::Sweep(BootTime now) {
   NoteHashLosses(now);
   AddProcessText(enricher_->TakeUnresolved());
   enricher_->Tick(now);
+  names_.Tick(now);
   next_tick_ = now;
   ShipLosses();
   PumpSender();
@@ -400,6 +417,7 @@ void Agent::Impl::Finish() {
   aggregator_->FlushAll(now);
   Ship(Lane::kEvidence);
   Ship(Lane::kBulk);
+  ShipNames();
   ShipLosses();
   if (recorder_) recorder_->Flush();
   if (spool_output_ != nullptr) spool_output_->SyncNow();

@@ -14,6 +14,7 @@
 #include "agent/aggregate/coverage.h"
 #include "agent/decode/decoder.h"
 #include "agent/enrich/enricher.h"
+#include "agent/enrich/name_book.h"
 #include "agent/flow_memory_file.h"
 #include "agent/identity.h"
 #include "agent/output.h"
@@ -57,6 +58,7 @@ class Agent::Impl {
   Status Capture();
   void Assemble(BootTime now);
   void Ship(Lane lane);
+  void ShipNames();
   void ShipFacts();
   void ShipLosses();
   void PumpSender();
@@ -105,6 +107,7 @@ class Agent::Impl {
   std::unique_ptr<FlowMemoryFile> flow_memory_;  // null: none (replay, or its file cannot be used)
   std::unique_ptr<Aggregator> aggregator_;
   std::unique_ptr<Enricher> enricher_;
+  NameBook names_;
   Coverage coverage_;
   std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<BatchOutput> output_;

@@ -59,10 +59,11 @@ void ProcessActivity::OnOutcome(culprit_outcome outcome, bool first_contact) {
   ++count;
 }
 
-void ProcessActivity::OnPacket(bool sent, bool initiated, std::uint32_t ip_bytes) {
+void ProcessActivity::OnPackets(bool sent, bool initiated, std::uint64_t packets,
+                                std::uint64_t ip_bytes) {
   dirty_ = true;
   Activity& activity = counters_.activity;
-  (sent ? counters_.tx_packets : counters_.rx_packets) += 1;
+  (sent ? counters_.tx_packets : counters_.rx_packets) += packets;
   (sent ? counters_.tx_wire_bytes : counters_.rx_wire_bytes) += ip_bytes;
   if (initiated) {
     (sent ? activity.initiated_tx_wire_bytes : activity.initiated_rx_wire_bytes) += ip_bytes;

@@ -40,7 +40,7 @@ class ProcessActivity {
   }
   // The first datagram to a peer of a flow that this side began.
   void OnFirstDatagram(const Endpoint& remote, BootTime at) { NoteDestination(remote, at); }
-  void OnPacket(bool sent, bool initiated, std::uint32_t ip_bytes);
+  void OnPackets(bool sent, bool initiated, std::uint64_t packets, std::uint64_t ip_bytes);
 
   // The counters, where they changed since the last call.
   bool Take(BootTime at, CountersEvent* out);

@@ -199,7 +199,7 @@ void FlowAssembler::Count(Tracked& flow, int way, const Packet& packet, BootTime
   for (int view = 0; view < 2; ++view) {
     const View& watched = flow.views[static_cast<std::size_t>(view)];
     if (watched.activity != nullptr) {
-      watched.activity->OnPacket(way == view, view == 0, packet.ip_bytes);
+      watched.activity->OnPackets(way == view, view == 0, 1, packet.ip_bytes);
     }
   }
   if (!flow.dirty) {
@@ -241,6 +241,11 @@ void FlowAssembler::Establish(Tracked& flow, BootTime at) {
 }
 
 void FlowAssembler::Fail(Tracked& flow, std::int32_t error, BootTime at) {
+  FailAttempt(flow, error, at);
+  Arm(flow.slot, at + limits_.close_wait);
+}
+
+void FlowAssembler::FailAttempt(Tracked& flow, std::int32_t error, BootTime at) {
   flow.phase = Phase::kClosing;
   flow.error = error;
   if (const View& began = flow.views[0]; began.activity != nullptr) {
@@ -248,7 +253,6 @@ void FlowAssembler::Fail(Tracked& flow, std::int32_t error, BootTime at) {
                               began.first_contact);
   }
   Emit(flow, FlowReason::kFailed, at);
-  Arm(flow.slot, at + limits_.close_wait);
 }
 
 void FlowAssembler::OnError(const Packet& packet, const Packet& quoted, BootTime at) {

@@ -26,6 +26,7 @@
 #include "agent/assemble/local_hosts.h"
 #include "agent/model/event.h"
 #include "agent/model/packet.h"
+#include "agent/model/zeek.h"
 
 namespace culprit {
 
@@ -53,6 +54,8 @@ class FlowAssembler {
   // an ICMP error is about.
   void On(const Packet& packet, BootTime at, const ProcessKey* owner = nullptr,
           const Packet* quoted = nullptr);
+  // A whole connection of a Zeek log, from its first packet to its last (zeek_flow.cc).
+  void OnConnection(const ZeekConn& conn, BootTime start, BootTime end);
   // Snapshots of what changed, time-outs, counters. Once a second of capture time, and at its end.
   void Tick(BootTime now);
   // The end of the capture: open flows stay open, as of their last packet.
@@ -106,6 +109,7 @@ class FlowAssembler {
   void Advance(Tracked& flow, int way, const Packet& packet, BootTime at);
   void Establish(Tracked& flow, BootTime at);
   void Fail(Tracked& flow, std::int32_t error, BootTime at);
+  void FailAttempt(Tracked& flow, std::int32_t error, BootTime at);
   void OnError(const Packet& packet, const Packet& quoted, BootTime at);
   void End(std::uint32_t slot, BootTime at);
   void Expire(std::uint32_t slot, BootTime now);

@@ -3,7 +3,7 @@
 // client asked a proxy for, and what each process asked the DNS.
 //
 // Stage: enrich. Pure: time arrives in events and rows. Thread: one caller. Failure: none;
-// everything is bounded by NameLimits: names come from whoever wrote the packets, so a flood of
+// everything is bounded by NameBookLimits: names come from whoever wrote the packets, so a flood of
 // them pushes out the oldest and is counted.
 #ifndef CULPRIT_AGENT_ENRICH_NAME_BOOK_H_
 #define CULPRIT_AGENT_ENRICH_NAME_BOOK_H_
@@ -22,7 +22,7 @@
 
 namespace culprit {
 
-struct NameLimits {
+struct NameBookLimits {
   std::size_t max_flows = 65'536;      // tuples whose flow is known
   std::size_t max_waiting = 8'192;     // observations whose flow is not known yet
   std::size_t max_addresses = 32'768;  // that the DNS gave
@@ -37,14 +37,14 @@ struct NameLimits {
   std::chrono::seconds repeat_after{60};  // the same question is told about so often
 };
 
-struct NameCounters {
+struct NameBookCounters {
   std::uint64_t observations = 0;
   std::uint64_t dropped = 0;  // over a bound
 };
 
 class NameBook {
  public:
-  explicit NameBook(const NameLimits& limits = {}) : limits_(limits) {}
+  explicit NameBook(const NameBookLimits& limits = {}) : limits_(limits) {}
 
   void On(const ObservationEvent& event);
   // Every row that goes out: who owns which tuple.
@@ -53,7 +53,7 @@ class NameBook {
   // Moves what is ready into the batch, at most `max_records` of each kind.
   void Take(RecordBatch* batch, std::size_t max_records);
   std::size_t pending() const { return names_.size() + dns_.size(); }
-  const NameCounters& counters() const { return counters_; }
+  const NameBookCounters& counters() const { return counters_; }
 
  private:
   struct Tuple {
@@ -109,7 +109,7 @@ class NameBook {
   void Tell(Question* question, BootTime at);
   void Push(FlowNameFacts facts);
 
-  NameLimits limits_;
+  NameBookLimits limits_;
   std::unordered_map<Tuple, Ends, TupleHash> flows_;
   std::deque<std::pair<std::uint64_t, Tuple>> by_age_;
   std::unordered_map<Tuple, std::vector<Waiting>, TupleHash> waiting_;
@@ -121,7 +121,7 @@ class NameBook {
   std::deque<FlowNameFacts> names_;
   std::deque<DnsFacts> dns_;
   std::uint64_t next_age_ = 1;
-  NameCounters counters_;
+  NameBookCounters counters_;
 };
 
 }  // namespace culprit

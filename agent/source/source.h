@@ -7,11 +7,13 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/model/event.h"
+#include "agent/model/record.h"
 #include "common/ids.h"
 #include "common/result.h"
 #include "common/time.h"
@@ -74,6 +76,8 @@ class EventSource {
   virtual Uuid boot_id() const = 0;
   virtual ClockPair ReadClock() = 0;  // replay: the recording's clock
   virtual SourceFidelity fidelity() const = 0;
+  // Whose traffic it is, if not this host's (a capture).
+  virtual std::optional<HostFacts> host() const { return std::nullopt; }
   virtual std::vector<ProgramCost> program_costs() const = 0;
 };
 

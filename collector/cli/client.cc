@@ -41,6 +41,9 @@ class GrpcClient : public Client {
   Result<v1::ListFlowsResponse> ListFlows(const v1::ListFlowsRequest& request) override {
     return Call<v1::ListFlowsResponse>(request, &v1::Query::Stub::ListFlows);
   }
+  Result<v1::ListDnsResponse> ListDns(const v1::ListDnsRequest& request) override {
+    return Call<v1::ListDnsResponse>(request, &v1::Query::Stub::ListDns);
+  }
   Result<v1::GetProcessResponse> GetProcess(const v1::GetProcessRequest& request) override {
     return Call<v1::GetProcessResponse>(request, &v1::Query::Stub::GetProcess);
   }

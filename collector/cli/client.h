@@ -35,6 +35,7 @@ class Client {
   // Calls `visit` for rows as they arrive, until it returns false, Cancel() (both Ok) or an error.
   virtual Status FollowFlows(const v1::ListFlowsRequest& request,
                              const std::function<bool(const v1::FlowRow&)>& visit) = 0;
+  virtual Result<v1::ListDnsResponse> ListDns(const v1::ListDnsRequest& request) = 0;
   virtual Result<v1::GetProcessResponse> GetProcess(const v1::GetProcessRequest& request) = 0;
   virtual Result<v1::TopResponse> Top(const v1::TopRequest& request) = 0;
   virtual Result<v1::GetStatusResponse> GetStatus() = 0;

@@ -36,6 +36,13 @@ std::string Or(std::string_view text, std::string_view otherwise) {
 // Sums over flows that are charged to nobody.
 constexpr std::string_view kNoProcess = "0000000000000000";
 
+// The name that a remote end goes by, and the address behind it.
+std::string RemoteOf(const v1::FlowRow& flow) {
+  const std::string address = AddressPort(flow.remote(), flow.remote_port());
+  if (!flow.requested().empty()) return fmt::format("{} -> {}", address, flow.requested());
+  return flow.name().empty() ? address : fmt::format("{} ({})", address, flow.name());
+}
+
 std::string Pid(std::uint32_t pid) { return pid == 0 ? "-" : std::to_string(pid); }
 
 Style StyleOfHost(std::string_view state) {
@@ -163,7 +170,7 @@ std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view)
                {flow.direction()},
                {flow.protocol()},
                {AddressPort(flow.local(), flow.local_port())},
-               {AddressPort(flow.remote(), flow.remote_port())},
+               {RemoteOf(flow)},
                StateCell(flow),
                {FormatByteSize(flow.tx_wire_bytes())},
                {FormatByteSize(flow.rx_wire_bytes())},

@@ -20,6 +20,7 @@ std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view)
 // `group_by` as in the request: titles the first column.
 std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_view group_by,
                          const View& view);
+std::string RenderDns(const std::vector<v1::DnsRow>& rows, const View& view);
 // One line, for --follow: columns of fixed width, since later rows are not known.
 std::string RenderFlowLine(const v1::FlowRow& flow, const View& view);
 std::string FlowLineHeader(const View& view);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers operators' questions from the index: requests and responses are the proto messages, without gRPC.
-// Stage: query. Thread: any number of callers at once. Holds no state of its own.
+// Answers operators' questions from the index: requests and responses are the proto messages,
+// without gRPC. Stage: query. Thread: any number of callers at once. Holds no state of its own.
 #ifndef CULPRIT_COLLECTOR_QUERY_ENGINE_H_
 #define CULPRIT_COLLECTOR_QUERY_ENGINE_H_
 
@@ -15,9 +15,9 @@
 namespace culprit {
 
 struct QueryEngineDeps {
-  const EvidenceStore& store;         // outlives the engine
-  const HostActivity* activity;       // may be null
-  const StatusSource* status;         // may be null
+  const EvidenceStore& store;    // outlives the engine
+  const HostActivity* activity;  // may be null
+  const StatusSource* status;    // may be null
   std::function<WallTime()> now = &ReadWallClock;
 };
 
@@ -33,6 +33,7 @@ class QueryEngine {
                      const std::function<bool(const v1::FlowRow&)>& send) const;
   Result<v1::GetProcessResponse> GetProcess(const v1::GetProcessRequest& request,
                                             const Cancelled& cancelled) const;
+  Result<v1::ListDnsResponse> ListDns(const v1::ListDnsRequest& request) const;
   Result<v1::TopResponse> Top(const v1::TopRequest& request, const Cancelled& cancelled) const;
   Result<v1::GetStatusResponse> GetStatus() const;
 

@@ -17,7 +17,8 @@ constexpr std::size_t kMaxNamed = 1'000'000;
 constexpr std::size_t kMaxText = 1024;
 
 Result<std::uint16_t> Port(std::uint32_t port, const char* field) {
-  if (port > 0xffff) return InvalidArgument(fmt::format("{}: {} is not a port (1-65535)", field, port));
+  if (port > 0xffff)
+    return InvalidArgument(fmt::format("{}: {} is not a port (1-65535)", field, port));
   return static_cast<std::uint16_t>(port);
 }
 
@@ -58,7 +59,8 @@ Status ResolveKind(const v1::FlowFilter& filter, FlowPredicate* out) {
   if (!filter.state().empty()) {
     TRY(out->state, ParseState(filter.state()));
   }
-  const bool listeners = filter.include_listeners() || out->direction == v1::FLOW_DIRECTION_LISTEN ||
+  const bool listeners = filter.include_listeners() ||
+                         out->direction == v1::FLOW_DIRECTION_LISTEN ||
                          out->state == v1::FLOW_STATE_LISTENING;
   out->exclude_listeners = !listeners;
   if (!filter.include_agent()) out->exclude_flags |= v1::FLOW_FLAG_AGENT;
@@ -92,8 +94,7 @@ Status ResolveProcess(const v1::FlowFilter& filter, ResolvedFilter* out) {
   p.host = out->flows.host;
   p.from = out->flows.from;
   p.to = out->flows.to;
-  out->by_process =
-      p.tgid || !p.exe_substring.empty() || !p.user.empty() || !p.exe_sha256.empty();
+  out->by_process = p.tgid || !p.exe_substring.empty() || !p.user.empty() || !p.exe_sha256.empty();
   return Ok();
 }
 
@@ -106,13 +107,19 @@ Result<std::string> ResolveName(std::string name) {
   return name;
 }
 
+bool IsNamed(const std::string& name, const std::string& wanted) {
+  if (!wanted.starts_with('.')) return name == wanted;
+  return name.ends_with(wanted) || name == wanted.substr(1);
+}
+
 bool ResolvedFilter::Accepts(ProcessId id, const ProcessRecord* record) const {
   if (ids && ids->count(id.value()) == 0) return false;
   if (!by_process) return true;
   if (record == nullptr) return false;
   const v1::Process& d = record->definition;
   return (!process.tgid || *process.tgid == d.tgid()) &&
-         (process.exe_substring.empty() || d.exe().find(process.exe_substring) != std::string::npos) &&
+         (process.exe_substring.empty() ||
+          d.exe().find(process.exe_substring) != std::string::npos) &&
          (process.exe_sha256.empty() || process.exe_sha256 == d.exe_sha256()) &&
          (process.user.empty() || process.user == d.user() ||
           process.user == std::to_string(d.uid()));
@@ -125,8 +132,8 @@ Result<std::uint64_t> ParseHexId(const std::string& text, const std::string& wha
   const char* end = text.data() + text.size();
   const auto [at, ec] = std::from_chars(text.data(), end, id, 16);
   if (text.size() != 16 || ec != std::errc{} || at != end) {
-    return InvalidArgument(fmt::format("{}: expected 16 hexadecimal digits, not '{}'", what,
-                                       text.substr(0, 64)));
+    return InvalidArgument(
+        fmt::format("{}: expected 16 hexadecimal digits, not '{}'", what, text.substr(0, 64)));
   }
   return id;
 }
@@ -140,14 +147,16 @@ Result<HostRecord> ResolveHost(const EvidenceStore& store, const std::string& te
   std::vector<HostRecord> found;
   for (HostRecord& host : store.Hosts()) {
     if (host.agent_id.ToString() == text) return std::move(host);
-    if (host.info.instance_id() == text || host.info.hostname() == text || host.agent_name == text) {
+    if (host.info.instance_id() == text || host.info.hostname() == text ||
+        host.agent_name == text) {
       found.push_back(std::move(host));
     }
   }
   if (found.empty()) return UnknownHost(text);
   if (found.size() > 1) {
-    return InvalidArgument(fmt::format("host '{}' fits {} hosts: give the agent id, for instance {}",
-                                       text, found.size(), found[0].agent_id.ToString()));
+    return InvalidArgument(
+        fmt::format("host '{}' fits {} hosts: give the agent id, for instance {}", text,
+                    found.size(), found[0].agent_id.ToString()));
   }
   return std::move(found[0]);
 }

@@ -16,14 +16,20 @@ struct ResolvedFilter {
   std::optional<std::unordered_set<std::uint64_t>> ids;
   ProcessPredicate process;
   bool by_process = false;  // `process` says something
+  std::string name;         // lower case; empty = any
 
   // Whether a process, null = unknown, meets `ids` and `process`.
   bool Accepts(ProcessId id, const ProcessRecord* record) const;
 };
 
+// Lower case, without the root's dot. Errors: too long.
+Result<std::string> ResolveName(std::string name);
+// Whether `name` is `wanted` or, where that begins with a dot, below it.
+bool IsNamed(const std::string& name, const std::string& wanted);
 // kNotFound, with what to do.
 Error UnknownHost(const std::string& text);
-// Agent id, instance id, agent name or hostname. Errors: kNotFound; kInvalidArgument if several hosts fit.
+// Agent id, instance id, agent name or hostname. Errors: kNotFound; kInvalidArgument if several
+// hosts fit.
 Result<HostRecord> ResolveHost(const EvidenceStore& store, const std::string& text);
 Result<std::uint64_t> ParseHexId(const std::string& text, const std::string& what);
 std::string HexId(std::uint64_t id);

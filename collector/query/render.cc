@@ -93,6 +93,7 @@ v1::FlowRow RenderFlow(const FlowTotal& flow, Names* names) {
   row.set_netns(f.netns);
   row.set_n_senders(f.n_senders);
   row.set_cookie(f.cookie);
+  RenderFlowNames(flow, names->store(), &row);
   return row;
 }
 

@@ -28,6 +28,7 @@ class Names {
   const HostRecord* Host(std::uint32_t ref) const;
   // Null = unknown.
   const ProcessRecord* Process(std::uint32_t host, ProcessId id);
+  const EvidenceStore& store() const { return store_; }
   // For answers that go on: processes are amended, hosts come.
   void Forget();
 
@@ -43,6 +44,9 @@ std::string HostLabel(const HostRecord* host);
 std::string CommandLine(const v1::Process& process);
 
 v1::FlowRow RenderFlow(const FlowTotal& flow, Names* names);
+// The part of a row that payload and tuple say.
+void RenderFlowNames(const FlowTotal& flow, const EvidenceStore& store, v1::FlowRow* row);
+v1::DnsRow RenderDns(const DnsRecord& record, Names* names);
 v1::FlowGroup RenderGroup(const GroupTotal& group, GroupBy by, Names* names);
 v1::ProcessInfo RenderProcess(const ProcessRecord& process, const Names& names);
 v1::ProcessInfo RenderUnknownProcess(std::uint32_t host, ProcessId id, const Names& names);

@@ -30,11 +30,11 @@ struct Code {
 };
 
 // IANA, Domain Name System parameters.
-constexpr Code kTypes[] = {{1, "A"},     {2, "NS"},   {5, "CNAME"}, {6, "SOA"},   {12, "PTR"},
-                           {15, "MX"},   {16, "TXT"}, {28, "AAAA"}, {33, "SRV"},  {35, "NAPTR"},
-                           {41, "OPT"},  {43, "DS"},  {46, "RRSIG"}, {48, "DNSKEY"}, {52, "TLSA"},
-                           {64, "SVCB"}, {65, "HTTPS"}, {10, "NULL"}, {252, "AXFR"}, {255, "ANY"},
-                           {257, "CAA"}};
+constexpr Code kTypes[] = {
+    {1, "A"},      {2, "NS"},      {5, "CNAME"}, {6, "SOA"},    {12, "PTR"},   {15, "MX"},
+    {16, "TXT"},   {28, "AAAA"},   {33, "SRV"},  {35, "NAPTR"}, {41, "OPT"},   {43, "DS"},
+    {46, "RRSIG"}, {48, "DNSKEY"}, {52, "TLSA"}, {64, "SVCB"},  {65, "HTTPS"}, {10, "NULL"},
+    {252, "AXFR"}, {255, "ANY"},   {257, "CAA"}};
 constexpr Code kResults[] = {{-1, "no answer"}, {0, "NOERROR"}, {1, "FORMERR"}, {2, "SERVFAIL"},
                              {3, "NXDOMAIN"},   {4, "NOTIMP"},  {5, "REFUSED"}};
 
@@ -50,19 +50,20 @@ std::string CodeName(const Code (&codes)[N], int value, const char* otherwise) {
 
 void RenderFlowNames(const FlowTotal& flow, const EvidenceStore& store, v1::FlowRow* row) {
   const FlowFacts& f = flow.facts;
-  row->set_community_id(CommunityId({f.local, f.local_port}, {f.remote, f.remote_port}, f.protocol));
+  row->set_community_id(
+      CommunityId({f.local, f.local_port}, {f.remote, f.remote_port}, f.protocol));
   auto found = store.FlowNames(flow.host, f.flow, f.start);
-  if (!found) return;  // the flow is worth more than its name
+  if (!found) return;                          // the flow is worth more than its name
   for (const FlowNameRecord& name : *found) {  // the surest first
     if (IsRequest(name.source)) {
       const bool v6 = name.name.find(':') != std::string::npos;
-      row->set_requested(fmt::format("{}{}{}:{}", v6 ? "[" : "", name.name, v6 ? "]" : "", name.port));
+      row->set_requested(
+          fmt::format("{}{}{}:{}", v6 ? "[" : "", name.name, v6 ? "]" : "", name.port));
       row->set_requested_by(SourceWord(name.source));
     } else if (row->name().empty()) {
       row->set_name(name.name);
       row->set_name_source(SourceWord(name.source));
-      row->set_name_confidence(
-          Word(v1::NameConfidence_Name(name.confidence), "NAME_CONFIDENCE_"));
+      row->set_name_confidence(Word(v1::NameConfidence_Name(name.confidence), "NAME_CONFIDENCE_"));
     }
     if (row->alpn().empty()) row->set_alpn(name.alpn);
   }

@@ -40,6 +40,10 @@ class QueryService final : public v1::Query::Service {
     return Answer(context, response,
                   [&] { return engine_.GetProcess(*request, CancelledOf(context)); });
   }
+  grpc::Status ListDns(grpc::ServerContext* context, const v1::ListDnsRequest* request,
+                       v1::ListDnsResponse* response) override {
+    return Answer(context, response, [&] { return engine_.ListDns(*request); });
+  }
   grpc::Status Top(grpc::ServerContext* context, const v1::TopRequest* request,
                    v1::TopResponse* response) override {
     return Answer(context, response, [&] { return engine_.Top(*request, CancelledOf(context)); });

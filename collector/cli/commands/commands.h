@@ -23,6 +23,7 @@ Command AddHosts(CLI::App& app);
 Command AddFlows(CLI::App& app);
 Command AddWho(CLI::App& app);
 Command AddProcess(CLI::App& app);
+Command AddDns(CLI::App& app);
 Command AddTop(CLI::App& app);
 Command AddStatus(CLI::App& app);
 

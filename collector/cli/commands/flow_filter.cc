@@ -77,6 +77,9 @@ void AddFlowOptions(CLI::App& app, FlowArgs& args) {
   app.add_option("--user", args.user, "User name or number")->type_name("USER");
   app.add_option("--remote", args.remote, "Remote address, ADDRESS:PORT or CIDR")
       ->type_name("ADDRESS");
+  app.add_option("--name", args.name,
+                 "Name of the remote end (DNS, TLS, HTTP) or asked of a proxy; .NAME: and below")
+      ->type_name("NAME");
   app.add_option("--port", args.remote_port, "Remote port")
       ->type_name("PORT")
       ->check(CLI::Range(1, 65535));
@@ -112,6 +115,7 @@ Result<v1::FlowFilter> ToFilter(const FlowArgs& args, Session& session) {
   filter.set_exe_sha256(args.exe_sha256);
   filter.set_user(args.user);
   if (!args.remote.empty()) TRY_VOID(SetRemote(args.remote, &filter));
+  filter.set_name(args.name);
   if (args.remote_port != 0) filter.set_remote_port(args.remote_port);
   filter.set_local_port(args.local_port);
   filter.set_protocol(args.protocol);

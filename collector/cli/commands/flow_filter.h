@@ -26,7 +26,7 @@ Result<v1::TimeRange> ToTimeRange(const TimeArgs& args, Session& session);
 
 struct FlowArgs {
   TimeArgs time;
-  std::string host, exe, exe_sha256, user, remote, protocol, direction, state, min_bytes;
+  std::string host, exe, exe_sha256, user, remote, name, protocol, direction, state, min_bytes;
   std::vector<std::string> process_ids;
   std::uint32_t pid = 0, remote_port = 0, local_port = 0;
   bool include_agent = false, include_listeners = false;
