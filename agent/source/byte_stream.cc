@@ -17,7 +17,8 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kPackedBytes = 256U << 10;  // read at once of a packed file
+constexpr std::size_t kFirstWindowBytes = 64U << 10;
+constexpr std::size_t kPackedBytes = 64U << 10;  // read at once of a packed file
 constexpr int kMaxZstdWindowLog = 27;
 constexpr std::size_t kMagicBytes = 6;
 
@@ -284,19 +285,17 @@ Result<ByteWindow> ByteWindow::Open(std::unique_ptr<ByteStream> stream) {
 
 void ByteWindow::Fill(std::size_t size) {
   const std::size_t kept = filled_ - position_;
-  if (kept == 0) {
-    base_ += position_;
-    position_ = filled_ = 0;
-  }
-  if (capacity_ - position_ < size) {
-    // Room for twice what is asked for: each byte is moved seldom.
-    const std::size_t capacity = std::max({capacity_, kWindowBytes, 2 * size});
+  if (kept == 0 || capacity_ - position_ < size) {
+    // Larger while the file fills it. Room for twice what is asked for: each byte is moved seldom.
+    const std::size_t grown = filled_ == capacity_ ? 4 * capacity_ : capacity_;
+    const std::size_t capacity =
+        std::max({capacity_, std::clamp(grown, kFirstWindowBytes, kWindowBytes), 2 * size});
     if (capacity > capacity_) {
       std::unique_ptr<char[]> larger(new char[capacity]);  // not zeroed, unlike make_unique's
       if (kept > 0) std::memcpy(larger.get(), buffer_.get() + position_, kept);
       buffer_ = std::move(larger);
       capacity_ = capacity;
-    } else {
+    } else if (kept > 0) {
       std::memmove(buffer_.get(), buffer_.get() + position_, kept);
     }
     base_ += position_;

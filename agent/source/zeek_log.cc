@@ -7,6 +7,8 @@
 namespace culprit {
 namespace {
 
+constexpr std::size_t kStepBytes = 4096;  // by which a line is looked for at least
+
 bool IsJson(std::string_view line) { return line.starts_with('{'); }
 
 }  // namespace
@@ -51,8 +53,8 @@ bool ZeekReader::NextLine(std::string_view* line) {
   window_.Skip(std::exchange(taken_, 0));
   std::string_view ahead = window_.Ahead(1);
   std::size_t end = ahead.find('\n');
-  if (end == std::string_view::npos) {
-    ahead = window_.Ahead(kMaxZeekLineBytes + 1);
+  while (end == std::string_view::npos && ahead.size() <= kMaxZeekLineBytes && !window_.ended()) {
+    ahead = window_.Ahead(std::min(2 * ahead.size() + kStepBytes, kMaxZeekLineBytes + 1));
     end = ahead.find('\n');
   }
   if (ahead.empty()) return false;
