@@ -10,7 +10,11 @@ namespace culprit {
 Status Agent::Impl::OpenSpool() {
   const AgentConfig& config = setup_.config;
   if (setup_.print) {
-    output_ = std::make_unique<PrintOutput>(stdout);
+    if (setup_.print_path.empty()) {
+      output_ = std::make_unique<PrintOutput>(stdout);
+    } else {
+      TRY(output_, PrintOutput::ToFile(setup_.print_path));
+    }
     return Ok();
   }
   TRY_VOID(MakeDirectories(config.state_dir, 0700));

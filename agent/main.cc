@@ -10,9 +10,11 @@
 #include <string>
 
 #include "agent/agent.h"
+#include "agent/capture_replay.h"
 #include "agent/config.h"
 #include "agent/daemon.h"
 #include "agent/source/bpf_source.h"
+#include "common/file.h"
 #include "common/log.h"
 
 namespace culprit {
@@ -39,11 +41,13 @@ constexpr const char* kFooter =
     "  sudo culprit-agent run --collector 192.0.2.10:7443\n"
     "  sudo culprit-agent status --json\n"
     "  sudo culprit-agent run --data /tmp/agent --record events.rec   # then, as anybody:\n"
-    "  culprit-agent replay events.rec --print";
+    "  culprit-agent replay events.rec --print\n"
+    "  culprit-agent replay capture.pcapng.zst --host 192.0.2.7 --to 127.0.0.1:7443";
 
 struct Options {
   std::string config = kDefaultConfig;
-  std::string data, collector, record, file, log_level;
+  std::string data, collector, record, file, log_level, out, process_map, name;
+  std::vector<std::string> hosts;
   bool json = false, print = false, config_given = false;
 };
 
@@ -126,17 +130,47 @@ int Run(const Options& options) {
   return RunAgent(std::move(setup));
 }
 
+constexpr std::size_t kMaxProcessMapBytes = std::size_t{16} << 20;
+
+Result<CaptureReplayOptions> CaptureOptions(const Options& options) {
+  CaptureReplayOptions capture;
+  capture.path = options.file;
+  capture.name = options.name;
+  for (const std::string& host : options.hosts) {
+    auto cidr = Cidr::Parse(host);
+    if (!cidr) return std::move(cidr).error().Context("--host");
+    capture.hosts.push_back(*cidr);
+  }
+  if (!options.process_map.empty()) {
+    TRY(const std::string text, ReadFile(options.process_map, kMaxProcessMapBytes));
+    auto map = ParseProcessMap(text);
+    if (!map) return std::move(map).error().Context(options.process_map);
+    capture.processes = std::move(*map);
+  }
+  return capture;
+}
+
+// A capture, a Zeek log, or a recording of `run --record`: its first bytes tell.
+Result<std::unique_ptr<EventSource>> OpenReplay(const CaptureReplayOptions& capture,
+                                                UserEventSink user_events) {
+  auto recording = ReplaySource::Open(capture.path, user_events);
+  if (recording) return std::unique_ptr<EventSource>(std::move(*recording));
+  TRY(auto source, CaptureReplay::Open(capture, std::move(user_events)));
+  return std::unique_ptr<EventSource>(std::move(source));
+}
+
 int Replay(const Options& options) {
   auto config = Configuration(options);
   if (!config) return Fail(config.error(), kExitConfig);
+  auto capture = CaptureOptions(options);
+  if (!capture) return Fail(capture.error(), kExitUsage);
   AgentSetup setup;
   setup.config = *config;
   setup.replay = true;
-  setup.print = options.print;
-  setup.open_source =
-      [file = options.file](UserEventSink user_events) -> Result<std::unique_ptr<EventSource>> {
-    TRY(auto source, ReplaySource::Open(file, std::move(user_events)));
-    return std::unique_ptr<EventSource>(std::move(source));
+  setup.print = options.print || !options.out.empty();
+  setup.print_path = options.out;
+  setup.open_source = [capture = *capture](UserEventSink user_events) {
+    return OpenReplay(capture, std::move(user_events));
   };
   return RunAgent(std::move(setup));
 }
@@ -189,7 +223,9 @@ int Main(int argc, char** argv) {
   CLI::App* check =
       app.add_subcommand("check-config", "Show the configuration in force and check what it names");
   CLI::App* replay =
-      app.add_subcommand("replay", "Run the whole agent on a recording; needs no privileges");
+      app.add_subcommand("replay",
+                         "Run the whole agent on a recording, a capture or a Zeek log; needs no "
+                         "privileges");
   CLI::App* version = app.add_subcommand("version", "Show the version");
   for (CLI::App* command : {run, status, check, replay}) AddCommon(command, &options);
   for (CLI::App* command : {run, check, replay}) {
@@ -202,7 +238,22 @@ int Main(int argc, char** argv) {
   }
   run->add_option("--record", options.record, "Also write the events to this file, for replay");
   status->add_flag("--json", options.json, "JSON instead of text");
-  replay->add_option("FILE", options.file, "A recording made with `run --record`")->required();
+  replay
+      ->add_option("FILE", options.file,
+                   "A recording of `run --record`; pcap or pcapng, a directory of them; Zeek's "
+                   "conn.log or dns.log; all but recordings also packed with gzip or zstd; - = "
+                   "standard input")
+      ->required();
+  replay->add_option("--to", options.collector, "HOST:PORT of a collector, as --collector");
+  replay->add_option("--out", options.out, "Write records as lines of JSON to this file");
+  replay->add_option("--host", options.hosts,
+                     "Of a capture: address or CIDR of the host to watch, may be repeated "
+                     "(default: every private address)");
+  replay->add_option("--process-map", options.process_map,
+                     "Of a capture: file of lines ADDRESS PORT PROTOCOL PID EXE [UID], * = any");
+  replay->add_option("--name", options.name,
+                     "Of a capture: what the host is called at the collector (default: the file's "
+                     "name)");
   replay->add_flag("--print", options.print,
                    "Write records as lines of JSON to stdout instead of a spool");
   try {

@@ -45,6 +45,18 @@ void SpoolOutput::SyncNow() {
   if (auto synced = spool_->Sync(); !synced) Failed(synced.error(), ReadClockPair());
 }
 
+Result<std::unique_ptr<BatchOutput>> PrintOutput::ToFile(const std::string& path) {
+  std::FILE* stream = std::fopen(path.c_str(), "we");
+  if (stream == nullptr) return ErrnoError("create " + path);
+  auto output = std::make_unique<PrintOutput>(stream);
+  output->owned_ = true;
+  return std::unique_ptr<BatchOutput>(std::move(output));
+}
+
+PrintOutput::~PrintOutput() {
+  if (owned_) std::fclose(stream_);
+}
+
 Status PrintOutput::Write(Lane, FrameKind, const RecordBatch& batch, const ClockPair& clock) {
   const std::string lines = BatchLines(batch, clock);
   if (std::fwrite(lines.data(), 1, lines.size(), stream_) != lines.size())

@@ -5,6 +5,7 @@
 #define CULPRIT_AGENT_OUTPUT_H_
 
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,11 +58,17 @@ class SpoolOutput final : public BatchOutput {
 class PrintOutput final : public BatchOutput {
  public:
   explicit PrintOutput(std::FILE* stream) : stream_(stream) {}
+  // A new file, or one emptied.
+  static Result<std::unique_ptr<BatchOutput>> ToFile(const std::string& path);
+  ~PrintOutput() override;
+  PrintOutput(const PrintOutput&) = delete;
+  PrintOutput& operator=(const PrintOutput&) = delete;
   Status Write(Lane lane, FrameKind kind, const RecordBatch& batch,
                const ClockPair& clock) override;
 
  private:
   std::FILE* stream_;
+  bool owned_ = false;
 };
 
 // The lines that PrintOutput writes.

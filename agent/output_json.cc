@@ -142,6 +142,41 @@ void InterfaceLine(const InterfaceFacts& interface, const CoverageFacts& coverag
   });
 }
 
+void NameLine(const FlowNameFacts& name, const ClockPair& clock, std::string* out) {
+  constexpr std::string_view kSources[] = {"none",      "dns",   "tls_sni",     "quic_sni",
+                                           "http_host", "socks", "http_connect"};
+  constexpr std::string_view kConfidence[] = {"none", "other_asked", "process_asked", "in_flow"};
+  Line("name", out, [&](JsonWriter& json) {
+    json.Field("flow", IdText(name.flow));
+    json.Field("process", IdText(name.process));
+    json.Field("at", FormatUtc(clock.ToWall(name.at)));
+    json.Field("source", NameIn(kSources, name.source));
+    json.Field("confidence", NameIn(kConfidence, name.confidence));
+    json.Field("name", name.name);
+    json.Field("alpn", name.alpn);
+    json.Field("port", std::uint64_t{name.port});
+  });
+}
+
+void DnsLine(const DnsFacts& question, const ClockPair& clock, std::string* out) {
+  Line("dns", out, [&](JsonWriter& json) {
+    json.Field("process", IdText(question.process));
+    json.Field("flow", IdText(question.flow));
+    json.Field("at", FormatUtc(clock.ToWall(question.at)));
+    json.Field("server", question.server.ToString());
+    json.Field("name", question.name);
+    json.Field("qtype", std::uint64_t{question.type});
+    json.Key("rcode").Signed(question.rcode);
+    json.Key("answers").Open('[');
+    for (const std::string& answer : question.answers) json.Text(answer);
+    json.Close(']');
+    json.Field("questions", std::uint64_t{question.questions});
+    json.Field("query_bytes", question.query_bytes);
+    json.Field("answer_bytes", question.answer_bytes);
+    json.Field("suppressed", std::uint64_t{question.suppressed});
+  });
+}
+
 }  // namespace
 
 std::string BatchLines(const RecordBatch& batch, const ClockPair& clock) {
@@ -173,6 +208,8 @@ std::string BatchLines(const RecordBatch& batch, const ClockPair& clock) {
       json.Field("detail", loss.detail);
     });
   }
+  for (const FlowNameFacts& name : batch.names) NameLine(name, clock, &out);
+  for (const DnsFacts& question : batch.dns) DnsLine(question, clock, &out);
   return out;
 }
 
