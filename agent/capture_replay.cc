@@ -52,10 +52,6 @@ std::string BaseName(const std::string& path) {
 
 }  // namespace
 
-bool IsCaptureOrLog(const std::string& path) {
-  return ListCaptures(path).has_value() || ZeekReader::Open(path).has_value();
-}
-
 CaptureReplay::CaptureReplay(CaptureReplayOptions options, UserEventSink events)
     : options_(std::move(options)),
       events_(std::move(events)),

@@ -44,10 +44,6 @@ struct CaptureReplayStats {
   std::vector<std::string> damage;  // a line each, for a person
 };
 
-// Whether the file is a capture or a Zeek log, by its first bytes; false: it may be a recording of
-// `run --record`.
-bool IsCaptureOrLog(const std::string& path);
-
 class CaptureReplay final : public EventSource {
  public:
   static Result<std::unique_ptr<CaptureReplay>> Open(CaptureReplayOptions options,

@@ -142,7 +142,7 @@ Result<CaptureReplayOptions> CaptureOptions(const Options& options) {
     capture.hosts.push_back(*cidr);
   }
   if (!options.process_map.empty()) {
-    TRY(const std::string text, ReadFile(options.process_map, kMaxProcessMapBytes));
+    TRY(const std::string text, ReadWholeFile(options.process_map, kMaxProcessMapBytes));
     auto map = ParseProcessMap(text);
     if (!map) return std::move(map).error().Context(options.process_map);
     capture.processes = std::move(*map);
