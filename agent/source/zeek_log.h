@@ -3,7 +3,8 @@
 // and whatever others there are ("labeled" logs have more), or JSON lines; plain or packed as
 // agent/source/byte_stream.h unpacks.
 // Stage: source. Thread: one owner. Memory: one window, and one line.
-// Failure: a bad line is counted with its number and the rest is read. Open() fails where there is
+// Failure: a bad line is counted with its number and the rest is read. A last line without an end
+// is taken as it is, unless what it was packed with is cut off there. Open() fails where there is
 // no such file, or no log of the two kinds; Next() where the system could not read on.
 #ifndef CULPRIT_AGENT_SOURCE_ZEEK_LOG_H_
 #define CULPRIT_AGENT_SOURCE_ZEEK_LOG_H_
