@@ -20,8 +20,6 @@ constexpr int kLinkRaw = 101;
 // Boot time of the first packet: the host was up before.
 constexpr BootTime kFirst = BootTimeFromNs(3'600'000'000'000);
 constexpr seconds kTick(1);
-// All timers of the assembler but the longest have fired after so much silence.
-constexpr seconds kLongestStep(120);
 constexpr std::size_t kMaxDamageLines = 100;
 constexpr std::size_t kMaxHostAddresses = 64;
 
@@ -243,8 +241,9 @@ Result<bool> CaptureReplay::Poll(std::chrono::milliseconds /*timeout*/,
     if (at >= next_tick_) {
       now_ = next_tick_;
       assembler_.Tick(now_);
-      const bool silent = at - now_ > kLongestStep && assembler_.live_flows() == 0;
-      next_tick_ = silent ? std::chrono::floor<seconds>(at) : now_ + kTick;
+      // Silence has no seconds of its own: nothing happens before the next timer or packet.
+      const BootTime due = std::min(assembler_.due().value_or(at), at);
+      next_tick_ = std::max(now_ + kTick, BootTime(std::chrono::floor<seconds>(due)));
       return true;
     }
     if (at < now_) ++stats_.clock_back;

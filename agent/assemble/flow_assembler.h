@@ -61,6 +61,10 @@ class FlowAssembler {
   // The end of the capture: open flows stay open, as of their last packet.
   void Finish(BootTime now) { Tick(now); }
 
+  // When Tick() has something to do if no packet comes before; nullopt: never.
+  std::optional<BootTime> due() const {
+    return timers_.empty() ? std::nullopt : std::optional(timers_.begin()->first);
+  }
   const AssembleCounters& counters() const { return counters_; }
   std::size_t live_flows() const { return index_.size(); }
 
