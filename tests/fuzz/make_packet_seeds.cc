@@ -107,7 +107,8 @@ Seeds NameSeeds() {
                          Segment(3, 17, static_cast<unsigned>(15 + dns.size()), dns.substr(5))},
       {"stream_proxy", U8(7) + Segment(15, 16, 10, socks5) +
                            Segment(15, 24, static_cast<unsigned>(10 + socks5.size()), tls)},
-      {"datagrams", U8(7) + Segment(2, 0, 0, DnsQuery("a.example")) + Segment(6, 0, 0, initial)},
+      {"datagrams", U8(7) + Segment(2, 0, 0, DnsQuery("a.example")) +
+                        Segment(6, 0, 0, QuicInitial(CryptoFrame(0, hello)))},
   };
 }
 

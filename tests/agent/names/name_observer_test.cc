@@ -147,6 +147,10 @@ TEST(NameObserverTest, ADecidedFlowIsNotLookedAtAgain) {
   talk.Tcp(true, 70'000, "", kTcpSyn);
   talk.Tcp(true, 70'001, get);
   EXPECT_EQ(talk.said.size(), 2U);
+  // Nor need the SYN itself have been seen.
+  talk.Tcp(false, 90'000, "", kTcpSyn | kTcpAck, 80'001);
+  talk.Tcp(true, 80'001, get);
+  EXPECT_EQ(talk.said.size(), 3U);
 }
 
 TEST(NameObserverTest, BehindAProxysAnswerTheInnerNameIsFoundToo) {
