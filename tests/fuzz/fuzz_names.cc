@@ -73,7 +73,7 @@ void Observe(std::string_view input) {
     observer.Observe(packet, now,
                      [](const Packet&, bool, const Observation& found) { Check(found); });
     Require(observer.flows() <= limits.max_flows);
-    Require(observer.held_bytes() <= 5 * 2 * kStreamHeadBytes);
+    Require(observer.held_bytes() <= limits.max_bytes + 7 * kStreamHeadBytes);
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes the seed corpora of fuzz_packet and fuzz_names: make_packet_seeds tests/fuzz/corpus
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -114,7 +115,7 @@ Seeds NameSeeds() {
 
 void Write(const std::string& folder, const Seeds& seeds) {
   for (const auto& [name, bytes] : seeds) {
-    std::ofstream(folder + "/" + name, std::ios::binary) << bytes;
+    std::ofstream(std::filesystem::path(folder) / name, std::ios::binary) << bytes;
   }
 }
 
