@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a message in network byte order from its front. A read past the end gives zero or nothing
-// and sets a flag that stays, so that a parser checks once after several reads. Stage: common.
-// Thread: values; the bytes are the caller's.
+// Reads a message in network byte order from its front. A read past the end gives zero or nothing, takes what was left and sets a
+// flag that stays: a parser checks once after several reads, and a loop over what is left ends.
+// Stage: common. Thread: values; the bytes are the caller's.
 #ifndef CULPRIT_COMMON_BYTE_READER_H_
 #define CULPRIT_COMMON_BYTE_READER_H_
 
@@ -52,6 +52,7 @@ class ByteReader {
   }
   bool Has(std::size_t n) {
     ok_ = ok_ && bytes_.size() - position_ >= n;
+    if (!ok_) position_ = bytes_.size();
     return ok_;
   }
 

@@ -43,6 +43,7 @@ bool ReadName(std::string_view message, std::size_t& at, Name& out) {
     out.encoded += 1U + length;
     if (out.encoded > kMaxDnsName) return false;
     if (length == 0) {
+      BoundName(out.text);
       if (!jumped) at = position + 1;
       return true;
     }
@@ -107,6 +108,7 @@ bool ReadAnswer(std::string_view message, std::size_t& at, DnsMessage& out) {
   return true;
 }
 
+constexpr unsigned kStatus = 2;
 // 0 query, 1 inverse query, 2 status, 4 notify, 5 update, 6 stateful.
 bool KnownOpcode(unsigned opcode) { return opcode <= 6 && opcode != 3; }
 
@@ -127,8 +129,9 @@ std::optional<DnsMessage> ParseDns(std::string_view message) {
   out.rcode = static_cast<std::uint8_t>(flags & 0xf);
   out.message_bytes = static_cast<std::uint32_t>(message.size());
   if (!KnownOpcode(out.opcode)) return std::nullopt;
-  // Without a question: an answer of mDNS, or a server that did not understand one.
-  if (questions == 0 && !out.response) return std::nullopt;
+  // Without a question: an answer of mDNS, a server that did not understand one, or a scanner's
+  // asking for the status.
+  if (questions == 0 && !out.response && out.opcode != kStatus) return std::nullopt;
   if (questions == 0 && answers == 0 && message.size() != kHeader) return std::nullopt;
 
   std::size_t at = kHeader;

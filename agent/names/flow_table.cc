@@ -2,15 +2,14 @@
 #include "agent/names/flow_table.h"
 
 #include <cstring>
-#include <tuple>
 
 namespace culprit {
 
 std::size_t DirectionOf(const Packet& packet) {
-  return std::tie(packet.source, packet.source_port) <
-                 std::tie(packet.destination, packet.destination_port)
-             ? 0
-             : 1;
+  const std::string_view from = packet.source.AsBytes();
+  const std::string_view to = packet.destination.AsBytes();
+  if (from != to) return from < to ? 0 : 1;
+  return packet.source_port < packet.destination_port ? 0 : 1;
 }
 
 NameFlowKey KeyOf(const Packet& packet) {

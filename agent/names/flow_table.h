@@ -28,7 +28,8 @@ std::size_t DirectionOf(const Packet& packet);
 
 struct StreamDirection {
   std::unique_ptr<StreamHead> head;  // made once one segment was not enough
-  std::uint32_t start = 0;           // sequence number of its first byte
+  std::uint32_t first = 0;           // sequence number of the connection's first byte, if `started`
+  std::uint32_t start = 0;           // of the first byte that is looked at
   std::size_t taken = 0;             // of what is in order: messages that were told
   std::size_t cut = SIZE_MAX;        // offset from which on the capture had no more
   std::uint16_t segments = 0;

@@ -60,7 +60,10 @@ Verdict FindHost(std::string_view fields, std::string_view& host) {
   return Verdict::kMore;
 }
 
-Verdict TakeConnect(std::string_view target, Observation& out) {
+// Of the rest of the line: what abuses a proxy does not always care for more than the target to be
+// right.
+Verdict TakeConnect(std::string_view line, Observation& out) {
+  const std::string_view target = line.substr(0, line.find(' '));
   std::string_view host;
   ProxyRequest request;
   if (!SplitAuthority(target, host, request.port) || request.port == 0) return Verdict::kOther;
@@ -104,12 +107,12 @@ Verdict ParseHttpRequest(std::string_view stream, Observation& out) {
   std::string_view rest = stream;
   std::string_view line;
   if (!TakeLine(rest, line)) return Verdict::kMore;
+  if (method == "CONNECT") return TakeConnect(line.substr(method_size + 1), out);
   const std::size_t version = line.rfind(' ');
   if (version <= method_size || !line.substr(version + 1).starts_with(kVersion)) {
     return Verdict::kOther;
   }
   const std::string_view target = line.substr(method_size + 1, version - method_size - 1);
-  if (method == "CONNECT") return TakeConnect(target, out);
 
   std::string_view authority = AbsoluteAuthority(target);
   if (authority.empty()) {

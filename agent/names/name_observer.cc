@@ -76,7 +76,11 @@ void NameObserver::Observe(const Packet& packet, std::int64_t at_ns, const Sink&
 void NameObserver::ObserveUdp(const Packet& packet, std::int64_t at_ns, const Sink& sink) {
   if (packet.payload.empty()) return;
   if (!OnPort(packet, kDns) && !IsMulticastDns(packet)) {
-    if (LooksLikeQuicInitial(packet.payload)) ObserveQuic(packet, at_ns, sink);
+    // A client's are never shorter (RFC 9000 14.1).
+    constexpr std::uint32_t kMinInitial = 1'200;
+    if (packet.payload_bytes >= kMinInitial && LooksLikeQuicInitial(packet.payload)) {
+      ObserveQuic(packet, at_ns, sink);
+    }
     return;
   }
   auto message = ParseDns(packet.payload);
@@ -121,28 +125,27 @@ void NameObserver::ObserveTcp(const Packet& packet, std::int64_t at_ns, const Si
   table_.Account(*flow, before);
 }
 
-// Both ends' first sequence numbers are in the handshake; a new one makes an old flow of the same
-// ports another.
+// Both ends' first sequence numbers are in the handshake; another one makes an old flow of the same
+// ports a new one.
 void NameObserver::BeginStream(const Packet& packet, std::int64_t at_ns) {
   NameFlow& flow = table_.FindOrAdd(KeyOf(packet), at_ns);
   const std::size_t side = DirectionOf(packet);
-  const std::uint32_t start = packet.tcp_seq + 1;
-  const bool again = flow.direction[side].started && flow.direction[side].start == start;
-  if (again) return;
+  const std::uint32_t first = packet.tcp_seq + 1;
+  const bool known = flow.direction[side].started;
+  if (known && flow.direction[side].first == first) return;  // sent again
   const std::size_t before = flow.held();
   const bool answers = (packet.tcp_flags & kTcpAck) != 0;
-  if (!answers) {
+  if (known || !answers) {
     flow.Decide();
     flow.decided = false;
     flow.direction = {};
-    flow.datagrams = 0;
   }
-  const auto begin = [](StreamDirection& direction, std::uint32_t first) {
+  const auto begin = [](StreamDirection& direction, std::uint32_t seq) {
     if (direction.started) return;
-    direction.start = first;
+    direction.first = direction.start = seq;
     direction.started = true;
   };
-  begin(flow.direction[side], start);
+  begin(flow.direction[side], first);
   if (answers) begin(flow.direction[1 - side], packet.tcp_ack);
   table_.Account(flow, before);
 }
@@ -153,7 +156,7 @@ void NameObserver::TakeSegment(NameFlow& flow, const Packet& packet, const Sink&
   const std::uint32_t seq = packet.tcp_seq + ((packet.tcp_flags & kTcpSyn) != 0 ? 1 : 0);
   if (!direction.started) {
     direction.started = true;
-    direction.start = seq;
+    direction.first = direction.start = seq;
   }
   std::string_view bytes = packet.payload;
   const auto ahead = static_cast<std::int32_t>(seq - direction.start);
@@ -205,6 +208,7 @@ void NameObserver::Examine(NameFlow& flow, const Packet& packet, std::string_vie
     // What the client says to whom it asked for comes next, and only from its side.
     StreamDirection next;
     next.started = next.inside = true;
+    next.first = direction.first;
     next.start = direction.start + static_cast<std::uint32_t>(bytes.size());
     direction = std::move(next);
     flow.direction[1 - DirectionOf(packet)].done = true;

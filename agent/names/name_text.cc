@@ -10,7 +10,6 @@ void AppendNameText(std::string_view bytes, bool dots, std::string& name) {
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
     const bool plain = byte >= 0x20 && byte < 0x7f && c != '\\' && (dots || c != '.');
-    if (name.size() + (plain ? 1 : 4) > kMaxNameLength) return;
     if (plain) {
       name += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     } else {
@@ -19,10 +18,17 @@ void AppendNameText(std::string_view bytes, bool dots, std::string& name) {
   }
 }
 
+void BoundName(std::string& name) {
+  std::size_t at = 0;
+  while (name.size() - at > kMaxNameLength) at += name[at] == '\\' ? 4 : 1;
+  name.erase(0, at);
+}
+
 std::string NameText(std::string_view host) {
   if (host.size() > 1 && host.ends_with('.')) host.remove_suffix(1);
   std::string name;
   AppendNameText(host, true, name);
+  BoundName(name);
   return name;
 }
 

@@ -8,11 +8,15 @@
 
 namespace culprit {
 
-// Adds `bytes` to `name`, escaped and in lower case, until it is kMaxNameLength long; never half an
-// escape. With `dots` false a dot is escaped too (within a label of DNS).
+// Adds `bytes` to `name`, escaped and in lower case. With `dots` false a dot is escaped too (within
+// a label of DNS).
 void AppendNameText(std::string_view bytes, bool dots, std::string& name);
 
-// A host name as text: without the root's dot.
+// Of what is longer than kMaxNameLength the end is kept: the domain stands there. Never half an
+// escape.
+void BoundName(std::string& name);
+
+// A host name as text: without the root's dot, bounded.
 std::string NameText(std::string_view host);
 
 }  // namespace culprit

@@ -13,7 +13,7 @@
 
 namespace culprit {
 
-inline constexpr std::size_t kStreamHeadBytes = 16 * 1024;
+inline constexpr std::size_t kStreamHeadBytes = std::size_t{16} * 1024;
 inline constexpr std::size_t kMaxStreamPieces = 16;  // apart from each other; more are dropped
 
 class StreamHead {

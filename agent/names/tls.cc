@@ -29,7 +29,7 @@ void ReadAlpn(std::string_view extension, ServerName& out) {
   while (!list.rest().empty() && out.alpn.size() < kMaxAlpn) {
     const std::string_view protocol = list.Take(list.U8());
     if (!list.ok()) return;
-    AppendNameText(protocol, true, out.alpn.emplace_back());
+    out.alpn.push_back(NameText(protocol));
   }
 }
 

@@ -124,6 +124,16 @@ TEST(PacketDecoderTest, NoCutOfAPacketReadsPastItsEnd) {
   }
 }
 
+TEST(PacketDecoderTest, AHeaderThatWasThereToTheLastByteIsCutNotBroken) {
+  const std::string whole = Ipv4Packet(50, "");
+  const std::string cut = whole.substr(0, whole.size() - 1);
+  CapturedPacket captured = Captured(cut, 101);
+  Packet packet;
+  EXPECT_EQ(DecodePacket(captured, packet), PacketStatus::kMalformed);
+  captured.wire_bytes = static_cast<std::uint32_t>(whole.size());
+  EXPECT_EQ(DecodePacket(captured, packet), PacketStatus::kTruncated);
+}
+
 TEST(PacketDecoderTest, TheOutermostVlanIsNoted) {
   const std::string bytes =
       EthernetFrame(0x88a8, VlanTag(0x2007, 0x8100, VlanTag(8, kEtherIpv4, Inner4())));

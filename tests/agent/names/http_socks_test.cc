@@ -39,6 +39,7 @@ TEST(HttpTest, ConnectAsksForHostAndPort) {
   const Case cases[] = {
       {"CONNECT a.example:443 HTTP/1.1\r\nHost: other.example\r\n\r\n", "a.example", 443},
       {"CONNECT [2001:db8::1]:22 HTTP/1.0\r\n\r\n", "2001:db8::1", 22},
+      {"CONNECT a.example:25 / HTTP/1.0\r\n\r\n", "a.example", 25},
   };
   for (const Case& c : cases) {
     Observation out;

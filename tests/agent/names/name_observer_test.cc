@@ -147,6 +147,10 @@ TEST(NameObserverTest, ADecidedFlowIsNotLookedAtAgain) {
   talk.Tcp(true, 70'000, "", kTcpSyn);
   talk.Tcp(true, 70'001, get);
   EXPECT_EQ(talk.said.size(), 2U);
+  // Nor need the SYN itself have been seen.
+  talk.Tcp(false, 90'000, "", kTcpSyn | kTcpAck, 80'001);
+  talk.Tcp(true, 80'001, get);
+  EXPECT_EQ(talk.said.size(), 3U);
 }
 
 TEST(NameObserverTest, BehindAProxysAnswerTheInnerNameIsFoundToo) {
@@ -217,7 +221,8 @@ TEST(NameObserverTest, DnsOverTcpGoesOnAsLongAsTheStream) {
   std::uint32_t seq = 1'000;
   const std::size_t count = 3 * kStreamHeadBytes / message.size();
   for (std::size_t i = 0; i < count; ++i) {
-    talk.Tcp(true, seq, message);
+    talk.Tcp(true, seq, message.substr(0, 9));
+    talk.Tcp(true, seq + 9, message.substr(9));
     seq += static_cast<std::uint32_t>(message.size());
   }
   EXPECT_EQ(talk.said.size(), count);
@@ -317,6 +322,19 @@ TEST(NameObserverTest, StateIsBoundedInFlowsBytesAndTime) {
   talk.client_port = 1;
   talk.Tcp(true, 1, "GET");
   EXPECT_EQ(talk.observer.flows(), 1U);
+}
+
+TEST(NameObserverTest, FlowsThatGrowLaterAreBoundedInBytesToo) {
+  NameLimits limits;
+  limits.max_bytes = 20'000;
+  Talk talk(limits);
+  for (const std::uint32_t seq : {1'000U, 1'100U, 3'100U}) {
+    for (std::uint16_t i = 0; i < 100; ++i) {
+      talk.client_port = static_cast<std::uint16_t>(20'000 + i);
+      talk.Tcp(true, seq, seq == 1'000 ? "GET /" + std::string(95, 'a') : std::string(2'000, 'a'));
+      EXPECT_LE(talk.observer.held_bytes(), limits.max_bytes + 2 * kStreamHeadBytes);
+    }
+  }
 }
 
 TEST(NameObserverTest, TimesThatStepBackOrAreWildAreHarmless) {
