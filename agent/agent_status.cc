@@ -36,7 +36,7 @@ std::vector<std::string> Agent::Impl::Degraded() {
   }
   if (hasher_ && hasher_->mode() != "fanotify")
     degraded.push_back("executable hashes: " + hasher_->mode());
-  if (sender_) {
+  if (sender_ && !setup_.replay) {  // a replay waits for it
     const SenderStatus sender = sender_->status();
     if (!sender.connected) {
       degraded.push_back("collector: not connected" +

@@ -15,6 +15,7 @@ namespace {
 constexpr std::uint32_t kNotSet = 0xffffffffU;
 
 std::string UserOf(const v1::ProcessInfo& p) {
+  if (p.user().empty() && p.uid() == kNotSet) return "unknown user";
   std::string text =
       p.user().empty() ? std::to_string(p.uid()) : fmt::format("{} ({})", p.user(), p.uid());
   if (p.login_uid() != kNotSet) {
@@ -43,7 +44,10 @@ std::string EndOf(const v1::ProcessInfo& p, const View& view) {
 }
 
 std::string TreeLine(const v1::ProcessInfo& p) {
-  const std::string user = p.user().empty() ? std::to_string(p.uid()) : p.user();
+  const bool unknown = p.user().empty() && p.uid() == kNotSet;
+  const std::string user = unknown            ? "unknown user"
+                           : p.user().empty() ? std::to_string(p.uid())
+                                              : p.user();
   const std::string exe = !p.exe().empty() ? p.exe() : p.comm().empty() ? "unknown" : p.comm();
   return fmt::format("{} {} ({}) {}{}", p.pid(), EscapeText(exe), EscapeText(user),
                      EscapeText(CommandLineOf(p)), p.forked() ? " [forked, no exec]" : "");

@@ -43,7 +43,11 @@ std::string RemoteOf(const v1::FlowRow& flow) {
   return flow.name().empty() ? address : fmt::format("{} ({})", address, flow.name());
 }
 
-std::string Pid(std::uint32_t pid) { return pid == 0 ? "-" : std::to_string(pid); }
+// Above the kernel's PID_MAX_LIMIT: stands for the process that a capture does not name.
+std::string Pid(std::uint32_t pid) {
+  constexpr std::uint32_t kMaxPid = 4U << 20;
+  return pid == 0 || pid > kMaxPid ? "-" : std::to_string(pid);
+}
 
 Style StyleOfHost(std::string_view state) {
   if (state == "online") return Style::kGood;

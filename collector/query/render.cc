@@ -9,10 +9,6 @@
 namespace culprit {
 namespace {
 
-std::string UserName(const v1::Process& p) {
-  return p.user().empty() ? std::to_string(p.uid()) : p.user();
-}
-
 void RenderFlags(std::uint32_t flags, v1::FlowRow* row) {
   constexpr std::size_t kPrefix = sizeof("FLOW_FLAG_") - 1;
   for (std::uint32_t bit = 1; bit != 0 && bit <= flags; bit <<= 1) {
@@ -29,7 +25,7 @@ void RenderOwner(const v1::Process& p, v1::FlowRow* row) {
   row->set_comm(p.comm());
   row->set_exe(p.exe());
   row->set_command_line(CommandLine(p));
-  row->set_user(UserName(p));
+  row->set_user(UserOf(p));
   row->set_exe_sha256(HexEncode(p.exe_sha256()));
   row->set_container_id(p.container_id());
 }
@@ -134,7 +130,7 @@ v1::ProcessInfo RenderProcess(const ProcessRecord& process, const Names& names) 
   out.set_comm(p.comm());
   out.set_exe(p.exe());
   *out.mutable_argv() = p.argv();
-  out.set_user(UserName(p));
+  out.set_user(UserOf(p));
   out.set_uid(p.uid());
   out.set_login_user(p.login_user());
   out.set_login_uid(p.login_uid());

@@ -83,7 +83,7 @@ v1::DnsRow RenderDns(const DnsRecord& record, Names* names) {
     row.set_comm(p.comm());
     row.set_exe(p.exe());
     row.set_command_line(CommandLine(p));
-    row.set_user(p.user().empty() ? std::to_string(p.uid()) : p.user());
+    row.set_user(UserOf(p));
   }
   row.set_at_ns(ToNs(record.at));
   row.set_server(record.server.address.ToString());

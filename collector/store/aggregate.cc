@@ -234,7 +234,7 @@ class Groups final : public RowVisitor {
     if (record == nullptr) return "";
     const v1::Process& p = record->definition;
     if (plan_.by == GroupBy::kExe) return p.exe();
-    return p.user().empty() ? std::to_string(p.uid()) : p.user();
+    return UserOf(p);
   }
   void Begin(std::string key) {
     GroupTotal group;

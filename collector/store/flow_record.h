@@ -104,6 +104,13 @@ struct ProcessRecord {
   ProcessId id() const { return ProcessId{definition.process_id()}; }
 };
 
+// Name of the user, else the number; empty where neither is known (a capture does not say).
+inline std::string UserOf(const v1::Process& p) {
+  constexpr std::uint32_t kNotSet = 0xffffffff;
+  if (!p.user().empty() || p.uid() == kNotSet) return p.user();
+  return std::to_string(p.uid());
+}
+
 // What a host lost for one cause, over all runs of its agent.
 struct HostLoss {
   std::uint64_t count = 0, bytes = 0;

@@ -13,6 +13,23 @@ PORTS = [7001, 7101, 7102, 7103]
 SETTLE = 2.5  # seconds that an agent has to bring a closed connection into its spool
 
 
+def stat_fields(pid):
+    """Fields 3 and later of /proc/PID/stat; none once it is gone."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return []
+
+
+def state(pid):
+    return (stat_fields(pid) or "X")[0]
+
+
+def identity(pid):
+    """A pid is used again; with its start time it is one process."""
+    fields = stat_fields(pid)
+    return (pid, fields[19]) if fields else None
+
+
 class Campaign:
     def __init__(self, rig, rate=60, open_count=20, collector_data=None):
         self.rig, self.rate, self.open_count = rig, rate, open_count
@@ -81,7 +98,7 @@ class Campaign:
         self.rig.start_collector(self.collector_data)
 
     def kill_agent(self):
-        self.children |= set(descendants(self.rig.agent.pid))
+        self.children |= {identity(p) for p in descendants(self.rig.agent.pid)} - {None}
         self.before = clog.read_acked(self.spool)
         known = self.acked()
         self.rig.agent.kill()
@@ -113,9 +130,8 @@ class Campaign:
                 f"{acked[1] if acked else None}; journal {size // 1024} KiB")
 
     def leftovers(self):
-        """Processes of ours that outlived their daemon."""
-        return [p for p in self.children if pathlib.Path(f"/proc/{p}").exists()
-                and "culprit" in pathlib.Path(f"/proc/{p}/comm").read_text()]
+        """Processes of ours that outlived their daemon. One that only waits to be reaped has not."""
+        return [child for child in self.children if child == identity(child[0]) and state(child[0]) not in "ZX"]
 
     def drained(self):
         acked = self.acked()
