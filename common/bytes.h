@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Little-endian integers at any alignment, for the fixed layouts of frames and segments.
-// Stage: common. Thread: pure. The caller checks the length.
+// Integers at any alignment: little-endian for the fixed layouts of frames and segments, big-endian
+// for what was on a network. Stage: common. Thread: pure. The caller checks the length.
 #ifndef CULPRIT_COMMON_BYTES_H_
 #define CULPRIT_COMMON_BYTES_H_
 
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <type_traits>
 
 namespace culprit {
 
-static_assert(std::endian::native == std::endian::little, "the formats are stored as the host holds them");
+static_assert(std::endian::native == std::endian::little,
+              "the formats are stored as the host holds them");
 
 template <class T>
 void StoreLe(char* to, T value) {
@@ -23,6 +25,16 @@ T LoadLe(const char* from) {
   static_assert(std::is_integral_v<T>);
   T value{};
   std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+template <class T>
+T LoadBe(const char* from) {
+  static_assert(std::is_unsigned_v<T>);
+  T value = 0;
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
+    value = static_cast<T>(value << 8 | static_cast<unsigned char>(from[i]));
+  }
   return value;
 }
 
