@@ -186,7 +186,7 @@ class PacketRing::Impl {
       }
       if (stop) break;
     }
-    SettleHere();
+    join_.ReleaseAll(on_named_);
     Report();
     for (const auto& lane : lanes_) lane->Rotate();
   }
@@ -303,10 +303,10 @@ class PacketRing::Impl {
     lanes_.at(lane)->Write(out);
   }
 
-  // Everything that the kernel has handed over, on disk.
+  // Everything that has waited long enough, on disk.
   void SettleHere() {
     tap_->Poll(on_packet_);
-    join_.ReleaseAll(on_named_);
+    join_.Release(ReadBootClock().time_since_epoch(), on_named_);
     for (const auto& lane : lanes_) lane->Flush();
   }
 

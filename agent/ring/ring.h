@@ -92,15 +92,16 @@ class PacketRing {
   void FlagFlow(const Endpoint& a, const Endpoint& b, std::uint8_t protocol, bool flagged);
   void FlagAddress(const IpAddress& address, bool flagged);
 
-  // Segments with packets of that time stay, until Unfreeze(); logins first if room is short.
+  // Segments with packets of that time stay, until Unfreeze(); logins first if room is short. What
+  // passed within the last half second may come too late: freeze again under the same name.
   Result<FrozenResult> Freeze(std::string_view name, std::int64_t from_ns, std::int64_t to_ns);
   Status Unfreeze(std::string_view name);
-  // Reads on the caller's thread, after all that has been captured is on disk. `frozen`: what is
+  // Reads on the caller's thread, what passed up to half a second ago. `frozen`: what is
   // under that name instead of the ring.
   Result<QueryStats> Query(const PacketQuery& query,
                            const std::function<bool(const StoredPacket&)>& sink,
                            std::string_view frozen = {});
-  // Writes all that the kernel has handed over, and refreshes status().
+  // Takes what the kernel has ready, writes what has waited long enough, and refreshes status().
   void Settle();
   RingStatus status() const;  // at most a second old
 
