@@ -115,21 +115,51 @@ static __always_inline bool has_ports(u8 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == 136;
 }
 
+/* IPv4 without options, and as much of the transport header as tells ports and flags: read at once. */
+struct v4_head {
+	u8 version_ihl, tos;
+	__be16 length, id, fragment;
+	u8 ttl, protocol;
+	__be16 checksum;
+	__be32 source, destination;
+	__be16 ports[2];
+	u32 rest[2];
+	u8 data_offset, tcp_flags;
+	__be16 window;
+};
+
+static __always_inline void set_v4(const struct v4_head *ip, struct ends *ends)
+{
+	ends->source[1] = (u64)ip->source << 32 | bpf_htonl(0xffff);
+	ends->destination[1] = (u64)ip->destination << 32 | bpf_htonl(0xffff);
+}
+
+/* True: everything is known of the packet. */
+static __always_inline bool parse_plain_v4(struct __sk_buff *skb, struct ends *ends, struct parsed *packet)
+{
+	struct v4_head ip;
+
+	if (!load(skb, 0, &ip, sizeof(ip)) || ip.version_ihl != 0x45)
+		return false;
+	if (ip.fragment & bpf_htons(0x1fff) || !has_ports(ip.protocol))
+		return false;
+	set_v4(&ip, ends);
+	packet->key.protocol = ip.protocol;
+	ends->source_port = bpf_ntohs(ip.ports[0]);
+	ends->destination_port = bpf_ntohs(ip.ports[1]);
+	if (ip.protocol == IPPROTO_TCP)
+		packet->tcp_flags = ip.tcp_flags;
+	return true;
+}
+
 /* Sets addresses and protocol; gives the offset of the transport header, 0 where it cannot be read. */
 static __always_inline u32 parse_v4(struct __sk_buff *skb, struct ends *ends, u32 *protocol)
 {
-	struct {
-		u8 version_ihl, tos;
-		__be16 length, id, fragment;
-		u8 ttl, protocol;
-		__be16 checksum;
-		__be32 source, destination;
-	} ip;
+	struct v4_head ip;
 
-	if (!load(skb, 0, &ip, sizeof(ip)))
+	if (!load(skb, 0, &ip, offsetof(struct v4_head, ports)))
 		return 0;
-	ends->source[1] = (u64)ip.source << 32 | bpf_htonl(0xffff);
-	ends->destination[1] = (u64)ip.destination << 32 | bpf_htonl(0xffff);
+	set_v4(&ip, ends);
 	*protocol = ip.protocol;
 	if (ip.fragment & bpf_htons(0x1fff))
 		return 0;
@@ -203,6 +233,10 @@ static __always_inline bool parse(struct __sk_buff *skb, struct parsed *packet)
 	if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6) &&
 	    skb->protocol != bpf_htons(ETH_P_8021Q) && skb->protocol != bpf_htons(ETH_P_8021AD))
 		return false;
+	if (parse_plain_v4(skb, &ends, packet)) {
+		make_key(&ends, &packet->key);
+		return true;
+	}
 	if (!load(skb, 0, &version, 1))
 		return false;
 	if (version >> 4 == 4)

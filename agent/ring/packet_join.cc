@@ -33,10 +33,6 @@ std::size_t PacketJoin::KeyHash::operator()(const Key& key) const noexcept {
   return h;
 }
 
-bool PacketJoin::Later(const Turn& a, const Turn& b) {
-  return a.wall_ns != b.wall_ns ? a.wall_ns > b.wall_ns : a.number > b.number;
-}
-
 PacketJoin::PacketJoin(const PacketJoinOptions& options) : options_(options) {}
 
 void PacketJoin::Learn(const JoinFlow& flow) {
@@ -113,7 +109,7 @@ const PacketJoin::Entry* PacketJoin::AtEitherLocal(Key key, std::int64_t wall_ns
 
 const PacketJoin::Entry* PacketJoin::Lookup(const Ends& ends, PacketDirection direction,
                                             std::int64_t wall_ns) const {
-  if (!ends.ip) return nullptr;
+  if (!ends.ip || by_key_.empty()) return nullptr;
   if (direction != PacketDirection::kIn) {
     const Entry* sender = AtEitherLocal({ends.source, ends.destination, ends.protocol}, wall_ns);
     if (sender != nullptr || direction == PacketDirection::kOut) return sender;
@@ -136,12 +132,37 @@ std::vector<JoinFlow> PacketJoin::OpenFlowsOf(ProcessId process) const {
   return flows;
 }
 
+PacketJoin::Stream& PacketJoin::StreamOf(const TapPacket& packet) {
+  for (Stream& stream : streams_) {
+    if (stream.interface == packet.interface && stream.direction == packet.direction) {
+      return stream;
+    }
+  }
+  std::erase_if(streams_, [](const Stream& stream) { return stream.slots.empty(); });
+  return streams_.emplace_back(Stream{packet.interface, packet.direction, {}});
+}
+
+// The stream whose first packet is next; null: nothing is held.
+PacketJoin::Stream* PacketJoin::Earliest() {
+  Stream* first = nullptr;
+  std::int64_t first_ns = 0;
+  for (Stream& stream : streams_) {
+    if (stream.slots.empty()) continue;
+    const std::int64_t wall_ns = slots_[stream.slots.front()].packet.wall_ns;
+    if (first != nullptr && wall_ns >= first_ns) continue;
+    first = &stream;
+    first_ns = wall_ns;
+  }
+  return first;
+}
+
 void PacketJoin::Hold(const TapPacket& packet, const Packet* headers, std::uint8_t lane,
                       std::chrono::nanoseconds now, const Sink& sink) {
-  while (!heap_.empty() && (heap_.size() >= options_.max_packets ||
-                            stats_.held_bytes + packet.bytes.size() > options_.max_bytes)) {
+  while (stats_.held_packets > 0 &&
+         (stats_.held_packets >= options_.max_packets ||
+          stats_.held_bytes + packet.bytes.size() > options_.max_bytes)) {
     ++stats_.released_early;
-    ReleaseFirst(sink);
+    ReleaseFirst(Earliest(), sink);
   }
   std::uint32_t slot = 0;
   if (free_slots_.empty()) {
@@ -158,14 +179,13 @@ void PacketJoin::Hold(const TapPacket& packet, const Packet* headers, std::uint8
   held.lane = lane;
   held.arrived = now;
   stats_.held_bytes += packet.bytes.size();
-  heap_.push_back({packet.wall_ns, next_number_++, slot});
-  std::push_heap(heap_.begin(), heap_.end(), Later);
+  ++stats_.held_packets;
+  StreamOf(packet).slots.push_back(slot);
 }
 
-void PacketJoin::ReleaseFirst(const Sink& sink) {
-  std::pop_heap(heap_.begin(), heap_.end(), Later);
-  const std::uint32_t slot = heap_.back().slot;
-  heap_.pop_back();
+void PacketJoin::ReleaseFirst(Stream* stream, const Sink& sink) {
+  const std::uint32_t slot = stream->slots.front();
+  stream->slots.pop_front();
   Held& held = slots_[slot];
   held.packet.bytes = held.storage;
   const Entry* entry = Lookup(held.ends, held.packet.direction, held.packet.wall_ns);
@@ -178,24 +198,27 @@ void PacketJoin::ReleaseFirst(const Sink& sink) {
   ++(entry != nullptr ? stats_.named : stats_.unnamed);
   sink(held.packet, held.lane, joined);
   stats_.held_bytes -= held.storage.size();
+  --stats_.held_packets;
   if (held.storage.capacity() > kKeptSlotBytes) std::string().swap(held.storage);
   free_slots_.push_back(slot);
 }
 
 void PacketJoin::Release(std::chrono::nanoseconds now, const Sink& sink) {
-  while (!heap_.empty() && now - slots_[heap_.front().slot].arrived >= options_.hold) {
-    ReleaseFirst(sink);
+  for (Stream* first = Earliest(); first != nullptr; first = Earliest()) {
+    if (now - slots_[first->slots.front()].arrived < options_.hold) return;
+    ReleaseFirst(first, sink);
   }
 }
 
 void PacketJoin::ReleaseAll(const Sink& sink) {
-  while (!heap_.empty()) ReleaseFirst(sink);
+  for (Stream* first = Earliest(); first != nullptr; first = Earliest()) {
+    ReleaseFirst(first, sink);
+  }
 }
 
 PacketJoinStats PacketJoin::stats() const {
   PacketJoinStats stats = stats_;
   stats.flows = live_.size() + ended_.size();
-  stats.held_packets = heap_.size();
   return stats;
 }
 

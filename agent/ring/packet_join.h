@@ -2,6 +2,7 @@
 // PacketJoin: which flow and process a packet belongs to, by its tuple, direction and time. The tap
 // sees packets before the sensor knows their flow, and each of its handles for itself; so packets
 // wait here for a moment, and leave in order of time with the names that are known by then.
+// Packets of one interface and direction are taken to come in order.
 // Stage: ring. Pure: time arrives in the data. Thread: one caller.
 // Bounded: flows by count (ended ones go first), packets by count and bytes (the oldest leave
 // early, which is counted).
@@ -10,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <optional>
@@ -125,13 +127,12 @@ class PacketJoin {
     std::uint8_t lane = 0;
     std::chrono::nanoseconds arrived{};
   };
-  // Order of the heap: earliest packet first, then as they came.
-  struct Turn {
-    std::int64_t wall_ns = 0;
-    std::uint64_t number = 0;
-    std::uint32_t slot = 0;
+  // Packets of one interface and direction, which come in order of time by themselves.
+  struct Stream {
+    std::uint32_t interface = 0;
+    PacketDirection direction = PacketDirection::kUnknown;
+    std::deque<std::uint32_t> slots;
   };
-  static bool Later(const Turn& a, const Turn& b);
 
   static Ends EndsOf(const Packet* headers);
   const Entry* Lookup(const Ends& ends, PacketDirection direction, std::int64_t wall_ns) const;
@@ -139,15 +140,16 @@ class PacketJoin {
   const Entry* AtEitherLocal(Key key, std::int64_t wall_ns) const;
   void Evict();
   void Forget(Order* order, Order::iterator entry);
-  void ReleaseFirst(const Sink& sink);
+  Stream& StreamOf(const TapPacket& packet);
+  Stream* Earliest();
+  void ReleaseFirst(Stream* stream, const Sink& sink);
 
   PacketJoinOptions options_;
   Order live_, ended_;
   std::unordered_map<Key, std::vector<std::pair<Order*, Order::iterator>>, KeyHash> by_key_;
   std::vector<Held> slots_;
   std::vector<std::uint32_t> free_slots_;
-  std::vector<Turn> heap_;
-  std::uint64_t next_number_ = 0;
+  std::vector<Stream> streams_;
   PacketJoinStats stats_;
 };
 

@@ -173,9 +173,8 @@ class PacketRing::Impl {
       eventfd_t wakes = 0;
       eventfd_read(wake_.get(), &wakes);
       const bool stop = TakeQueue();
-      tap_->Poll(on_packet_);
-      const BootTime now = ReadBootClock();
-      join_.Release(now.time_since_epoch(), on_named_);
+      TakePackets();
+      const BootTime now(polled_at_);
       if (now - flushed >= kFlush) {
         for (const auto& lane : lanes_) lane->Flush();
         flushed = now;
@@ -287,8 +286,8 @@ class PacketRing::Impl {
         interfaces_.size() > kMaxInterfaces) {
       interfaces_.erase(interfaces_.begin());  // ids go up
     }
-    join_.Hold(packet, ip ? &headers : nullptr, static_cast<std::uint8_t>(lane),
-               ReadBootClock().time_since_epoch(), on_named_);
+    join_.Hold(packet, ip ? &headers : nullptr, static_cast<std::uint8_t>(lane), polled_at_,
+               on_named_);
   }
 
   void OnNamed(const TapPacket& packet, std::uint8_t lane, const JoinedNames& joined) {
@@ -303,10 +302,15 @@ class PacketRing::Impl {
     lanes_.at(lane)->Write(out);
   }
 
+  void TakePackets() {
+    polled_at_ = ReadBootClock().time_since_epoch();
+    tap_->Poll(on_packet_);
+    join_.Release(polled_at_, on_named_);
+  }
+
   // Everything that has waited long enough, on disk.
   void SettleHere() {
-    tap_->Poll(on_packet_);
-    join_.Release(ReadBootClock().time_since_epoch(), on_named_);
+    TakePackets();
     for (const auto& lane : lanes_) lane->Flush();
   }
 
@@ -371,6 +375,7 @@ class PacketRing::Impl {
   std::unordered_set<ProcessId> flagged_;
   std::map<std::uint32_t, SegmentInterface> interfaces_;  // of packets under way
   ClockPair clock_;
+  nanoseconds polled_at_{};
   std::uint64_t undecoded_ = 0;
   std::string policy_error_;
   const PacketTap::Sink on_packet_ = [this](const TapPacket& packet,

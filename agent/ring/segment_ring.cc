@@ -187,14 +187,18 @@ void SegmentRing::Write(const SegmentPacket& packet) {
 void SegmentRing::Commit(const SegmentPacket& packet) {
   open_->buffer += blocks_;
   ++open_->buffered_packets;
-  open_->interfaces.try_emplace(packet.interface->id,
-                                static_cast<std::uint32_t>(open_->interfaces.size()));
-  if (packet.names.process != ProcessId{} && processes_(packet.names.process) != nullptr) {
-    open_->processes.insert(packet.names.process);
-  }
   SegmentIndex& index = open_->index;
+  if (open_->interfaces
+          .try_emplace(packet.interface->id, static_cast<std::uint32_t>(open_->interfaces.size()))
+          .second) {
+    index.AddInterface(packet.interface->description.name);
+  }
+  const ProcessId process = packet.names.process;
+  if (process != ProcessId{} && !open_->processes.contains(process) &&
+      processes_(process) != nullptr) {
+    open_->processes.insert(process);
+  }
   index.AddPacket(packet.packet.wall_ns, packet.names.flow, packet.names.process);
-  index.AddInterface(packet.interface->description.name);
   for (const auto* address : {&packet.source, &packet.destination}) {
     if (*address) index.AddAddress(**address);
   }

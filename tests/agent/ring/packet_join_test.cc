@@ -140,8 +140,10 @@ TEST(PacketJoinTest, TablesAreBoundedAndEndedFlowsGoFirst) {
 // What came out, as "flow@ms" and the bytes.
 class PacketHoldTest : public ::testing::Test {
  protected:
-  void Hold(std::int64_t wall_ms, milliseconds now, const std::string& bytes = "x") {
+  void Hold(std::int64_t wall_ms, milliseconds now, const std::string& bytes = "x",
+            std::uint32_t interface = 1) {
     TapPacket packet;
+    packet.interface = interface;
     packet.wall_ns = wall_ms * 1'000'000;
     packet.direction = PacketDirection::kOut;
     packet.bytes = bytes;
@@ -179,7 +181,7 @@ TEST_F(PacketHoldTest, WhatStaysUnknownIsGivenOutWithoutAName) {
 
 TEST_F(PacketHoldTest, HandlesThatReportInTurnsComeOutInOrderOfTime) {
   for (const std::int64_t ms : {1, 4, 7}) Hold(ms, milliseconds(10));
-  for (const std::int64_t ms : {2, 3, 9}) Hold(ms, milliseconds(150), "longer than before");
+  for (const std::int64_t ms : {2, 3, 9}) Hold(ms, milliseconds(150), "longer than before", 2);
   join_.Release(milliseconds(310), sink_);
   EXPECT_THAT(out_, ElementsAre("0@1x"));
   out_.clear();
