@@ -73,12 +73,11 @@ class PacketTap::Impl {
     return all;
   }
 
-  std::vector<std::pair<std::uint32_t, PcapngStatistics>> Statistics() {
+  std::vector<std::pair<std::uint32_t, PcapngStatistics>> Statistics() const {
     std::vector<std::pair<std::uint32_t, PcapngStatistics>> all;
     const std::int64_t now = ToNs(ReadWallClock());
-    for (Captured& captured : captured_) {
+    for (const Captured& captured : captured_) {
       if (captured.handles.empty()) continue;
-      Refresh(&captured);
       PcapngStatistics statistics;
       statistics.wall_ns = now;
       statistics.start_ns = captured.since_ns;
@@ -258,7 +257,7 @@ Status PacketTap::SetAddress(const IpAddress& address, FlowPolicy policy) {
 }
 
 std::vector<TapInterface> PacketTap::interfaces() { return impl_->Interfaces(); }
-std::vector<std::pair<std::uint32_t, PcapngStatistics>> PacketTap::statistics() {
+std::vector<std::pair<std::uint32_t, PcapngStatistics>> PacketTap::statistics() const {
   return impl_->Statistics();
 }
 TapCounters PacketTap::counters() const {

@@ -65,9 +65,10 @@ class PacketTap {
   Status SetFlow(const Endpoint& a, const Endpoint& b, std::uint8_t protocol, FlowPolicy policy);
   Status SetAddress(const IpAddress& address, FlowPolicy policy);
 
-  std::vector<TapInterface> interfaces();
-  // For the ends of segments: interface id and what to write, of those captured now.
-  std::vector<std::pair<std::uint32_t, PcapngStatistics>> statistics();
+  std::vector<TapInterface> interfaces();  // asks the kernel
+  // For the ends of segments: interface id and what to write, of those captured now, as of the last
+  // call of interfaces().
+  std::vector<std::pair<std::uint32_t, PcapngStatistics>> statistics() const;
   TapCounters counters() const;         // zeros without the program
   const std::string& degraded() const;  // empty = well
 

@@ -23,9 +23,10 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-constexpr milliseconds kWake{100};   // longest sleep: what was learnt must meet what is held
+constexpr milliseconds kWake{100};  // while packets are held or not yet written
+constexpr milliseconds kIdleWake{1000};
 constexpr milliseconds kFlush{250};  // with the kernel's gathering and the hold below a second
-constexpr milliseconds kReport{1000};
+constexpr milliseconds kReport{2000};
 constexpr std::size_t kMaxFlagged = 1024;
 constexpr std::size_t kMaxInterfaces = 4096;
 constexpr std::size_t kMaxArguments = 1024;  // bytes of a command line
@@ -102,6 +103,7 @@ class PacketRing::Impl {
       return;
     }
     queue_.push_back(std::move(item));
+    if (queue_.size() == config_.max_queue / 2) Wake();  // else it is taken with the next packets
   }
 
   // Runs `body` on the ring's thread and waits for it.
@@ -169,14 +171,15 @@ class PacketRing::Impl {
     BootTime reported = flushed;
     for (;;) {
       pollfd fds[] = {{tap_->fd(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
-      poll(fds, std::size(fds), static_cast<int>(kWake.count()));
+      const bool busy = unwritten_ || join_.stats().held_packets > 0;
+      poll(fds, std::size(fds), static_cast<int>((busy ? kWake : kIdleWake).count()));
       eventfd_t wakes = 0;
       eventfd_read(wake_.get(), &wakes);
       const bool stop = TakeQueue();
       TakePackets();
       const BootTime now(polled_at_);
       if (now - flushed >= kFlush) {
-        for (const auto& lane : lanes_) lane->Flush();
+        FlushLanes();
         flushed = now;
       }
       if (now - reported >= kReport) {
@@ -300,6 +303,12 @@ class PacketRing::Impl {
     out.source = joined.source;
     out.destination = joined.destination;
     lanes_.at(lane)->Write(out);
+    unwritten_ = true;
+  }
+
+  void FlushLanes() {
+    for (const auto& lane : lanes_) lane->Flush();
+    unwritten_ = false;
   }
 
   void TakePackets() {
@@ -311,7 +320,7 @@ class PacketRing::Impl {
   // Everything that has waited long enough, on disk.
   void SettleHere() {
     TakePackets();
-    for (const auto& lane : lanes_) lane->Flush();
+    FlushLanes();
   }
 
   std::vector<FrozenSegment> CollectForFreeze(std::int64_t from_ns, std::int64_t to_ns) {
@@ -332,11 +341,11 @@ class PacketRing::Impl {
   }
 
   void Report() {
+    RingStatus status;
+    status.interfaces = tap_->interfaces();
     for (const auto& [id, statistics] : tap_->statistics()) {
       for (const auto& lane : lanes_) lane->SetStatistics(id, statistics);
     }
-    RingStatus status;
-    status.interfaces = tap_->interfaces();
     status.classes = tap_->counters();
     status.join = join_.stats();
     status.frozen_bytes = frozen_.bytes();
@@ -376,6 +385,7 @@ class PacketRing::Impl {
   std::map<std::uint32_t, SegmentInterface> interfaces_;  // of packets under way
   ClockPair clock_;
   nanoseconds polled_at_{};
+  bool unwritten_ = false;
   std::uint64_t undecoded_ = 0;
   std::string policy_error_;
   const PacketTap::Sink on_packet_ = [this](const TapPacket& packet,

@@ -103,7 +103,7 @@ class PacketRing {
                            std::string_view frozen = {});
   // Takes what the kernel has ready, writes what has waited long enough, and refreshes status().
   void Settle();
-  RingStatus status() const;  // at most a second old
+  RingStatus status() const;  // at most two seconds old
 
  private:
   class Impl;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packet ring with real traffic between namespaces of its own. Needs root (label bpf).
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "agent/source/capture_file.h"
 #include "tests/bpf/ring_live.h"
@@ -123,6 +125,33 @@ TEST(RingTest, AClassThatHasHadItsBytesOfTheSecondIsCountedOnly) {
   EXPECT_EQ(dns.kept + dns.over_rate, 800U);
   EXPECT_GT(dns.over_rate, 600U);
   EXPECT_THAT(live.FindPort(kDnsPort), SizeIs(dns.kept));
+}
+
+TEST(RingTest, Ipv6IsReadBehindItsExtensionHeaders) {
+  const RingLive live;
+  ASSERT_TRUE(live.ok());
+  live.net.Run('a', "ip addr add 2001:db8::2/64 dev va nodad");
+  live.net.Run('r', "ip addr add 2001:db8::1/64 dev ra nodad");
+  live.net.In('a', [&] {
+    UniqueFd fd(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in6 to{};
+    to.sin6_family = AF_INET6;
+    to.sin6_port = htons(kDnsPort);
+    const IpAddress address = IpAddress::Parse("2001:db8::1").value();
+    std::memcpy(&to.sin6_addr, address.bytes().data(), 16);
+    for (const bool options : {false, true}) {
+      const char destination[8] = {0, 0, 1, 4, 0, 0, 0, 0};  // padding
+      if (options) {
+        ASSERT_EQ(setsockopt(fd.get(), IPPROTO_IPV6, IPV6_DSTOPTS, destination, 8), 0);
+      }
+      for (int i = 0; i < 5; ++i) {
+        ASSERT_EQ(sendto(fd.get(), "question", 8, 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)),
+                  8);
+      }
+    }
+  });
+  ASSERT_TRUE(live.Until([&] { return live.FindPort(kDnsPort).size() == 10; }));
+  EXPECT_EQ(live.ring->status().classes[CULPRIT_TAP_DNS].kept, 10U);
 }
 
 TEST(RingTest, ASmallFlowIsTheSameAsTcpdumpSawIt) {
