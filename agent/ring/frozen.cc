@@ -98,7 +98,7 @@ Status FrozenSegments::Sync(std::string_view name) const {
   TRY(const std::vector<std::string> lanes, Directories(name));
   for (const std::string& lane : lanes) {
     TRY(const std::vector<std::string> files, ListDirectory(lane));
-    for (const std::string& file : files) TRY_VOID(SyncFile(lane + "/" + file));
+    for (const std::string& file : files) TRY_VOID(SyncFile((fs::path(lane) / file).string()));
     TRY_VOID(SyncDirectory(lane));
   }
   return Ok();

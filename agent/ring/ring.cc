@@ -145,6 +145,7 @@ class PacketRing::Impl {
     }
     OnThread([this] { SettleHere(); });
     std::vector<std::string> directories;
+    directories.reserve(kRingLanes);
     for (const char* lane : kRingLaneNames) directories.push_back(config_.directory + "/" + lane);
     return QueryPackets(directories, query, decode_, sink);
   }
@@ -204,7 +205,7 @@ class PacketRing::Impl {
     }
     if (!items.empty()) clock_ = ReadClockPair();
     for (Item& item : items) {
-      std::visit([this](auto& what) { Take(what); }, item);
+      std::visit([self = this](auto& what) { self->Take(what); }, item);
     }
     return stop;
   }

@@ -77,6 +77,20 @@ struct SegmentRingStats {
   std::string degraded;                                     // empty = well
 };
 
+// The segment that is being written.
+struct OpenSegment {
+  std::uint64_t number = 0;
+  UniqueFd fd;
+  std::uint64_t written_bytes = 0;  // whole blocks on disk
+  std::uint64_t buffered_packets = 0;
+  std::string buffer;
+  SegmentIndex index;
+  std::map<std::uint32_t, std::uint32_t> interfaces;  // id -> number in the section
+  std::unordered_set<ProcessId> processes;            // whose definition is in it
+
+  std::uint64_t bytes() const { return written_bytes + buffer.size(); }
+};
+
 class SegmentRing {
  public:
   // Definition of a process, to be written ahead of its packets; null where there is none yet.
@@ -103,20 +117,6 @@ class SegmentRing {
   SegmentRingStats stats() const;
 
  private:
-  // The segment that is being written.
-  struct OpenSegment {
-    std::uint64_t number = 0;
-    UniqueFd fd;
-    std::uint64_t written_bytes = 0;  // whole blocks on disk
-    std::uint64_t buffered_packets = 0;
-    std::string buffer;
-    SegmentIndex index;
-    std::map<std::uint32_t, std::uint32_t> interfaces;  // id -> number in the section
-    std::unordered_set<ProcessId> processes;            // whose definition is in it
-
-    std::uint64_t bytes() const { return written_bytes + buffer.size(); }
-  };
-
   SegmentRing(SegmentRingOptions options, ProcessLookup processes);
   Status Recover();
   Status Adopt(std::uint64_t number);

@@ -37,14 +37,11 @@ void SetSettings(const TapPolicy& policy, culprit_tap_settings* settings) {
   SetRate(policy.flagged, &settings->rate[CULPRIT_TAP_FLAGGED]);
 }
 
-struct NativeAddress {
-  culprit_u64 words[2] = {};
-  friend auto operator<=>(const NativeAddress&, const NativeAddress&) = default;
-};
+using NativeAddress = std::array<culprit_u64, 2>;
 
 NativeAddress Native(const IpAddress& address) {
-  NativeAddress native;
-  std::memcpy(native.words, address.bytes().data(), sizeof(native.words));
+  NativeAddress native{};
+  std::memcpy(native.data(), address.bytes().data(), sizeof(native));
   return native;
 }
 
@@ -54,8 +51,8 @@ culprit_tap_flow_key MakeKey(const Endpoint& a, const Endpoint& b, std::uint8_t 
   std::pair<NativeAddress, std::uint16_t> high{Native(b.address), b.port};
   if (high < low) std::swap(low, high);
   culprit_tap_flow_key key{};
-  std::memcpy(key.low, low.first.words, sizeof(key.low));
-  std::memcpy(key.high, high.first.words, sizeof(key.high));
+  std::memcpy(key.low, low.first.data(), sizeof(key.low));
+  std::memcpy(key.high, high.first.data(), sizeof(key.high));
   key.low_port = low.second;
   key.high_port = high.second;
   key.protocol = protocol;

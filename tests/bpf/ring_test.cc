@@ -47,6 +47,7 @@ TEST(RingTest, BulkEvictsNeitherTheLoginNorTheNamesBeforeIt) {
   const RingLive live;
   ASSERT_TRUE(live.ok());
   constexpr int kQuestions = 50, kKeys = 200;
+  constexpr std::size_t kSyns = 202;  // of 101 connections
   live.Ask(kDnsPort, kQuestions, 60);
   auto ssh = live.Connect(kSshPort);
   for (int i = 0; i < kKeys; ++i) {
@@ -58,7 +59,7 @@ TEST(RingTest, BulkEvictsNeitherTheLoginNorTheNamesBeforeIt) {
   RingLive::Transfer(live.Connect(kBulkPort), 40U << 20);
   for (int i = 0; i < 100; ++i) RingLive::Transfer(live.Connect(kBulkPort), 60'000);
 
-  ASSERT_TRUE(live.Until([&] { return CountFlag(live.FindPort(kBulkPort), kTcpSyn) == 2U * 101; }))
+  ASSERT_TRUE(live.Until([&] { return CountFlag(live.FindPort(kBulkPort), kTcpSyn) == kSyns; }))
       << "first contacts";
   const RingStatus status = live.ring->status();
   EXPECT_GT(status.lanes[static_cast<std::size_t>(RingLane::kGeneral)].evicted_segments, 0U);
@@ -309,10 +310,14 @@ TEST(RingTest, BuffersOfManyInterfacesKeepToTheirBound) {
     config.tap.buffer_bytes = kBound;
   });
   ASSERT_TRUE(live.ok());
-  for (int i = 0; i < 4; ++i) {
-    const std::string n = std::to_string(i);
-    live.net.Run('a', "ip link add x" + n + " type veth peer name y" + n + " && ip link set x" + n +
-                          " up && ip link set y" + n + " up");
+  for (const char* pair : {"x0 y0", "x1 y1", "x2 y2", "x3 y3"}) {
+    const std::string names = pair;
+    std::string command = "ip link add ";
+    command.append(names, 0, 2).append(" type veth peer name ").append(names, 3, 2);
+    for (const std::size_t at : {0U, 3U}) {
+      command.append(" && ip link set ").append(names, at, 2).append(" up");
+    }
+    live.net.Run('a', command);
   }
   ASSERT_TRUE(live.Until([&] { return live.ring->status().interfaces.size() == 9; }));
   std::uint64_t used = 0;

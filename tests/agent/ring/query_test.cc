@@ -14,6 +14,7 @@ using ::testing::SizeIs;
 
 std::vector<std::uint32_t> Numbers(const std::vector<Found>& found) {
   std::vector<std::uint32_t> numbers;
+  numbers.reserve(found.size());
   for (const Found& one : found) numbers.push_back(RingWriter::NumberOf(one));
   return numbers;
 }
