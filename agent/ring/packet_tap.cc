@@ -16,7 +16,7 @@ namespace {
 
 // Of one handle. libpcap needs blocks of 256 KiB.
 constexpr std::uint64_t kMinHandleBytes = 512U << 10, kMaxHandleBytes = 4U << 20;
-constexpr std::size_t kMaxListed = 256;  // interfaces, gone ones included
+constexpr std::size_t kMaxListed = 64;  // interfaces, gone ones included
 constexpr auto kRetry = std::chrono::seconds(5);
 
 }  // namespace
@@ -121,12 +121,14 @@ class PacketTap::Impl {
         return link.index == captured.shown.ifindex && link.name == captured.shown.name &&
                Wanted(link);
       });
+      captured.shown.wanted = there;
       if (!there && !captured.handles.empty()) Close(&captured, "gone or down");
     }
     Status refused = Ok();
     for (const Link& link : links) {
       if (!Wanted(link)) continue;
       Captured& captured = Find(link);
+      captured.shown.wanted = true;
       if (!captured.handles.empty()) continue;
       Status opened = OpenHandles(link, &captured);
       if (opened) continue;

@@ -40,6 +40,7 @@ struct PacketTapOptions {
 struct TapInterface {
   std::string name;
   std::uint32_t ifindex = 0;
+  bool wanted = false;  // up, and asked for
   bool captured = false;
   std::string note;              // why not, or what is less than it should be
   std::uint64_t received = 0;    // taken by the filter (ps_recv)

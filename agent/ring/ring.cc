@@ -364,7 +364,7 @@ class PacketRing::Impl {
       if (!what.empty()) status.degraded.push_back(what);
     }
     for (const TapInterface& interface : status.interfaces) {
-      if (!interface.captured && !interface.note.empty()) {
+      if (interface.wanted && !interface.captured) {
         status.degraded.push_back("interface " + interface.name + ": " + interface.note);
       }
     }

@@ -21,14 +21,14 @@ UniqueFd BoundTo(const char* address, int type, std::uint16_t port) {
   return fd;
 }
 
+}  // namespace
+
 Endpoint ToEndpoint(const Address& address) {
   sockaddr_in in{};
   std::memcpy(&in, &address.storage, sizeof(in));
   return {IpAddress::FromBytes({reinterpret_cast<const char*>(&in.sin_addr), 4}).value(),
           ntohs(in.sin_port)};
 }
-
-}  // namespace
 
 RingLive::RingLive(const std::function<void(RingConfig&)>& change) {
   net.Run('a', "ethtool -K va tso off gso off gro off >/dev/null");

@@ -19,6 +19,8 @@ namespace culprit::testing {
 inline constexpr const char* kClient = "192.0.2.2";
 inline constexpr const char* kServer = "198.51.100.2";
 
+Endpoint ToEndpoint(const Address& address);  // IPv4
+
 class RingLive {
  public:
   // Captures on va, in a ring of 4 MiB, unless `change` says otherwise.
