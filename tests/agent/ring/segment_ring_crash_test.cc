@@ -42,7 +42,7 @@ TEST(SegmentRingCrashTest, FlushedPacketsSurviveAndAllIsReadable) {
         [&](const std::function<void(std::uint64_t)>& promise) {
           WriteUntilKilled(options, first, seed, promise);
         },
-        std::chrono::microseconds(2'000 + random() % 60'000));
+        std::chrono::microseconds(5'000 + random() % 100'000));
     EXPECT_LE(BytesBelow(dir.path()), options.max_bytes);
     const auto before = FindPackets({dir.path()});
     const RingWriter writer(options);
@@ -62,7 +62,7 @@ TEST(SegmentRingCrashTest, FlushedPacketsSurviveAndAllIsReadable) {
     }
     if (!found.empty()) first = RingWriter::NumberOf(found.back()) + 1;
   }
-  EXPECT_GT(promised_in_all, 100U);
+  EXPECT_GT(promised_in_all, 20U);
 }
 
 }  // namespace
