@@ -62,7 +62,7 @@ class Campaign:
 
     def agent_is_up(self):
         self.at_work.append([time.time() + 0.2, None])
-        self.children |= set(descendants(self.rig.agent.pid)) | {self.rig.agent.pid}
+        self.children |= {identity(p) for p in {self.rig.agent.pid, *descendants(self.rig.agent.pid)}} - {None}
 
     def acked(self):
         """(stream, {lane: acked}) as the agent knows it now; from its file, which may be older, if it does not run."""

@@ -17,7 +17,7 @@ CONTRACTS = {
 SHARED = {"agent": {"agent/model"}, "collector": {"collector/model", "collector/pki"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
         "collector/model")
-PURE_FILES = ("collector/ingest/validate",)
+PURE_FILES = ("agent/ring/lane", "agent/ring/packet_join", "agent/ring/segment_index", "collector/ingest/validate")
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"
     r"unistd\.h|ctime|time\.h|thread|mutex)")
@@ -45,7 +45,7 @@ def allowed(name, target):
     if target_side == "culprit":  # generated from proto/
         return side in ("agent", "collector")
     if target_side == "bpf":
-        return side == "bpf" or (side == "agent" and target == "bpf/abi.h")
+        return side == "bpf" or (side == "agent" and target in ("bpf/abi.h", "bpf/tap_abi.h"))
     if target_side in ("agent", "collector"):
         if side != target_side:
             return False

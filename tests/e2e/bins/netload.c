@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A fixed amount of network work as fast as it goes, and what it took, as one JSON line:
-//   netload udp ADDRESS PORT SIZE COUNT        datagrams of SIZE bytes through one connected socket
+//   netload udp ADDRESS PORT SIZE COUNT [RATE] datagrams of SIZE bytes through one connected socket; RATE a second
 //   netload connect ADDRESS PORT 0 COUNT       connect and close, one after the other; refused counts as done
 //   netload stream ADDRESS PORT SIZE COUNT     COUNT writes of SIZE bytes through one TCP connection
 //   netload sink-udp ADDRESS PORT 0 0          reads datagrams until SIGTERM, then says how many came
@@ -40,9 +40,14 @@ static int connected(int type) {
   return fd;
 }
 
-static void udp(size_t size, long count) {
+static void udp(size_t size, long count, double rate) {
   const int fd = connected(SOCK_DGRAM);
+  const double start = clock_of(CLOCK_MONOTONIC);
   while (done_count < count) {
+    if (rate > 0 && done_count > (clock_of(CLOCK_MONOTONIC) - start) * rate) {
+      usleep(200);
+      continue;
+    }
     const ssize_t n = send(fd, buffer, size, 0);
     if (n < 0) {
       ++failed;
@@ -98,7 +103,7 @@ static void sink(int type) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 6) return 2;
+  if (argc != 6 && argc != 7) return 2;
   const char* mode = argv[1];
   const long size = atol(argv[4]), count = atol(argv[5]);
   to.sin_port = htons((unsigned short)atoi(argv[3]));
@@ -107,7 +112,7 @@ int main(int argc, char** argv) {
   struct sigaction stop = {.sa_handler = on_stop};
   sigaction(SIGTERM, &stop, NULL);
   const double wall = clock_of(CLOCK_MONOTONIC), cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
-  if (strcmp(mode, "udp") == 0) udp((size_t)size, count);
+  if (strcmp(mode, "udp") == 0) udp((size_t)size, count, argc == 7 ? atof(argv[6]) : 0);
   else if (strcmp(mode, "connect") == 0) connects(count);
   else if (strcmp(mode, "stream") == 0) stream((size_t)size, count);
   else if (strcmp(mode, "sink-udp") == 0) sink(SOCK_DGRAM);
