@@ -129,6 +129,7 @@ void Agent::Impl::Ship(Lane lane) {
           std::max(losses_by_cause_[static_cast<std::size_t>(loss.cause)], loss.count);
     }
     for (const FlowRow& row : batch.flows) names_.On(row);
+    packets_->Take(batch);
     // A batch that cannot be written is counted by the spool and declared when writing works again.
     if (!output_->Write(lane, FrameKind::kBatch, batch, clock)) break;
   }

@@ -18,6 +18,7 @@
 #include "agent/flow_memory_file.h"
 #include "agent/identity.h"
 #include "agent/output.h"
+#include "agent/packet_feed.h"
 #include "agent/source/exe_hasher.h"
 #include "agent/source/passwd_names.h"
 #include "agent/source/procfs.h"
@@ -110,6 +111,7 @@ class Agent::Impl {
   NameBook names_;
   Coverage coverage_;
   std::optional<CoverageFacts> last_coverage_;
+  std::unique_ptr<PacketFeed> packets_;
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
   std::unique_ptr<SenderLink> sender_;

@@ -43,6 +43,7 @@ std::vector<std::string> Agent::Impl::Degraded() {
                          (sender.last_error.empty() ? "" : ": " + sender.last_error));
     }
   }
+  for (std::string& problem : packets_->problems()) degraded.push_back(std::move(problem));
   const std::string identity = identity_->problem();
   if (!identity.empty()) degraded.push_back("identity: " + identity);
   if (recorder_ && !recorder_->stopped().empty())
@@ -119,7 +120,7 @@ std::vector<std::pair<std::string, std::uint64_t>> Agent::Impl::Counters() const
   const AggregateCounters& aggregate = aggregator_->counters();
   const EnrichCounters& enrich = enricher_->counters();
   const ExeHasherStats hash = hasher_ ? hasher_->stats() : ExeHasherStats{};
-  return {
+  std::vector<std::pair<std::string, std::uint64_t>> counters = {
       {"kernel records", decoder_.counters().records},
       {"malformed records", decoder_.counters().total_faults()},
       {"flows started", aggregate.flows_started},
@@ -142,6 +143,8 @@ std::vector<std::pair<std::string, std::uint64_t>> Agent::Impl::Counters() const
       {"executables too big or unreadable", hash.too_big + hash.unreadable},
       {"executables gone before hashing", hash.gone},
   };
+  for (auto& counter : packets_->counters()) counters.push_back(std::move(counter));
+  return counters;
 }
 
 AgentStatus Agent::Impl::status() {

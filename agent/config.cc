@@ -49,6 +49,13 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bool("hash.enabled", config.hash.enabled);
   toml.Bytes("hash.max_file_bytes", config.hash.max_file_bytes, 1, kTiB);
   toml.Bytes("hash.bytes_per_second", config.hash.bytes_per_second, kMiB, kTiB);
+  toml.Bool("packets.enabled", config.packets.enabled);
+  toml.Uint32("packets.segments", config.packets.segments, 4, 65'536);
+  toml.Bytes("packets.segment_bytes", config.packets.segment_bytes, kMiB, 1ULL << 30);
+  toml.Strings("packets.interfaces", config.packets.interfaces);
+  toml.Bool("packets.loopback", config.packets.loopback);
+  toml.Bytes("packets.first_bytes", config.packets.first_bytes, 0, 1ULL << 30);
+  toml.Bytes("packets.buffer_bytes", config.packets.buffer_bytes, kMiB, 32 * kMiB);
   toml.Uint32("limits.max_flows", config.limits.max_flows, 64, 4'000'000);
   toml.Uint32("limits.max_processes", config.limits.max_processes, 64, 4'000'000);
   toml.Bytes("limits.max_recording_bytes", config.limits.max_recording_bytes, kMiB, kTiB);
@@ -75,6 +82,12 @@ std::string Quoted(std::string_view text) {
     out.push_back(c);
   }
   return out + "\"";
+}
+
+std::string Listed(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += (out.empty() ? "" : ", ") + Quoted(text);
+  return out;
 }
 
 std::string Millis(milliseconds span) { return Quoted(std::to_string(span.count()) + "ms"); }
@@ -199,12 +212,9 @@ Status ValidateAgentConfig(const AgentConfig& config) {
 }
 
 std::string FormatAgentConfig(const AgentConfig& config) {
-  std::string hooks;
-  for (const std::string& hook : config.kernel.disabled_hooks)
-    hooks += (hooks.empty() ? "" : ", ") + Quoted(hook);
   const auto flag = [](bool value) { return std::string(value ? "true" : "false"); };
-  const auto& [collector, sender, identity] =
-      std::tie(config.collector, config.sender, config.identity);
+  const auto& [collector, sender, identity, packets] =
+      std::tie(config.collector, config.sender, config.identity, config.packets);
   return "state_dir = " + Quoted(config.state_dir) + "\nlog_level = " + Quoted(config.log_level) +
          "\nheartbeat = " + Millis(config.heartbeat) +
          "\n\n[collector]\naddress = " + Quoted(collector.address) +
@@ -217,11 +227,18 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          "\n\n[spool]\nmax_bytes = " + std::to_string(config.spool.max_bytes) +
          "\nsegment_bytes = " + std::to_string(config.spool.segment_bytes) +
          "\n\n[kernel]\ncgroup_path = " + Quoted(config.kernel.cgroup_path) +
-         "\nbtf_path = " + Quoted(config.kernel.btf_path) + "\ndisabled_hooks = [" + hooks +
+         "\nbtf_path = " + Quoted(config.kernel.btf_path) + "\ndisabled_hooks = [" +
+         Listed(config.kernel.disabled_hooks) +
          "]\nmeasure_cost = " + flag(config.kernel.measure_cost) +
          "\n\n[hash]\nenabled = " + flag(config.hash.enabled) +
          "\nmax_file_bytes = " + std::to_string(config.hash.max_file_bytes) +
          "\nbytes_per_second = " + std::to_string(config.hash.bytes_per_second) +
+         "\n\n[packets]\nenabled = " + flag(packets.enabled) +
+         "\nsegments = " + std::to_string(packets.segments) +
+         "\nsegment_bytes = " + std::to_string(packets.segment_bytes) + "\ninterfaces = [" +
+         Listed(packets.interfaces) + "]\nloopback = " + flag(packets.loopback) +
+         "\nfirst_bytes = " + std::to_string(packets.first_bytes) +
+         "\nbuffer_bytes = " + std::to_string(packets.buffer_bytes) +
          "\n\n[limits]\nmax_flows = " + std::to_string(config.limits.max_flows) +
          "\nmax_processes = " + std::to_string(config.limits.max_processes) +
          "\nmax_recording_bytes = " + std::to_string(config.limits.max_recording_bytes) + "\n";

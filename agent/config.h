@@ -55,6 +55,16 @@ struct AgentConfig {
     std::uint64_t bytes_per_second = 64ULL << 20;
   } hash;
 
+  struct Packets {
+    bool enabled = false;
+    std::uint32_t segments = 16;
+    std::uint64_t segment_bytes = 16ULL << 20;
+    std::vector<std::string> interfaces;  // empty: all
+    bool loopback = false;
+    std::uint64_t first_bytes = 64ULL << 10;  // of each connection whole
+    std::uint64_t buffer_bytes = 8ULL << 20;  // of the kernel, for all interfaces
+  } packets;
+
   struct Limits {
     std::uint32_t max_flows = 65'536;
     std::uint32_t max_processes = 32'768;
@@ -63,6 +73,7 @@ struct AgentConfig {
 
   std::chrono::milliseconds heartbeat = std::chrono::seconds(10);
 
+  std::string PacketDirectory() const { return state_dir + "/packets"; }
   std::string SpoolDirectory() const { return state_dir + "/spool"; }
   std::string SenderProgram() const;  // resolved
 };
