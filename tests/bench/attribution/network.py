@@ -75,11 +75,16 @@ def syn_flood(bench):
         (result,) = bench.generator("raw", *arguments).result()
     check(result["tx_packets"] == count and trial.wire[1] == count, f"{result['tx_packets']} sent, {trial.wire[1]} left")
     verdict = trial.judge(party_of(result, *arguments), payload=False)
-    counters = counters_of(bench, trial, result["pid"])
-    for name in ("raw_packets", "bare_syns"):
-        if counters.get(name, count) != count:
-            verdict.notes.append(f"{name} {counters[name]}, sent {count}")
-            verdict.bytes_right = False
+    names = ("raw_packets", "bare_syns")
+
+    def counted():
+        counters = counters_of(bench, trial, result["pid"])
+        return all(counters.get(name, count) == count for name in names)
+    try:
+        wait_until(f"{count} in {' and '.join(names)}", counted, 8, 0.3)
+    except Failure as error:
+        verdict.notes.append(str(error))
+        verdict.bytes_right = False
     return verdict
 
 
