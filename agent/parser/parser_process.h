@@ -14,7 +14,7 @@
 namespace culprit {
 
 // Together some 5 MB when an attacker fills them.
-inline constexpr NameLimits kParserLimits{.max_flows = 8'192, .max_bytes = std::size_t{2} << 20};
+inline constexpr NameLimits kParserLimits{.max_flows = 8'192, .max_bytes = std::size_t{1} << 20};
 
 // Loads what is needed, then gives up all rights and becomes `user`. Errors: unknown user, or what
 // the kernel refused; then the process must end.

@@ -24,8 +24,8 @@ constexpr int kPlainCalls[] = {
     SCMP_SYS(brk),           SCMP_SYS(munmap),    SCMP_SYS(mremap),       SCMP_SYS(futex),
     SCMP_SYS(clock_gettime), SCMP_SYS(getrandom), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
     SCMP_SYS(exit),          SCMP_SYS(exit_group)};
-// AddressSanitizer gives memory back to the kernel.
-constexpr int kSanitizerCalls[] = {SCMP_SYS(madvise)};
+// AddressSanitizer marks its shadow, and asks for the signal stack before it ends.
+constexpr int kSanitizerCalls[] = {SCMP_SYS(madvise), SCMP_SYS(sigaltstack)};
 
 using Filter = std::unique_ptr<void, decltype(&seccomp_release)>;
 
