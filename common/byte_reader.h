@@ -24,6 +24,7 @@ class ByteReader {
   std::uint8_t U8() { return Int<std::uint8_t>(); }
   std::uint16_t U16() { return Int<std::uint16_t>(); }
   std::uint32_t U32() { return Int<std::uint32_t>(); }
+  std::uint64_t U64() { return Int<std::uint64_t>(); }
   std::uint32_t U24() {
     const std::uint32_t high = U8();
     return high << 16 | U16();

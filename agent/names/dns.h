@@ -11,7 +11,6 @@
 
 namespace culprit {
 
-inline constexpr std::size_t kMaxDnsAnswers = 32;   // kept of one message; later ones are left out
 inline constexpr std::size_t kMaxDnsPointers = 32;  // that one name is put together from
 inline constexpr std::size_t kMaxDnsName = 255;     // encoded, RFC 1035 3.1
 

@@ -12,8 +12,6 @@
 
 namespace culprit {
 
-inline constexpr std::size_t kMaxAlpn = 8;  // protocols kept of one hello
-
 // A handshake message, as QUIC carries it and TLS puts it into records. With kMore `out` has what
 // could be read of it. Its source is the caller's to set.
 Verdict ParseClientHello(std::string_view handshake, ServerName& out);

@@ -8,14 +8,6 @@
 
 namespace culprit {
 
-Result<std::pair<UniqueFd, UniqueFd>> MakeLinkPair() {
-  std::array<int, 2> fds{};
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0) {
-    return ErrnoError("socketpair");
-  }
-  return std::pair<UniqueFd, UniqueFd>(UniqueFd(fds[0]), UniqueFd(fds[1]));
-}
-
 Result<bool> SendDatagram(int socket, std::string_view bytes, int pass_fd, bool wait) {
   if (bytes.empty() || bytes.size() > kMaxDatagramBytes) {
     return InvalidArgument("link message of " + std::to_string(bytes.size()) + " bytes");

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -23,7 +22,6 @@ struct Datagram {
   UniqueFd fd;
 };
 
-Result<std::pair<UniqueFd, UniqueFd>> MakeLinkPair();
 // False if the peer's buffer is full and `wait` is false. `pass_fd` -1 = none.
 Result<bool> SendDatagram(int socket, std::string_view bytes, int pass_fd, bool wait);
 Result<Datagram> ReceiveDatagram(int socket, bool wait);

@@ -4,16 +4,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <deque>
 #include <utility>
 
-#include "agent/stream/backoff.h"
+#include "agent/process/backoff.h"
+#include "agent/process/child_process.h"
 #include "agent/stream/link_socket.h"
-#include "agent/stream/sender_process.h"
 #include "common/credentials.h"
 #include "common/log.h"
 #include "culprit/internal/v1/link.pb.h"
@@ -36,12 +35,6 @@ struct Outgoing {
   std::string bytes;
   UniqueFd fd;
 };
-
-std::uint32_t Random32() {
-  std::uint32_t value = 0;
-  if (getrandom(&value, sizeof value, 0) != sizeof value) return 0;
-  return value;
-}
 
 std::string Bytes(const Uuid& id) { return std::string(id.AsBytes()); }
 
@@ -108,7 +101,7 @@ class SenderLinkImpl final : public SenderLink {
   SenderOptions options_;
   Spool* spool_;
   UniqueFd epoll_, timer_, socket_;
-  SenderProcess process_;
+  ChildProcess process_;
   Backoff backoff_;
   SteadyClock::time_point started_;
   bool restart_pending_ = false, stopping_ = false;
@@ -121,7 +114,7 @@ class SenderLinkImpl final : public SenderLink {
 
 Status SenderLinkImpl::Spawn() {
   TRY(auto pair, MakeLinkPair());
-  TRY_VOID(process_.Start(options_.program, pair.second.get()));
+  TRY_VOID(process_.Start(options_.program, {}, pair.second.get()));
   socket_ = std::move(pair.first);
   Watch(socket_.get(), EPOLLIN);
   if (process_.pid_fd() >= 0) Watch(process_.pid_fd(), EPOLLIN);

@@ -3,15 +3,14 @@
 // with the link on descriptor 3; reads its key, gives up its rights, then sends. Ends with its
 // parent.
 #include <grpc/support/log.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <exception>
 #include <thread>
 
-#include "agent/stream/privileges.h"
-#include "agent/stream/sender_process.h"
+#include "agent/process/child_process.h"
+#include "agent/process/privileges.h"
 #include "agent/stream/sensor_port.h"
 #include "agent/stream/uploader.h"
 #include "common/credentials.h"
@@ -33,9 +32,7 @@ int Fail(SensorPort* port, const Error& error) {
 
 int RunSender() {
   const int parent = getppid();
-  int type = 0;
-  socklen_t size = sizeof type;
-  if (getsockopt(kLinkFd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
+  if (!HasLink()) {
     std::fputs("culprit-agent-sender is started by culprit-agent; run `culprit-agent run`\n",
                stderr);
     return kUsage;

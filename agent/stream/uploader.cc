@@ -12,7 +12,7 @@
 #include <random>
 #include <thread>
 
-#include "agent/stream/backoff.h"
+#include "agent/process/backoff.h"
 #include "agent/stream/diagnose.h"
 #include "agent/stream/lane_reader.h"
 #include "agent/stream/send_window.h"

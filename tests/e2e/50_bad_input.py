@@ -37,7 +37,7 @@ def agent_command(rig):
 def not_root(rig):
     public = rig.dir / "public"
     public.mkdir()
-    for name in ("culprit-agent", "culprit-agent-sender"):
+    for name in ("culprit-agent", "culprit-agent-sender", "culprit-agent-parser"):
         shutil.copy(BIN / name, public)
     public.chmod(0o755)
     state = rig.dir / "nobody"

@@ -24,7 +24,7 @@ def main():
     parts = {name: PARTS[name] for name in sys.argv[1:] or PARTS}
     with Rig("kernel-6-1") as rig:
         box = Box(rig.dir, "guest", ("veth", "sctp"))
-        for program in ("culprit", "culprit-agent", "culprit-agent-sender", "culprit-collector"):
+        for program in ("culprit", "culprit-agent", "culprit-agent-sender", "culprit-agent-parser", "culprit-collector"):
             box.add(BIN / program, "/culprit/bin")
         for program in ("bpf_process_test", "bpf_flow_test"):
             box.add(BIN.parent / "tests/bpf" / program, "/culprit/helpers")

@@ -10,14 +10,17 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
 # The interfaces by which stages know each other; everything else of a stage is its own.
 CONTRACTS = {
-    "agent/source/source.h", "agent/spool/spool.h", "agent/stream/sender_link.h",
+    "agent/source/source.h", "agent/spool/spool.h", "agent/stream/sender_link.h", "agent/parser/parser_link.h",
+    "agent/names/name_observer.h",
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
-SHARED = {"agent": {"agent/model"}, "collector": {"collector/model", "collector/pki"}}
+SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
         "collector/model")
-PURE_FILES = ("agent/ring/lane", "agent/ring/packet_join", "agent/ring/segment_index", "collector/ingest/validate")
+PURE_FILES = (
+    "agent/parser/parser_wire", "agent/ring/lane", "agent/ring/packet_join", "agent/ring/segment_index", "collector/ingest/validate",
+)
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"
     r"unistd\.h|ctime|time\.h|thread|mutex)")

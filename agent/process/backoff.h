@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Growing delays with jitter, so that a fleet does not come back in step. Stage: stream. Pure:
+// Growing delays with jitter, so that a fleet does not come back in step. Stage: process. Pure:
 // randomness is passed in.
-#ifndef CULPRIT_AGENT_STREAM_BACKOFF_H_
-#define CULPRIT_AGENT_STREAM_BACKOFF_H_
+#ifndef CULPRIT_AGENT_PROCESS_BACKOFF_H_
+#define CULPRIT_AGENT_PROCESS_BACKOFF_H_
 
 #include <algorithm>
 #include <chrono>
@@ -29,4 +29,4 @@ class Backoff {
 
 }  // namespace culprit
 
-#endif  // CULPRIT_AGENT_STREAM_BACKOFF_H_
+#endif  // CULPRIT_AGENT_PROCESS_BACKOFF_H_

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/stream/privileges.h"
+#include "agent/process/privileges.h"
 
 #include <grp.h>
 #include <linux/capability.h>
@@ -22,7 +22,7 @@ Status BecomeUser(const std::string& user) {
   getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found);
   if (found == nullptr) {
     return NotFound("there is no user \"" + user +
-                    "\" for the sender: create it, or set another one in agent.toml");
+                    "\": create it, or set another one in agent.toml");
   }
   if (setgroups(0, nullptr) != 0) return ErrnoError("setgroups");
   if (setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid) != 0) return ErrnoError("setresgid");

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/stream/sender_process.h"
+#include "agent/process/child_process.h"
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,7 +38,28 @@ std::string HowEnded(int status) {
 
 }  // namespace
 
-Status SenderProcess::Start(const std::string& program, int link_end) {
+Result<std::pair<UniqueFd, UniqueFd>> MakeLinkPair() {
+  std::array<int, 2> fds{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0) {
+    return ErrnoError("socketpair");
+  }
+  return std::pair<UniqueFd, UniqueFd>(UniqueFd(fds[0]), UniqueFd(fds[1]));
+}
+
+bool HasLink() {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return getsockopt(kLinkFd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+}
+
+std::uint32_t Random32() {
+  std::uint32_t value = 0;
+  if (getrandom(&value, sizeof value, 0) != sizeof value) return 0;
+  return value;
+}
+
+Status ChildProcess::Start(const std::string& program, const std::vector<std::string>& arguments,
+                           int link_end) {
   FileActions actions;
   posix_spawn_file_actions_adddup2(&actions.value, link_end, kLinkFd);
   posix_spawn_file_actions_addclosefrom_np(&actions.value, kLinkFd + 1);
@@ -52,8 +75,13 @@ Status SenderProcess::Start(const std::string& program, int link_end) {
   posix_spawnattr_setflags(
       &attributes.value,
       static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP));
-  std::string path = program, tell_form = "JOURNAL_STREAM=";
-  std::array<char*, 2> argv{path.data(), nullptr};
+  std::vector<std::string> words{program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::string tell_form = "JOURNAL_STREAM=";
   // An empty environment but for what the log needs: no proxy or library settings get in.
   const char* journal_stream = std::getenv("JOURNAL_STREAM");
   if (journal_stream != nullptr) tell_form += journal_stream;
@@ -67,7 +95,7 @@ Status SenderProcess::Start(const std::string& program, int link_end) {
   return Ok();
 }
 
-bool SenderProcess::Ended(std::string* how) {
+bool ChildProcess::Ended(std::string* how) {
   if (pid_ < 0) return false;
   int status = 0;
   if (waitpid(pid_, &status, WNOHANG) != pid_) return false;
@@ -77,7 +105,7 @@ bool SenderProcess::Ended(std::string* how) {
   return true;
 }
 
-void SenderProcess::Kill() {
+void ChildProcess::Kill() {
   if (pid_ < 0) return;
   kill(pid_, SIGKILL);
   int status = 0;
