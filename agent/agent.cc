@@ -91,6 +91,13 @@ void Agent::Impl::NoteUserEvents() {
   if (identity_) identity_->ClearEvent();
 }
 
+void Agent::Impl::PumpParser() {
+  packets_->Pump(source_->ReadClock(), [this](ObservationEvent event) {
+    OnEvent(Event(std::move(event)));
+    busy_until_ = Now() + kBusyAfterRecord;
+  });
+}
+
 Status Agent::Impl::Capture() {
   const std::uint64_t before = moved_;
   auto more = source_->Poll(milliseconds(0), sink_);
@@ -227,11 +234,15 @@ void Agent::Impl::RedefineIfDue(BootTime now) {
 void Agent::Impl::LabelOwnProcesses() {
   if (setup_.replay) return;
   const int sender_pid = sender_ ? sender_->status().pid : -1;
-  if (sender_pid == sender_pid_ && begun_) return;
+  const int parser_pid = packets_->parser_pid();
+  if (sender_pid == sender_pid_ && parser_pid == parser_pid_ && begun_) return;
+  parser_pid_ = parser_pid;
   ended_senders_cpu_us_ += std::exchange(sender_cpu_us_, 0);
   sender_pid_ = sender_pid;
   std::vector<Tgid> own{Tgid(static_cast<std::uint32_t>(getpid()))};
-  if (sender_pid > 0) own.emplace_back(static_cast<std::uint32_t>(sender_pid));
+  for (const int child : {sender_pid, parser_pid}) {
+    if (child > 0) own.emplace_back(static_cast<std::uint32_t>(child));
+  }
   enricher_->SetAgentTgids(own);
 }
 
@@ -253,6 +264,7 @@ void Agent::Impl::Sweep(BootTime now) {
   NoteHashLosses(now);
   AddProcessText(enricher_->TakeUnresolved());
   enricher_->Tick(now);
+  PumpParser();
   names_.Tick(now);
   next_tick_ = now;
   ShipLosses();
@@ -358,12 +370,14 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 6> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 8> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
                              {identity_->poll_fd(), POLLIN, 0},
-                             {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0}}};
+                             {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0},
+                             {packets_->samples_fd(), POLLIN, 0},
+                             {packets_->parser_fd(), POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
   if (fds[2].revents != 0) PumpSender();
@@ -372,6 +386,7 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
     identity_->ClearEvent();
     ShipFacts();
   }
+  if (fds[6].revents != 0 || fds[7].revents != 0) PumpParser();
   if (fds[5].revents != 0) status_server_->Serve([this] { return status(); });
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {
     TRY_VOID(Capture());

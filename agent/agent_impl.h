@@ -56,6 +56,7 @@ class Agent::Impl {
   void OnRecord(std::string_view record);
   void OnEvent(const Event& event);
   void AskForHash(const ExecEvent& exec);
+  void PumpParser();
   Status Capture();
   void Assemble(BootTime now);
   void Ship(Lane lane);
@@ -120,7 +121,7 @@ class Agent::Impl {
   bool begun_ = false, ended_ = false;
   std::vector<Tgid> existing_;  // found by the source's start; their text is read from /proc
   Uuid shipped_stream_;         // the stream that holds what the collector knows by now
-  int sender_pid_ = -1;
+  int sender_pid_ = -1, parser_pid_ = -1;
   BootTime busy_until_, next_tick_, next_sweep_, next_beat_, facts_at_;
   std::optional<BootTime> ship_due_[kLaneCount];
   bool facts_due_ = true;

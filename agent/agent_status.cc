@@ -83,6 +83,7 @@ std::vector<AgentStatus::Process> Agent::Impl::OwnProcesses(bool with_pss) {
   };
   add("sensor", getpid());
   if (sender_) add("sender", sender_->status().pid);
+  add("parser", packets_->parser_pid());
   return processes;
 }
 

@@ -56,6 +56,8 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bool("packets.loopback", config.packets.loopback);
   toml.Bytes("packets.first_bytes", config.packets.first_bytes, 0, 1ULL << 30);
   toml.Bytes("packets.buffer_bytes", config.packets.buffer_bytes, kMiB, 32 * kMiB);
+  toml.Bool("packets.names", config.packets.names);
+  toml.Path("packets.parser", config.packets.parser);
   toml.Uint32("limits.max_flows", config.limits.max_flows, 64, 4'000'000);
   toml.Uint32("limits.max_processes", config.limits.max_processes, 64, 4'000'000);
   toml.Bytes("limits.max_recording_bytes", config.limits.max_recording_bytes, kMiB, kTiB);
@@ -175,12 +177,23 @@ void CheckKernel(const AgentConfig& config, std::vector<ConfigFinding>* out) {
 
 }  // namespace
 
-std::string AgentConfig::SenderProgram() const {
-  if (!sender.program.empty()) return sender.program;
+namespace {
+
+std::string BesideThisProgram(const char* name) {
   std::array<char, 4096> buffer{};
   const ssize_t n = readlink("/proc/self/exe", buffer.data(), buffer.size());
   const std::string self(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  return self.substr(0, self.rfind('/') + 1) + "culprit-agent-sender";
+  return self.substr(0, self.rfind('/') + 1) + name;
+}
+
+}  // namespace
+
+std::string AgentConfig::SenderProgram() const {
+  return sender.program.empty() ? BesideThisProgram("culprit-agent-sender") : sender.program;
+}
+
+std::string AgentConfig::ParserProgram() const {
+  return packets.parser.empty() ? BesideThisProgram("culprit-agent-parser") : packets.parser;
 }
 
 Result<AgentConfig> ParseAgentConfig(std::string_view text, const std::string& name) {
@@ -239,6 +252,7 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          Listed(packets.interfaces) + "]\nloopback = " + flag(packets.loopback) +
          "\nfirst_bytes = " + std::to_string(packets.first_bytes) +
          "\nbuffer_bytes = " + std::to_string(packets.buffer_bytes) +
+         "\nnames = " + flag(packets.names) + "\nparser = " + Quoted(config.ParserProgram()) +
          "\n\n[limits]\nmax_flows = " + std::to_string(config.limits.max_flows) +
          "\nmax_processes = " + std::to_string(config.limits.max_processes) +
          "\nmax_recording_bytes = " + std::to_string(config.limits.max_recording_bytes) + "\n";

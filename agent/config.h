@@ -63,6 +63,8 @@ struct AgentConfig {
     bool loopback = false;
     std::uint64_t first_bytes = 64ULL << 10;  // of each connection whole
     std::uint64_t buffer_bytes = 8ULL << 20;  // of the kernel, for all interfaces
+    bool names = true;                        // read names out of payload, in a process for that
+    std::string parser;                       // empty: culprit-agent-parser beside this program
   } packets;
 
   struct Limits {
@@ -76,6 +78,7 @@ struct AgentConfig {
   std::string PacketDirectory() const { return state_dir + "/packets"; }
   std::string SpoolDirectory() const { return state_dir + "/spool"; }
   std::string SenderProgram() const;  // resolved
+  std::string ParserProgram() const;
 };
 
 // Errors: one line for each wrong or unknown key, with file, line and what was expected.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/packet_feed.h"
 
+#include <netinet/in.h>
+#include <sys/eventfd.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "agent/decode/packet_decoder.h"
 
@@ -42,12 +45,72 @@ bool IsOver(FlowState state) {
 
 PacketFeed::PacketFeed(const AgentConfig& config, const std::string& version) {
   if (!config.packets.enabled) return;
-  auto ring = PacketRing::Start(RingConfigOf(config, version), &DecodePacket);
+  if (config.packets.names) StartParser(config);
+  RingConfig options = RingConfigOf(config, version);
+  if (parser_) {
+    options.on_packet = [this](const Packet& packet, std::int64_t wall_ns) {
+      AddSample(packet, wall_ns);
+    };
+  }
+  auto ring = PacketRing::Start(options, &DecodePacket);
   if (ring) {
     ring_ = std::move(*ring);
   } else {
-    problem_ = ring.error().message;
+    problems_.push_back("packets: " + ring.error().message);
   }
+}
+
+PacketFeed::~PacketFeed() { ring_.reset(); }  // its thread adds samples
+
+void PacketFeed::StartParser(const AgentConfig& config) {
+  ParserOptions options;
+  options.program = config.ParserProgram();
+  options.user = config.sender.user;
+  auto parser = ParserLink::Start(options);
+  wake_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (parser && wake_) {
+    parser_ = std::move(*parser);
+  } else {
+    problems_.push_back("names: " +
+                        (parser ? ErrnoError("make an eventfd") : parser.error()).message);
+  }
+}
+
+void PacketFeed::AddSample(const Packet& packet, std::int64_t wall_ns) {
+  if (packet.protocol != IPPROTO_TCP && packet.protocol != IPPROTO_UDP) return;
+  const bool edge = (packet.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0;
+  if (packet.payload.empty() && !edge) return;
+  bool first = false;
+  {
+    const MutexLock lock(&mutex_);
+    if (samples_.size() >= kMaxSamples || sample_bytes_ + packet.payload.size() > kMaxSampleBytes) {
+      ++samples_dropped_;
+      return;
+    }
+    first = samples_.empty();
+    samples_.push_back({packet, std::string(packet.payload), wall_ns});
+    sample_bytes_ += packet.payload.size();
+  }
+  constexpr std::uint64_t kOne = 1;
+  if (first && write(wake_.get(), &kOne, sizeof(kOne)) < 0) return;  // full: the loop is awake
+}
+
+void PacketFeed::Pump(const ClockPair& clock, const ParserLink::Sink& sink) {
+  if (parser_ == nullptr) return;
+  std::uint64_t woken = 0;
+  if (read(wake_.get(), &woken, sizeof(woken)) < 0) woken = 0;  // nobody did
+  std::vector<Sample> samples;
+  {
+    const MutexLock lock(&mutex_);
+    samples.swap(samples_);
+    sample_bytes_ = 0;
+  }
+  for (Sample& sample : samples) {
+    sample.packet.payload = sample.payload;
+    const auto after = std::chrono::nanoseconds(sample.wall_ns - ToNs(clock.wall));
+    parser_->Offer(sample.packet, clock.boot + after);
+  }
+  parser_->Pump(sink);
 }
 
 void PacketFeed::Take(const RecordBatch& batch) {
@@ -95,10 +158,11 @@ void PacketFeed::Take(const FlowRow& row) {
 }
 
 std::vector<std::string> PacketFeed::problems() const {
-  if (!problem_.empty()) return {"packets: " + problem_};
-  if (ring_ == nullptr) return {};
-  std::vector<std::string> problems = ring_->status().degraded;
-  for (std::string& problem : problems) problem.insert(0, "packets: ");
+  std::vector<std::string> problems = problems_;
+  if (ring_ == nullptr) return problems;
+  for (const std::string& problem : ring_->status().degraded) {
+    problems.push_back("packets: " + problem);
+  }
   return problems;
 }
 
@@ -113,6 +177,8 @@ std::vector<std::pair<std::string, std::uint64_t>> PacketFeed::counters() const 
     counted += of_class.past_budget + of_class.over_rate;
   }
   for (const TapInterface& interface : status.interfaces) dropped += interface.dropped;
+  const ParserStatus parser = parser_ ? parser_->status() : ParserStatus{};
+  const MutexLock lock(&mutex_);
   return {{"packets seen", seen},
           {"packets kept", kept},
           {"packets kept by their headers", cut},
@@ -120,6 +186,10 @@ std::vector<std::pair<std::string, std::uint64_t>> PacketFeed::counters() const 
           {"packets dropped by the kernel", dropped},
           {"packets with a process", status.join.named},
           {"packets without a process", status.join.unnamed},
+          {"samples read for names", parser.processed},
+          {"samples not read for names", parser.dropped + samples_dropped_},
+          {"names and questions found", parser.observations},
+          {"restarts of the parser", parser.restarts},
           {"packet ring, bytes", status.bytes},
           {"packet ring, oldest packet, s since 1970",
            static_cast<std::uint64_t>(status.oldest_ns / 1'000'000'000)}};

@@ -290,6 +290,7 @@ class PacketRing::Impl {
         interfaces_.size() > kMaxInterfaces) {
       interfaces_.erase(interfaces_.begin());  // ids go up
     }
+    if (ip && config_.on_packet) config_.on_packet(headers, packet.wall_ns);
     join_.Hold(packet, ip ? &headers : nullptr, static_cast<std::uint8_t>(lane), polled_at_,
                on_named_);
   }

@@ -48,6 +48,8 @@ struct RingConfig {
   std::size_t max_processes = 4096;  // whose definition is kept to be written
   std::size_t max_queue = 16'384;    // flows and processes on their way to the ring
   PcapngSection section;             // what the files say of this host
+  // Every IP packet that is kept, as cut, with its wall time; on the ring's thread, for the call.
+  std::function<void(const Packet& packet, std::int64_t wall_ns)> on_packet;
 };
 
 // A flow row, as far as packets need it. Fed when it begins, changes and ends.
