@@ -417,6 +417,7 @@ void Agent::Impl::Finish() {
   aggregator_->FlushAll(now);
   Ship(Lane::kEvidence);
   Ship(Lane::kBulk);
+  names_.Flush(now);
   ShipNames();
   ShipLosses();
   if (recorder_) recorder_->Flush();
