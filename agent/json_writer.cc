@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/json_writer.h"
 
+#include <algorithm>
+
 #include "agent/model/wire.h"
 
 namespace culprit {
+namespace {
+
+bool IsPlain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
+}  // namespace
 
 void JsonWriter::Quote(std::string_view value) {
   constexpr std::string_view kHex = "0123456789abcdef";
   text_.push_back('"');
+  if (std::all_of(value.begin(), value.end(), IsPlain)) {
+    text_.append(value);
+    text_.push_back('"');
+    return;
+  }
   for (const char c : EscapeNonUtf8(value)) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
