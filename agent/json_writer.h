@@ -42,6 +42,11 @@ class JsonWriter {
     Separate();
     Quote(value);
   }
+  // Text that is escaped as evidence is already: names of agent/model/observation.h.
+  void Escaped(std::string_view value) {
+    Separate();
+    QuoteEscaped(value);
+  }
   void Number(std::uint64_t value) { Digits(value); }
   void Signed(std::int64_t value) { Digits(value); }
   void Flag(bool value) { Raw(value ? "true" : "false"); }
@@ -69,6 +74,7 @@ class JsonWriter {
     first_ = false;
   }
   void Quote(std::string_view value);
+  void QuoteEscaped(std::string_view value);
 
   std::string text_;
   bool first_ = true;

@@ -155,8 +155,8 @@ void NameLine(const FlowNameFacts& name, const ClockPair& clock, std::string* ou
     json.Field("at", FormatUtc(clock.ToWall(name.at)));
     json.Field("source", NameIn(kSources, name.source));
     json.Field("confidence", NameIn(kConfidence, name.confidence));
-    json.Field("name", name.name);
-    json.Field("alpn", name.alpn);
+    json.Key("name").Escaped(name.name);
+    json.Key("alpn").Escaped(name.alpn);
     json.Field("port", std::uint64_t{name.port});
   });
 }
@@ -167,11 +167,11 @@ void DnsLine(const DnsFacts& question, const ClockPair& clock, std::string* out)
     json.Field("flow", IdText(question.flow));
     json.Field("at", FormatUtc(clock.ToWall(question.at)));
     json.Field("server", question.server.ToString());
-    json.Field("name", question.name);
+    json.Key("name").Escaped(question.name);
     json.Field("qtype", std::uint64_t{question.type});
     json.Key("rcode").Signed(question.rcode);
     json.Key("answers").Open('[');
-    for (const std::string& answer : question.answers) json.Text(answer);
+    for (const std::string& answer : question.answers) json.Escaped(answer);
     json.Close(']');
     json.Field("questions", std::uint64_t{question.questions});
     json.Field("query_bytes", question.query_bytes);
