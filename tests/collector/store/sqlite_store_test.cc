@@ -78,6 +78,7 @@ TEST_F(SqliteStoreTest, AQuestionThatIsToldTwiceIsOneQuestion) {
   batch.set_run_id(std::string(16, 'r'));
   for (const char* name : {"www.example.com", "www.example.org"}) {
     v1::DnsQuestion& question = *batch.add_dns();
+    question.set_server("\xc6\x33\x64\x35");
     question.set_name(name);
     question.set_at_boot_ns(BootAt(5));
     question.set_process_id(100);
