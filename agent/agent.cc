@@ -433,6 +433,7 @@ void Agent::Impl::Finish() {
   aggregator_->FlushAll(now);
   Ship(Lane::kEvidence);
   Ship(Lane::kBulk);
+  names_.Flush(now);
   ShipNames();
   ShipLosses();
   if (recorder_) recorder_->Flush();

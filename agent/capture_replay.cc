@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/decode/packet_decoder.h"
+#include "agent/names/name_text.h"
 #include "common/hex.h"
 #include "common/sha256.h"
 
@@ -208,13 +209,13 @@ void CaptureReplay::Take(const ZeekRecord& record) {
   }
   const auto& dns = std::get<ZeekDns>(record);
   DnsMessage message;
-  message.name = dns.query;
+  message.name = NameText(dns.query);
   message.type = dns.qtype.value_or(0);
   message.rcode = static_cast<std::uint8_t>(dns.rcode.value_or(0));
   message.response = dns.rcode.has_value();
   for (std::size_t i = 0; i < dns.answers.size(); ++i) {
     DnsAnswer answer;
-    answer.name = dns.query;
+    answer.name = message.name;
     if (i < dns.ttl_ns.size()) {
       answer.ttl_s = static_cast<std::uint32_t>(
           std::clamp<std::int64_t>(dns.ttl_ns[i] / 1'000'000'000, 0, 0x7fffffff));
@@ -222,7 +223,7 @@ void CaptureReplay::Take(const ZeekRecord& record) {
     if (auto address = IpAddress::Parse(dns.answers[i])) {
       answer.address = *address;
     } else {
-      answer.target = dns.answers[i];
+      answer.target = NameText(dns.answers[i]);
     }
     message.answers.push_back(std::move(answer));
   }

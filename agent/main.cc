@@ -98,7 +98,7 @@ Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, Spool
 int RunAgent(AgentSetup setup) {
   if (auto log = InitLog("culprit-agent", setup.config.log_level); !log)
     return Fail(log.error(), kExitFailed);
-  KeepMemorySmall();
+  if (!setup.replay) KeepMemorySmall();  // a replay is over soon, and pages cost it time
   auto stop = StopSignals();
   if (!stop) return Fail(stop.error(), kExitFailed);
   setup.version = kVersion;

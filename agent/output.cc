@@ -58,8 +58,9 @@ PrintOutput::~PrintOutput() {
 }
 
 Status PrintOutput::Write(Lane, FrameKind, const RecordBatch& batch, const ClockPair& clock) {
-  const std::string lines = BatchLines(batch, clock);
-  if (std::fwrite(lines.data(), 1, lines.size(), stream_) != lines.size())
+  lines_.clear();
+  AppendBatchLines(batch, clock, &lines_);
+  if (std::fwrite(lines_.data(), 1, lines_.size(), stream_) != lines_.size())
     return ErrnoError("write the records");
   return Ok();
 }

@@ -68,11 +68,12 @@ class PrintOutput final : public BatchOutput {
 
  private:
   std::FILE* stream_;
+  std::string lines_;  // of one batch; kept for its room
   bool owned_ = false;
 };
 
 // The lines that PrintOutput writes.
-std::string BatchLines(const RecordBatch& batch, const ClockPair& clock);
+void AppendBatchLines(const RecordBatch& batch, const ClockPair& clock, std::string* out);
 
 // What the spool or the sender lost, as records for the collector.
 LossFacts ToLossFacts(const SpoolLoss& loss, std::optional<LossCause> cause, BootTime at);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records as lines of JSON, for `replay --print`: what a person or a script looks at, not a format
 // of record.
+#include <utility>
+
 #include "agent/json_writer.h"
 #include "agent/output.h"
 #include "common/hex.h"
@@ -33,12 +35,13 @@ std::string IdText(Id id) {
 // One record: opens the object with its type, closes it and ends the line.
 template <class Fill>
 void Line(std::string_view type, std::string* out, const Fill& fill) {
-  JsonWriter json;
+  JsonWriter json(std::move(*out));
   json.Open('{');
   json.Field("type", type);
   fill(json);
   json.Close('}');
-  *out += json.text() + "\n";
+  *out = std::move(json).Take();
+  out->push_back('\n');
 }
 
 void ProcessLine(const ProcessFacts& process, const ClockPair& clock, std::string* out) {
@@ -152,8 +155,8 @@ void NameLine(const FlowNameFacts& name, const ClockPair& clock, std::string* ou
     json.Field("at", FormatUtc(clock.ToWall(name.at)));
     json.Field("source", NameIn(kSources, name.source));
     json.Field("confidence", NameIn(kConfidence, name.confidence));
-    json.Field("name", name.name);
-    json.Field("alpn", name.alpn);
+    json.Key("name").Escaped(name.name);
+    json.Key("alpn").Escaped(name.alpn);
     json.Field("port", std::uint64_t{name.port});
   });
 }
@@ -164,11 +167,11 @@ void DnsLine(const DnsFacts& question, const ClockPair& clock, std::string* out)
     json.Field("flow", IdText(question.flow));
     json.Field("at", FormatUtc(clock.ToWall(question.at)));
     json.Field("server", question.server.ToString());
-    json.Field("name", question.name);
+    json.Key("name").Escaped(question.name);
     json.Field("qtype", std::uint64_t{question.type});
     json.Key("rcode").Signed(question.rcode);
     json.Key("answers").Open('[');
-    for (const std::string& answer : question.answers) json.Text(answer);
+    for (const std::string& answer : question.answers) json.Escaped(answer);
     json.Close(']');
     json.Field("questions", std::uint64_t{question.questions});
     json.Field("query_bytes", question.query_bytes);
@@ -179,38 +182,36 @@ void DnsLine(const DnsFacts& question, const ClockPair& clock, std::string* out)
 
 }  // namespace
 
-std::string BatchLines(const RecordBatch& batch, const ClockPair& clock) {
-  std::string out;
+void AppendBatchLines(const RecordBatch& batch, const ClockPair& clock, std::string* out) {
   if (batch.host) {
-    Line("host", &out, [&](JsonWriter& json) {
+    Line("host", out, [&](JsonWriter& json) {
       json.Field("hostname", batch.host->hostname);
       json.Field("instance_id", batch.host->instance_id);
       json.Field("kernel", batch.host->kernel);
     });
   }
-  for (const ProcessFacts& process : batch.processes) ProcessLine(process, clock, &out);
-  for (const FlowRow& flow : batch.flows) FlowLine(flow, clock, &out);
-  for (const CounterFacts& counters : batch.counters) CounterLine(counters, clock, &out);
+  for (const ProcessFacts& process : batch.processes) ProcessLine(process, clock, out);
+  for (const FlowRow& flow : batch.flows) FlowLine(flow, clock, out);
+  for (const CounterFacts& counters : batch.counters) CounterLine(counters, clock, out);
   for (const ExitFacts& exit : batch.exits) {
-    Line("exit", &out, [&](JsonWriter& json) {
+    Line("exit", out, [&](JsonWriter& json) {
       json.Field("process", IdText(exit.id));
       json.Field("at", FormatUtc(clock.ToWall(exit.at)));
       json.Key("wait_status").Signed(exit.wait_status);
     });
   }
   for (std::size_t i = 0; batch.coverage && i < batch.coverage->interfaces.size(); ++i) {
-    InterfaceLine(batch.coverage->interfaces[i], *batch.coverage, clock, &out);
+    InterfaceLine(batch.coverage->interfaces[i], *batch.coverage, clock, out);
   }
   for (const LossFacts& loss : batch.losses) {
-    Line("loss", &out, [&](JsonWriter& json) {
+    Line("loss", out, [&](JsonWriter& json) {
       json.Field("cause", NameIn(kCauses, loss.cause));
       json.Field("count", loss.count);
       json.Field("detail", loss.detail);
     });
   }
-  for (const FlowNameFacts& name : batch.names) NameLine(name, clock, &out);
-  for (const DnsFacts& question : batch.dns) DnsLine(question, clock, &out);
-  return out;
+  for (const FlowNameFacts& name : batch.names) NameLine(name, clock, out);
+  for (const DnsFacts& question : batch.dns) DnsLine(question, clock, out);
 }
 
 }  // namespace culprit

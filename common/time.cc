@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/time.h"
 
-#include <spdlog/fmt/fmt.h>
 #include <sys/timex.h>
 
 #include <ctime>
@@ -35,10 +34,18 @@ std::string FormatUtc(WallTime t) {
   const auto day = floor<std::chrono::days>(t);
   const std::chrono::year_month_day ymd(day);
   const std::chrono::hh_mm_ss hms(floor<std::chrono::milliseconds>(t - day));
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(ymd.year()),
-                     static_cast<unsigned>(ymd.month()), static_cast<unsigned>(ymd.day()),
-                     hms.hours().count(), hms.minutes().count(), hms.seconds().count(),
-                     hms.subseconds().count());
+  std::string text = "0000-00-00T00:00:00.000Z";
+  const auto put = [&text](std::size_t last, long value) {
+    for (; value > 0; value /= 10) text[last--] = static_cast<char>('0' + value % 10);
+  };
+  put(3, static_cast<int>(ymd.year()));
+  put(6, static_cast<long>(static_cast<unsigned>(ymd.month())));
+  put(9, static_cast<long>(static_cast<unsigned>(ymd.day())));
+  put(12, hms.hours().count());
+  put(15, hms.minutes().count());
+  put(18, hms.seconds().count());
+  put(22, hms.subseconds().count());
+  return text;
 }
 
 }  // namespace culprit

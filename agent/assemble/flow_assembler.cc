@@ -334,6 +334,13 @@ void FlowAssembler::Tick(BootTime now) {
   }
 }
 
+void FlowAssembler::Finish(BootTime now) {
+  for (std::uint32_t slot = 0; slot < slab_.size(); ++slot) {
+    if (slab_[slot].phase == Phase::kClosing) End(slot, now);
+  }
+  Tick(now);
+}
+
 ProcessActivity& FlowAssembler::ActivityOf(const ProcessKey& key) {
   const auto known = activity_.find(key);
   return known != activity_.end() ? known->second

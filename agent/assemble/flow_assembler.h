@@ -58,8 +58,9 @@ class FlowAssembler {
   void OnConnection(const ZeekConn& conn, BootTime start, BootTime end);
   // Snapshots of what changed, time-outs, counters. Once a second of capture time, and at its end.
   void Tick(BootTime now);
-  // The end of the capture: open flows stay open, as of their last packet.
-  void Finish(BootTime now) { Tick(now); }
+  // The end of the capture: what was about to be over is, open flows stay open, as of their last
+  // packet.
+  void Finish(BootTime now);
 
   // When Tick() has something to do if no packet comes before; nullopt: never.
   std::optional<BootTime> due() const {

@@ -251,6 +251,14 @@ void NameBook::Tick(BootTime now) {
   }
 }
 
+void NameBook::Flush(BootTime now) {
+  for (auto& [key, question] : questions_) {
+    if (question.facts.questions == 0 && question.facts.answer_bytes == 0) continue;
+    rates_[key.process].records = 0;
+    Tell(&question, now);
+  }
+}
+
 void NameBook::Take(RecordBatch* batch, std::size_t max_records) {
   for (; !names_.empty() && batch->names.size() < max_records; names_.pop_front()) {
     batch->names.push_back(std::move(names_.front()));

@@ -50,6 +50,9 @@ class NameBook {
   // Every row that goes out: who owns which tuple.
   void On(const FlowRow& row);
   void Tick(BootTime now);
+  // The end: what was asked and not told about is told about now, and none is left out for its
+  // rate, since no record would follow to say so.
+  void Flush(BootTime now);
   // Moves what is ready into the batch, at most `max_records` of each kind.
   void Take(RecordBatch* batch, std::size_t max_records);
   std::size_t pending() const { return names_.size() + dns_.size(); }

@@ -297,14 +297,15 @@ void WriteHeartbeat(const HeartbeatFacts& facts, v1::Heartbeat& out) {
   for (const std::string& text : facts.degraded) out.add_degraded(EscapeNonUtf8(text));
 }
 
+// Names are escaped already (agent/model/observation.h): a second time would be one of backslashes.
 void WriteName(const FlowNameFacts& facts, v1::FlowName& out) {
   out.set_flow_id(facts.flow.value());
   out.set_process_id(facts.process.value());
   out.set_at_boot_ns(ToNs(facts.at));
   out.set_source(static_cast<v1::NameSource>(facts.source));
   out.set_confidence(static_cast<v1::NameConfidence>(facts.confidence));
-  out.set_name(EscapeNonUtf8(facts.name));
-  out.set_alpn(EscapeNonUtf8(facts.alpn));
+  out.set_name(facts.name);
+  out.set_alpn(facts.alpn);
   out.set_port(facts.port);
   out.set_command(facts.command);
 }
@@ -315,10 +316,10 @@ void WriteDns(const DnsFacts& facts, v1::DnsQuestion& out) {
   out.set_flow_id(facts.flow.value());
   out.set_server(AddressBytes(facts.server.address));
   out.set_server_port(facts.server.port);
-  out.set_name(EscapeNonUtf8(facts.name));
+  out.set_name(facts.name);
   out.set_type(facts.type);
   out.set_rcode(facts.rcode);
-  for (const std::string& answer : facts.answers) out.add_answers(EscapeNonUtf8(answer));
+  for (const std::string& answer : facts.answers) out.add_answers(answer);
   out.set_questions(facts.questions);
   out.set_query_bytes(facts.query_bytes);
   out.set_answer_bytes(facts.answer_bytes);

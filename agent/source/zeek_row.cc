@@ -169,7 +169,12 @@ std::optional<std::int64_t> ParseDate(std::string_view text) {
 }  // namespace
 
 std::optional<ZeekColumn> FindZeekColumn(std::string_view name) {
-  const auto* found = std::find(kNames.begin(), kNames.end(), name);
+  // Shippers of logs that take no dots in names write id_orig_h (Zeek's Log::default_scope_sep).
+  const bool underscored = name.starts_with("id_");
+  const auto* found = std::find_if(kNames.begin(), kNames.end(), [&](std::string_view known) {
+    return known == name ||
+           (underscored && known.starts_with("id.") && known.substr(3) == name.substr(3));
+  });
   if (found == kNames.end()) return std::nullopt;
   return static_cast<ZeekColumn>(found - kNames.begin());
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// SqliteStore: what payload said. A name is looked for by equality or by suffix; both read the names alone.
+// SqliteStore: what payload said. A name is looked for by equality or by suffix; both read the
+// names alone.
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "collector/store/aggregate.h"
 #include "collector/store/sqlite_store.h"
@@ -133,6 +136,10 @@ Result<std::unordered_set<std::uint64_t>> SqliteStore::FlowsNamed(const NamePred
 Result<std::vector<DnsRecord>> SqliteStore::Dns(const NamePredicate& where,
                                                 std::size_t limit) const {
   std::vector<DnsRecord> out;
+  // A record that was sent twice (a capture replayed again) lies here twice and counts once.
+  std::set<std::tuple<std::uint32_t, ProcessId, FlowId, WallTime, std::string, std::uint16_t,
+                      std::uint64_t, std::uint64_t>>
+      known;
   const Condition condition(where);
   for (const SharedPart& part : Parts()) {
     if (out.size() >= limit) break;
@@ -147,7 +154,13 @@ Result<std::vector<DnsRecord>> SqliteStore::Dns(const NamePredicate& where,
       TRY(const bool row, s.Step());
       if (!row) break;
       if (where.processes && !where.processes->contains(s.UInt(1))) continue;
-      out.push_back(ReadDns(s));
+      DnsRecord record = ReadDns(s);
+      if (known
+              .emplace(record.host, record.process, record.flow, record.at, record.name,
+                       record.type, record.query_bytes, record.answer_bytes)
+              .second) {
+        out.push_back(std::move(record));
+      }
     }
   }
   return out;

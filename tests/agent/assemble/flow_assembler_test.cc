@@ -104,6 +104,23 @@ TEST_F(FlowAssemblerTest, AConnectionIsToldFromItsAttemptToItsEndWithExactCounte
   EXPECT_EQ(counters.activity.initiated_tx_wire_bytes, 6U * 40 + 600);
 }
 
+TEST_F(FlowAssemblerTest, ACaptureThatEndsWithTheLastPacketOfAConnectionEndsTheConnection) {
+  At(milliseconds(0), Tcp(true, kTcpSyn, 100));
+  At(milliseconds(1), Tcp(false, kTcpSyn | kTcpAck, 500));
+  At(milliseconds(2), Tcp(true, kTcpSyn, 100, 0, 40001));
+  At(milliseconds(3), Tcp(false, kTcpSyn | kTcpAck, 500, 0, 40001));
+  At(milliseconds(4), Tcp(true, kTcpFin | kTcpAck, 101));
+  At(milliseconds(5), Tcp(false, kTcpFin | kTcpAck, 501));
+  assembler_.Finish(kStart + milliseconds(5));
+  const auto flows = Of<FlowEvent>();
+  ASSERT_GE(flows.size(), 2U);
+  const FlowEvent &over = flows[flows.size() - 2], &open = flows.back();
+  EXPECT_EQ(over.reason, FlowReason::kEnd);
+  EXPECT_EQ(over.local.port, 40000);
+  EXPECT_EQ(open.reason, FlowReason::kSnapshot);
+  EXPECT_EQ(open.local.port, 40001);
+}
+
 struct Attempt {
   const char* name;
   std::uint8_t answer_flags;  // 0: none

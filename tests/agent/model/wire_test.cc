@@ -193,6 +193,23 @@ TEST(WireTest, BytesThatAreNoUtf8DoNotBreakTheBatch) {
   EXPECT_EQ(parsed->processes[0].exe, "/tmp/\\x80");
 }
 
+TEST(WireTest, NamesThatAreEscapedAlreadyAreNotEscapedAgain) {
+  RecordBatch batch;
+  DnsFacts question;
+  question.name = "\\xd8.example.com";
+  question.answers = {"\\x5cn.example.com"};
+  FlowNameFacts name;
+  name.name = "\\xd8.example.com";
+  batch.dns = {question};
+  batch.names = {name};
+  BatchWriter writer;
+  const auto parsed = ParseBatch(writer.Serialize(batch));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->dns[0].name, question.name);
+  EXPECT_EQ(parsed->dns[0].answers, question.answers);
+  EXPECT_EQ(parsed->names[0].name, name.name);
+}
+
 struct EscapeCase {
   std::string_view name;
   std::string in, out;

@@ -157,6 +157,14 @@ TEST(ZeekLogTest, JsonLinesSayTheSame) {
   EXPECT_EQ(log.stats.bad_lines, 0U);
 }
 
+TEST(ZeekLogTest, ShippersWriteUnderscoresForDots) {
+  const Log log = ReadAll(
+      R"({"@stream":"conn","ts":1655157610.5,"id_orig_h":"192.0.2.1","id_orig_p":40000,"id_resp_h":"192.0.2.2","id_resp_p":443,"proto":"tcp","conn_state":"SF"})");
+  ASSERT_EQ(log.conns.size(), 1U) << log.error;
+  EXPECT_EQ(log.conns[0].originator.ToString(), "192.0.2.1:40000");
+  EXPECT_EQ(log.conns[0].responder.ToString(), "192.0.2.2:443");
+}
+
 TEST(ZeekLogTest, ABadLineIsCountedWithItsNumberAndTheRestIsRead) {
   const auto with = [](const std::string& from, const std::string& to) {
     std::string line = kConnLine;

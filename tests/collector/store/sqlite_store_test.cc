@@ -72,6 +72,25 @@ TEST_F(SqliteStoreTest, SameFramesTwiceChangeNothing) {
   EXPECT_EQ(Ask({}).flows.at(0).sum.tx_wire_bytes, 1000U);
 }
 
+TEST_F(SqliteStoreTest, AQuestionThatIsToldTwiceIsOneQuestion) {
+  v1::EvidenceBatch batch;
+  batch.set_boot_id(std::string(16, 'b'));
+  batch.set_run_id(std::string(16, 'r'));
+  for (const char* name : {"www.example.com", "www.example.org"}) {
+    v1::DnsQuestion& question = *batch.add_dns();
+    question.set_server("\xc6\x33\x64\x35");
+    question.set_name(name);
+    question.set_at_boot_ns(BootAt(5));
+    question.set_process_id(100);
+    question.set_questions(1);
+  }
+  Take(MakeStored(1, batch, 10));
+  Take(MakeStored(2, batch, 20));
+  const auto found = store_->Dns({}, 10);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->size(), 2U);
+}
+
 struct RemoteCase {
   std::string name, remote;
   std::vector<std::uint64_t> flows;
