@@ -38,7 +38,10 @@ int RunDns(Session& session, const Args& args) {
   *request.mutable_time() = std::move(*range);
   request.set_host(args.host);
   request.set_name(args.name);
-  for (const std::string& id : args.process_ids) request.add_process_ids(id);
+  for (const std::string& id : args.process_ids) {
+    if (const Status good = CheckHex("--process", id, 16); !good) return session.Fail(good.error());
+    request.add_process_ids(id);
+  }
   request.set_limit(args.limit);
   int exit_code = kExitOk;
   Client* client = session.Connect(&exit_code);
