@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SqliteStore: what payload said. A name is looked for by equality or by suffix; both read the names alone.
+// SqliteStore: what payload said. A name is looked for by equality or by suffix; both read the
+// names alone.
 #include <algorithm>
 
 #include "collector/store/aggregate.h"
@@ -8,9 +9,22 @@
 namespace culprit {
 namespace {
 
+// Names are told about when their flow is, but not in one frame with its rows.
+constexpr std::chrono::minutes kApart{1};
+
+WallTime Plus(WallTime time, std::chrono::nanoseconds span) {
+  return time > WallTime::max() - span ? WallTime::max() : time + span;
+}
+
 bool MayHold(const PartExtent& extent, const NamePredicate& where) {
-  return (!where.from || extent.max_last >= *where.from || extent.max_t1 >= *where.from) &&
-         (!where.to || extent.min_t0 < *where.to);
+  return (!where.from || extent.max_named >= *where.from) &&
+         (!where.to || extent.min_named < *where.to);
+}
+
+bool MayName(const PartExtent& extent, WallTime since, WallTime until) {
+  return extent.min_named <= extent.max_named &&
+         Plus(std::max(extent.max_named, extent.max_t1), kApart) >= since &&
+         std::min(extent.min_named, extent.min_t0) <= Plus(until, kApart);
 }
 
 // A condition and its values, in the order in which they are bound.
@@ -82,10 +96,10 @@ DnsRecord ReadDns(const SqliteStatement& s) {
 }  // namespace
 
 Result<std::vector<FlowNameRecord>> SqliteStore::FlowNames(std::uint32_t host, FlowId flow,
-                                                           WallTime since) const {
+                                                           WallTime since, WallTime until) const {
   std::vector<FlowNameRecord> out;
   for (const SharedPart& part : Parts()) {
-    if (part->extent().max_t1 < since) continue;
+    if (!MayName(part->extent(), since, until)) continue;
     TRY(PartFile::Lease db, part->Open());
     TRY(SqliteStatement s, db->Prepare("SELECT source,t,process,confidence,port,command,name,alpn "
                                        "FROM flow_name WHERE host=? AND flow=?"));
@@ -95,9 +109,12 @@ Result<std::vector<FlowNameRecord>> SqliteStore::FlowNames(std::uint32_t host, F
       TRY(const bool row, s.Step());
       if (!row) break;
       FlowNameRecord name = ReadName(s, host, flow);
-      const bool known = std::ranges::any_of(
-          out, [&](const FlowNameRecord& one) { return one.source == name.source; });
-      if (!known) out.push_back(std::move(name));  // parts come newest first
+      const auto known = std::ranges::find(out, name.source, &FlowNameRecord::source);
+      if (known == out.end()) {
+        out.push_back(std::move(name));
+      } else if (known->confidence < name.confidence) {  // parts come newest first
+        *known = std::move(name);
+      }
     }
   }
   std::ranges::stable_sort(out, [](const FlowNameRecord& a, const FlowNameRecord& b) {
@@ -134,21 +151,28 @@ Result<std::vector<DnsRecord>> SqliteStore::Dns(const NamePredicate& where,
                                                 std::size_t limit) const {
   std::vector<DnsRecord> out;
   const Condition condition(where);
+  const auto newer = [](const DnsRecord& a, const DnsRecord& b) { return a.at > b.at; };
   for (const SharedPart& part : Parts()) {
-    if (out.size() >= limit) break;
     if (!MayHold(part->extent(), where)) continue;
+    // Parts are in the order of arrival: a host that was cut off tells old questions late.
+    const auto known = static_cast<std::ptrdiff_t>(out.size());
+    const bool full = !out.empty() && out.size() >= limit;
+    if (full && part->extent().max_named <= out.back().at) continue;
     TRY(PartFile::Lease db, part->Open());
     TRY(SqliteStatement s,
         db->Prepare("SELECT host,process,flow,t,server,server_port,name,type,rcode,answers,"
                     "questions,query_bytes,answer_bytes,suppressed FROM dns WHERE 1" +
-                    condition.sql() + " ORDER BY id DESC"));
+                    condition.sql() + " ORDER BY t DESC, id DESC"));
     condition.Bind(&s);
-    while (out.size() < limit) {
+    for (std::size_t taken = 0; taken < limit;) {
       TRY(const bool row, s.Step());
-      if (!row) break;
+      if (!row || (full && s.Time(3) <= out[static_cast<std::size_t>(known) - 1].at)) break;
       if (where.processes && !where.processes->contains(s.UInt(1))) continue;
       out.push_back(ReadDns(s));
+      ++taken;
     }
+    std::inplace_merge(out.begin(), out.begin() + known, out.end(), newer);
+    if (out.size() > limit) out.resize(limit);
   }
   return out;
 }
