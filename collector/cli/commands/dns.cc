@@ -14,9 +14,9 @@ namespace {
 constexpr const char* kFooter =
     "What processes asked the DNS, newest first. The same question of one process is told about "
     "once a minute, with how\n"
-    "often it was asked. Names are what packets say: they can be made up by whoever sends them. "
-    "With --json each line is\n"
-    "one row.\n"
+    "often it was asked; +N: other questions of that process that got no row. Names are what "
+    "packets say: they can be made\n"
+    "up by whoever sends them. With --json each line is one row.\n"
     "\n"
     "Examples:\n"
     "  culprit dns --since 10m\n"

@@ -91,6 +91,13 @@ TEST(ViewsTest, FlowsWithoutAProcessSayWhatTheyAre) {
                                        RenderFlowLine(answer.flows(0), Terminal(120)) + "\n");
 }
 
+TEST(ViewsTest, Dns) {
+  const auto answer = Load<v1::ListDnsResponse>("dns");
+  const std::vector<v1::DnsRow> rows(answer.rows().begin(), answer.rows().end());
+  ExpectGolden("dns", RenderDns(rows, Wide()));
+  ExpectGolden("dns_80", RenderDns(rows, Terminal(80)));
+}
+
 TEST(ViewsTest, GroupsByProcessAndByHost) {
   const auto answer = Load<v1::ListFlowsResponse>("groups");
   const std::vector<v1::FlowGroup> groups(answer.groups().begin(), answer.groups().end());
@@ -201,6 +208,14 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   v1::TopResponse top;
   *top.add_rows()->mutable_process() = answer.process();
   top.mutable_rows(0)->set_busiest_remote(evil);
+  v1::DnsRow dns;
+  dns.set_host(evil);
+  dns.set_name(evil);
+  dns.set_user(evil);
+  dns.set_command_line(evil);
+  dns.set_server(evil);
+  dns.set_type(evil);
+  dns.add_answers(evil);
   v1::GetStatusResponse status;
   status.set_version(evil);
   status.add_degraded(evil);
@@ -208,7 +223,7 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
       RenderProcess(answer, Wide()) + RenderWho({{group, answer}, {group, {}}}, Wide()) +
       RenderFlows({flow}, Wide()) + RenderFlowLine(flow, Wide()) + RenderHosts(hosts, Wide()) +
       RenderHealth(hosts.hosts(0), Wide()) + RenderGroups({group}, "exe", Wide()) +
-      RenderTop(top, Wide()) + RenderStatus(status, Wide());
+      RenderTop(top, Wide()) + RenderDns({dns}, Wide()) + RenderStatus(status, Wide());
   EXPECT_EQ(all.find('\x1b'), std::string::npos);
   EXPECT_EQ(all.find("\nforged"), std::string::npos);
 }
