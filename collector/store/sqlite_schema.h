@@ -8,7 +8,7 @@
 
 namespace culprit {
 
-inline constexpr std::int64_t kSchemaVersion = 3;
+inline constexpr std::int64_t kSchemaVersion = 4;
 
 // flow: what was added in (t1 - dt, t1]; times in ns, *_before relative to t1; *_skb relative to tx and rx; creator 0 =
 //   same as process, of forwarded flows in_ifindex << 32 | out_ifindex; prev = the flow's row before this one in this

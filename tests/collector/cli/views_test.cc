@@ -163,6 +163,18 @@ TEST(ViewsTest, Status) {
   ExpectGolden("status", RenderStatus(Load<v1::GetStatusResponse>("status"), Wide()));
 }
 
+v1::DnsRow DnsOf(const std::string& text) {
+  v1::DnsRow dns;
+  dns.set_host(text);
+  dns.set_name(text);
+  dns.set_user(text);
+  dns.set_command_line(text);
+  dns.set_server(text);
+  dns.set_type(text);
+  dns.add_answers(text);
+  return dns;
+}
+
 TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   const std::string evil = "evil\x1b[2J\nforged";
   v1::GetProcessResponse answer = Load<v1::GetProcessResponse>("process");
@@ -208,14 +220,6 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   v1::TopResponse top;
   *top.add_rows()->mutable_process() = answer.process();
   top.mutable_rows(0)->set_busiest_remote(evil);
-  v1::DnsRow dns;
-  dns.set_host(evil);
-  dns.set_name(evil);
-  dns.set_user(evil);
-  dns.set_command_line(evil);
-  dns.set_server(evil);
-  dns.set_type(evil);
-  dns.add_answers(evil);
   v1::GetStatusResponse status;
   status.set_version(evil);
   status.add_degraded(evil);
@@ -223,7 +227,7 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
       RenderProcess(answer, Wide()) + RenderWho({{group, answer}, {group, {}}}, Wide()) +
       RenderFlows({flow}, Wide()) + RenderFlowLine(flow, Wide()) + RenderHosts(hosts, Wide()) +
       RenderHealth(hosts.hosts(0), Wide()) + RenderGroups({group}, "exe", Wide()) +
-      RenderTop(top, Wide()) + RenderDns({dns}, Wide()) + RenderStatus(status, Wide());
+      RenderTop(top, Wide()) + RenderDns({DnsOf(evil)}, Wide()) + RenderStatus(status, Wide());
   EXPECT_EQ(all.find('\x1b'), std::string::npos);
   EXPECT_EQ(all.find("\nforged"), std::string::npos);
 }
