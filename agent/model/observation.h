@@ -27,7 +27,7 @@ enum class NameSource : std::uint8_t {
 };
 
 // Names are lower case, without the root's dot, at most 253 characters; bytes other than printable
-// ASCII as \xNN, a backslash as \x5c.
+// ASCII and blanks as \xNN, a backslash as \x5c.
 inline constexpr std::size_t kMaxNameLength = 253;
 inline constexpr std::size_t kMaxDnsAnswers = 32;  // kept of one message; later ones are left out
 inline constexpr std::size_t kMaxAlpn = 8;         // protocols kept of one hello

@@ -297,15 +297,31 @@ void WriteHeartbeat(const HeartbeatFacts& facts, v1::Heartbeat& out) {
   for (const std::string& text : facts.degraded) out.add_degraded(EscapeNonUtf8(text));
 }
 
-// Names are escaped already (agent/model/observation.h): a second time would be one of backslashes.
+// Names come escaped (agent/model/observation.h): a backslash of theirs is not escaped once more,
+// and what no name has is, so that a collector takes it.
+std::string Escaped(std::string_view name) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(name.size());
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte < 0x7f) {
+      out += c;
+    } else {
+      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
+    }
+  }
+  return out;
+}
+
 void WriteName(const FlowNameFacts& facts, v1::FlowName& out) {
   out.set_flow_id(facts.flow.value());
   out.set_process_id(facts.process.value());
   out.set_at_boot_ns(ToNs(facts.at));
   out.set_source(static_cast<v1::NameSource>(facts.source));
   out.set_confidence(static_cast<v1::NameConfidence>(facts.confidence));
-  out.set_name(facts.name);
-  out.set_alpn(facts.alpn);
+  out.set_name(Escaped(facts.name));
+  out.set_alpn(Escaped(facts.alpn));
   out.set_port(facts.port);
   out.set_command(facts.command);
 }
@@ -316,10 +332,10 @@ void WriteDns(const DnsFacts& facts, v1::DnsQuestion& out) {
   out.set_flow_id(facts.flow.value());
   out.set_server(AddressBytes(facts.server.address));
   out.set_server_port(facts.server.port);
-  out.set_name(facts.name);
+  out.set_name(Escaped(facts.name));
   out.set_type(facts.type);
   out.set_rcode(facts.rcode);
-  for (const std::string& answer : facts.answers) out.add_answers(answer);
+  for (const std::string& answer : facts.answers) out.add_answers(Escaped(answer));
   out.set_questions(facts.questions);
   out.set_query_bytes(facts.query_bytes);
   out.set_answer_bytes(facts.answer_bytes);

@@ -9,7 +9,7 @@ void AppendNameText(std::string_view bytes, bool dots, std::string& name) {
   constexpr char kHex[] = "0123456789abcdef";
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = byte >= 0x20 && byte < 0x7f && c != '\\' && (dots || c != '.');
+    const bool plain = byte > 0x20 && byte < 0x7f && c != '\\' && (dots || c != '.');
     if (plain) {
       name += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     } else {

@@ -12,6 +12,12 @@ std::string AnswersOf(const v1::DnsRow& row) {
   return text.empty() ? row.result() : text;
 }
 
+// Other questions are not this one's: they stand apart.
+std::string AskedOf(const v1::DnsRow& row) {
+  const std::string asked = FormatCount(row.questions());
+  return row.suppressed() == 0 ? asked : asked + " +" + FormatCount(row.suppressed());
+}
+
 std::string AskedBy(const v1::DnsRow& row) {
   if (!row.command_line().empty()) return row.command_line();
   return row.comm().empty() ? "unknown process" : row.comm();
@@ -38,7 +44,7 @@ std::string RenderDns(const std::vector<v1::DnsRow>& rows, const View& view) {
                {row.user().empty() ? "-" : row.user()},
                {row.type()},
                {row.name()},
-               {FormatCount(row.questions() + row.suppressed())},
+               {AskedOf(row)},
                {AnswersOf(row), answered ? Style::kPlain : Style::kWarning},
                {row.server()},
                {AskedBy(row)}});

@@ -160,11 +160,8 @@ Status QueryEngine::FollowFlows(const v1::ListFlowsRequest& request, const Cance
     for (const FlowTotal& row : rows) {
       if (!FlowMatches(where, row)) continue;
       if (!filter.Accepts(row.facts.process, names.Process(row.host, row.facts.process))) continue;
-      const v1::FlowRow out = RenderFlow(row, &names);
-      const bool named =
-          filter.name.empty() || IsNamed(out.name(), filter.name) ||
-          IsNamed(out.requested().substr(0, out.requested().rfind(':')), filter.name);
-      if (named && !send(out)) return Ok();
+      if (!filter.name.empty() && !FlowIsNamed(deps_.store, row, filter.name)) continue;
+      if (!send(RenderFlow(row, &names))) return Ok();
     }
     names.Forget();
   }

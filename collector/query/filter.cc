@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "collector/query/render.h"
@@ -110,6 +111,13 @@ Result<std::string> ResolveName(std::string name) {
 bool IsNamed(const std::string& name, const std::string& wanted) {
   if (!wanted.starts_with('.')) return name == wanted;
   return name.ends_with(wanted) || name == wanted.substr(1);
+}
+
+bool FlowIsNamed(const EvidenceStore& store, const FlowTotal& flow, const std::string& wanted) {
+  const FlowFacts& f = flow.facts;
+  const auto names = store.FlowNames(flow.host, f.flow, f.start, f.last);
+  return names && std::ranges::any_of(
+                      *names, [&](const FlowNameRecord& one) { return IsNamed(one.name, wanted); });
 }
 
 bool ResolvedFilter::Accepts(ProcessId id, const ProcessRecord* record) const {

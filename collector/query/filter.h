@@ -26,6 +26,8 @@ struct ResolvedFilter {
 Result<std::string> ResolveName(std::string name);
 // Whether `name` is `wanted` or, where that begins with a dot, below it.
 bool IsNamed(const std::string& name, const std::string& wanted);
+// Whether any name of the flow, or a destination asked of a proxy by it, is so named.
+bool FlowIsNamed(const EvidenceStore& store, const FlowTotal& flow, const std::string& wanted);
 // kNotFound, with what to do.
 Error UnknownHost(const std::string& text);
 // Agent id, instance id, agent name or hostname. Errors: kNotFound; kInvalidArgument if several

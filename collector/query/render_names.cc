@@ -52,15 +52,16 @@ void RenderFlowNames(const FlowTotal& flow, const EvidenceStore& store, v1::Flow
   const FlowFacts& f = flow.facts;
   row->set_community_id(
       CommunityId({f.local, f.local_port}, {f.remote, f.remote_port}, f.protocol));
-  auto found = store.FlowNames(flow.host, f.flow, f.start);
+  auto found = store.FlowNames(flow.host, f.flow, f.start, f.last);
   if (!found) return;                          // the flow is worth more than its name
   for (const FlowNameRecord& name : *found) {  // the surest first
     if (IsRequest(name.source)) {
+      if (!row->requested().empty()) continue;
       const bool v6 = name.name.find(':') != std::string::npos;
       row->set_requested(
           fmt::format("{}{}{}:{}", v6 ? "[" : "", name.name, v6 ? "]" : "", name.port));
       row->set_requested_by(SourceWord(name.source));
-    } else if (row->name().empty()) {
+    } else if (row->name().empty() && !name.name.empty()) {
       row->set_name(name.name);
       row->set_name_source(SourceWord(name.source));
       row->set_name_confidence(Word(v1::NameConfidence_Name(name.confidence), "NAME_CONFIDENCE_"));

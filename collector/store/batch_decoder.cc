@@ -195,13 +195,23 @@ void TakeIdentified(Field* field, std::vector<Record>* out, std::uint64_t* rejec
   }
 }
 
+// Names and questions are sorted by their time alone.
+template <class Field, class Record>
+void TakeTimed(Field* field, std::uint64_t newest, std::vector<Record>* out) {
+  for (Record& record : *field) {
+    record.set_at_boot_ns(std::min<std::uint64_t>(record.at_boot_ns(), newest));
+    out->push_back(std::move(record));
+  }
+}
+
 void TakeRest(v1::EvidenceBatch* batch, DecodedFrame* out) {
   TakeIdentified(batch->mutable_processes(), &out->processes, &out->rejected);
   TakeIdentified(batch->mutable_exits(), &out->exits, &out->rejected);
   TakeIdentified(batch->mutable_counters(), &out->counters, &out->rejected);
   for (v1::Loss& loss : *batch->mutable_losses()) out->losses.push_back(std::move(loss));
-  for (v1::FlowName& name : *batch->mutable_names()) out->names.push_back(std::move(name));
-  for (v1::DnsQuestion& question : *batch->mutable_dns()) out->dns.push_back(std::move(question));
+  const std::uint64_t newest = ToNs(out->clock.boot) + kMaxAheadNs;
+  TakeTimed(batch->mutable_names(), newest, &out->names);
+  TakeTimed(batch->mutable_dns(), newest, &out->dns);
   out->has_host = batch->has_host();
   out->has_fidelity = batch->has_fidelity();
   out->has_heartbeat = batch->has_heartbeat();

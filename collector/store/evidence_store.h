@@ -181,13 +181,14 @@ class EvidenceStore {
   virtual Result<std::vector<ProcessRecord>> FindProcesses(const ProcessPredicate& where,
                                                            std::size_t limit) const = 0;
 
-  // Every name of a flow, the surest first. `since`: when the flow began, to look into no older part.
+  // The surest name of a flow from each source, among equals the newest, the surest first. `since`
+  // and `until`: when the flow began and was last seen, to look only into parts of that time.
   virtual Result<std::vector<FlowNameRecord>> FlowNames(std::uint32_t host, FlowId flow,
-                                                        WallTime since) const = 0;
+                                                        WallTime since, WallTime until) const = 0;
   // Flows by name; at most `limit` (kResourceExhausted beyond it).
   virtual Result<std::unordered_set<std::uint64_t>> FlowsNamed(const NamePredicate& where,
                                                                std::size_t limit) const = 0;
-  // Newest first, at most `limit`.
+  // Newest first by when it was asked, at most `limit`.
   virtual Result<std::vector<DnsRecord>> Dns(const NamePredicate& where,
                                              std::size_t limit) const = 0;
 

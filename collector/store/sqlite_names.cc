@@ -11,9 +11,22 @@
 namespace culprit {
 namespace {
 
+// Names are told about when their flow is, but not in one frame with its rows.
+constexpr std::chrono::minutes kApart{1};
+
+WallTime Plus(WallTime time, std::chrono::nanoseconds span) {
+  return time > WallTime::max() - span ? WallTime::max() : time + span;
+}
+
 bool MayHold(const PartExtent& extent, const NamePredicate& where) {
-  return (!where.from || extent.max_last >= *where.from || extent.max_t1 >= *where.from) &&
-         (!where.to || extent.min_t0 < *where.to);
+  return (!where.from || extent.max_named >= *where.from) &&
+         (!where.to || extent.min_named < *where.to);
+}
+
+bool MayName(const PartExtent& extent, WallTime since, WallTime until) {
+  return extent.min_named <= extent.max_named &&
+         Plus(std::max(extent.max_named, extent.max_t1), kApart) >= since &&
+         std::min(extent.min_named, extent.min_t0) <= Plus(until, kApart);
 }
 
 // A condition and its values, in the order in which they are bound.
@@ -85,10 +98,10 @@ DnsRecord ReadDns(const SqliteStatement& s) {
 }  // namespace
 
 Result<std::vector<FlowNameRecord>> SqliteStore::FlowNames(std::uint32_t host, FlowId flow,
-                                                           WallTime since) const {
+                                                           WallTime since, WallTime until) const {
   std::vector<FlowNameRecord> out;
   for (const SharedPart& part : Parts()) {
-    if (part->extent().max_t1 < since) continue;
+    if (!MayName(part->extent(), since, until)) continue;
     TRY(PartFile::Lease db, part->Open());
     TRY(SqliteStatement s, db->Prepare("SELECT source,t,process,confidence,port,command,name,alpn "
                                        "FROM flow_name WHERE host=? AND flow=?"));
@@ -98,9 +111,12 @@ Result<std::vector<FlowNameRecord>> SqliteStore::FlowNames(std::uint32_t host, F
       TRY(const bool row, s.Step());
       if (!row) break;
       FlowNameRecord name = ReadName(s, host, flow);
-      const bool known = std::ranges::any_of(
-          out, [&](const FlowNameRecord& one) { return one.source == name.source; });
-      if (!known) out.push_back(std::move(name));  // parts come newest first
+      const auto known = std::ranges::find(out, name.source, &FlowNameRecord::source);
+      if (known == out.end()) {
+        out.push_back(std::move(name));
+      } else if (known->confidence < name.confidence) {  // parts come newest first
+        *known = std::move(name);
+      }
     }
   }
   std::ranges::stable_sort(out, [](const FlowNameRecord& a, const FlowNameRecord& b) {
@@ -139,29 +155,37 @@ Result<std::vector<DnsRecord>> SqliteStore::Dns(const NamePredicate& where,
   // A record that was sent twice (a capture replayed again) lies here twice and counts once.
   std::set<std::tuple<std::uint32_t, ProcessId, FlowId, WallTime, std::string, std::uint16_t,
                       std::uint64_t, std::uint64_t>>
-      known;
+      told;
   const Condition condition(where);
+  const auto newer = [](const DnsRecord& a, const DnsRecord& b) { return a.at > b.at; };
   for (const SharedPart& part : Parts()) {
-    if (out.size() >= limit) break;
     if (!MayHold(part->extent(), where)) continue;
+    // Parts are in the order of arrival: a host that was cut off tells old questions late.
+    const auto known = static_cast<std::ptrdiff_t>(out.size());
+    const bool full = !out.empty() && out.size() >= limit;
+    if (full && part->extent().max_named <= out.back().at) continue;
     TRY(PartFile::Lease db, part->Open());
     TRY(SqliteStatement s,
         db->Prepare("SELECT host,process,flow,t,server,server_port,name,type,rcode,answers,"
                     "questions,query_bytes,answer_bytes,suppressed FROM dns WHERE 1" +
-                    condition.sql() + " ORDER BY id DESC"));
+                    condition.sql() + " ORDER BY t DESC, id DESC"));
     condition.Bind(&s);
-    while (out.size() < limit) {
+    for (std::size_t taken = 0; taken < limit;) {
       TRY(const bool row, s.Step());
-      if (!row) break;
+      if (!row || (full && s.Time(3) <= out[static_cast<std::size_t>(known) - 1].at)) break;
       if (where.processes && !where.processes->contains(s.UInt(1))) continue;
       DnsRecord record = ReadDns(s);
-      if (known
-              .emplace(record.host, record.process, record.flow, record.at, record.name,
-                       record.type, record.query_bytes, record.answer_bytes)
-              .second) {
-        out.push_back(std::move(record));
+      if (!told
+               .emplace(record.host, record.process, record.flow, record.at, record.name,
+                        record.type, record.query_bytes, record.answer_bytes)
+               .second) {
+        continue;
       }
+      out.push_back(std::move(record));
+      ++taken;
     }
+    std::inplace_merge(out.begin(), out.begin() + known, out.end(), newer);
+    if (out.size() > limit) out.resize(limit);
   }
   return out;
 }

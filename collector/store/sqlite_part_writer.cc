@@ -20,6 +20,15 @@ constexpr char kPragmas[] =
 
 std::int64_t Signed(std::uint64_t v) { return static_cast<std::int64_t>(v); }
 
+void CoverNames(const PendingBatch& batch, PartExtent* extent) {
+  const auto cover = [extent](WallTime at) {
+    extent->min_named = std::min(extent->min_named, at);
+    extent->max_named = std::max(extent->max_named, at);
+  };
+  for (const FlowNameRecord& name : batch.names) cover(name.at);
+  for (const DnsRecord& question : batch.dns) cover(question.at);
+}
+
 }  // namespace
 
 Result<PartExtent> ReadExtent(const SqliteDb& db) {
@@ -47,6 +56,13 @@ Result<PartExtent> ReadExtent(const SqliteDb& db) {
     out.max_t1 = span.Time(2);
     out.max_last = span.Time(3);
     out.max_dt = std::chrono::nanoseconds(span.Int(4));
+  }
+  TRY(SqliteStatement named,
+      db.Prepare("SELECT key,value FROM meta WHERE key IN ('min_named','max_named')"));
+  while (true) {
+    TRY(const bool row, named.Step());
+    if (!row) break;
+    (named.Blob(0) == "min_named" ? out.min_named : out.max_named) = named.Time(1);
   }
   return out;
 }
@@ -105,7 +121,10 @@ Status PartWriter::Prepare() {
   TRY(host_,
       db_.Prepare("INSERT OR REPLACE INTO host VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(loss_, db_.Prepare("INSERT OR REPLACE INTO loss VALUES(?,?,?,?,?,?,?,?,?)"));
-  TRY(name_, db_.Prepare("INSERT OR REPLACE INTO flow_name VALUES(?,?,?,?,?,?,?,?,?,?)"));
+  TRY(name_, db_.Prepare("INSERT INTO flow_name VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
+                         "t=excluded.t, process=excluded.process, confidence=excluded.confidence, "
+                         "port=excluded.port, command=excluded.command, name=excluded.name, "
+                         "alpn=excluded.alpn WHERE excluded.confidence>=confidence"));
   TRY(dns_, db_.Prepare("INSERT INTO dns VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(meta_, db_.Prepare("INSERT OR REPLACE INTO meta VALUES(?,?)"));
   return Ok();
@@ -145,6 +164,7 @@ Status PartWriter::Write(PendingBatch* batch) {
   extent_.max_t1 = std::max(extent_.max_t1, chunk.max_t1);
   extent_.max_last = std::max(extent_.max_last, chunk.max_last);
   extent_.max_dt = std::max(extent_.max_dt, chunk.max_dt);
+  CoverNames(*batch, &extent_);
   return Ok();
 }
 
@@ -155,6 +175,12 @@ Status PartWriter::WriteAll(PendingBatch* batch, Chunk* chunk, std::vector<std::
   TRY_VOID(WriteProcesses(*batch));
   TRY_VOID(WriteMinutes(*batch));
   TRY_VOID(WriteNames(*batch));
+  if (!batch->names.empty() || !batch->dns.empty()) {
+    PartExtent extent = extent_;
+    CoverNames(*batch, &extent);
+    TRY_VOID(WriteMeta("min_named", ToNs(extent.min_named)));
+    TRY_VOID(WriteMeta("max_named", ToNs(extent.max_named)));
+  }
   TRY_VOID(PutHostsAndLosses(batch->hosts, batch->losses));
   return WriteMeta("applied_lsn", Signed(batch->last_lsn));
 }

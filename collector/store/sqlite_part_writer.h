@@ -20,6 +20,7 @@ struct PartExtent {
   Lsn first_lsn = 0, applied_lsn = 0;
   WallTime min_t0 = WallTime::max(), max_t1 = WallTime::min(), max_last = WallTime::min();
   std::chrono::nanoseconds max_dt{0};  // longest row
+  WallTime min_named = WallTime::max(), max_named = WallTime::min();  // of names and questions
   WallTime created;  // collector's time of the first frame
   bool sealed = false;
 };

@@ -8,7 +8,7 @@
 
 namespace culprit {
 
-inline constexpr std::int64_t kSchemaVersion = 3;
+inline constexpr std::int64_t kSchemaVersion = 4;
 
 // flow: what was added in (t1 - dt, t1]; times in ns, *_before relative to t1; *_skb relative to tx and rx; creator 0 =
 //   same as process, of forwarded flows in_ifindex << 32 | out_ifindex; prev = the flow's row before this one in this
@@ -16,7 +16,7 @@ inline constexpr std::int64_t kSchemaVersion = 3;
 //   Addresses: IPv4 as integer, IPv6 as 16 bytes. The one index is written in order: transactions are sorted by it.
 // crafted: packets sent through raw and packet sockets.
 // chunk: zone map over ranges of flow and counter rows.
-// flow_name, dns: what payload said; text as the agent escaped it; answers of dns are separated by spaces.
+// flow_name, dns: what payload said, of flow_name the surest of each source; text as the agent escaped it; answers of dns are separated by spaces.
 // base: last cumulative values of flows that began before this part or no longer fit into memory, as nine counters.
 inline constexpr char kSchemaSql[] = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -66,6 +66,7 @@ CREATE TABLE dns(
   server ANY NOT NULL, server_port INT NOT NULL, name TEXT NOT NULL, type INT NOT NULL,
   rcode INT NOT NULL, answers TEXT NOT NULL, questions INT NOT NULL, query_bytes INT NOT NULL,
   answer_bytes INT NOT NULL, suppressed INT NOT NULL) STRICT;
+CREATE INDEX dns_t ON dns(t);
 CREATE TABLE host(
   ref INTEGER PRIMARY KEY, agent_id BLOB NOT NULL, agent_name BLOB NOT NULL, info BLOB NOT NULL,
   fidelity BLOB NOT NULL, heartbeat BLOB NOT NULL, first_received INT NOT NULL,

@@ -41,7 +41,7 @@ class SqliteStore final : public EvidenceStore, private RowLookup {
   Result<std::vector<ProcessRecord>> FindProcesses(const ProcessPredicate& where,
                                                    std::size_t limit) const override;
   Result<std::vector<FlowNameRecord>> FlowNames(std::uint32_t host, FlowId flow,
-                                                WallTime since) const override;
+                                                WallTime since, WallTime until) const override;
   Result<std::unordered_set<std::uint64_t>> FlowsNamed(const NamePredicate& where,
                                                        std::size_t limit) const override;
   Result<std::vector<DnsRecord>> Dns(const NamePredicate& where, std::size_t limit) const override;

@@ -14,9 +14,9 @@ namespace {
 constexpr const char* kFooter =
     "What processes asked the DNS, newest first. The same question of one process is told about "
     "once a minute, with how\n"
-    "often it was asked. Names are what packets say: they can be made up by whoever sends them. "
-    "With --json each line is\n"
-    "one row.\n"
+    "often it was asked; +N: other questions of that process that got no row. Names are what "
+    "packets say: they can be made\n"
+    "up by whoever sends them. With --json each line is one row.\n"
     "\n"
     "Examples:\n"
     "  culprit dns --since 10m\n"
@@ -38,7 +38,10 @@ int RunDns(Session& session, const Args& args) {
   *request.mutable_time() = std::move(*range);
   request.set_host(args.host);
   request.set_name(args.name);
-  for (const std::string& id : args.process_ids) request.add_process_ids(id);
+  for (const std::string& id : args.process_ids) {
+    if (const Status good = CheckHex("--process", id, 16); !good) return session.Fail(good.error());
+    request.add_process_ids(id);
+  }
   request.set_limit(args.limit);
   int exit_code = kExitOk;
   Client* client = session.Connect(&exit_code);

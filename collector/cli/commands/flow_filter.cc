@@ -18,13 +18,13 @@ const std::vector<std::string> kDirections = {"out", "in", "listen", "forwarded"
 const std::vector<std::string> kStates = {"attempt", "open",     "closed",      "failed",
                                           "aborted", "not_sent", "handed_over", "listening"};
 
+}  // namespace
+
 Status CheckHex(const std::string& option, const std::string& text, std::size_t digits) {
   if (text.size() == digits && HexDecode(text)) return Ok();
   return InvalidArgument(fmt::format("{}: expected {} hexadecimal digits, found \"{}\"", option,
                                      digits, EscapeText(text)));
 }
-
-}  // namespace
 
 void AddTimeOptions(CLI::App& app, TimeArgs& args) {
   auto* since = app.add_option("--since", args.since,
@@ -86,7 +86,8 @@ void AddFlowOptions(CLI::App& app, FlowArgs& args) {
   app.add_option("--local-port", args.local_port, "Local port")
       ->type_name("PORT")
       ->check(CLI::Range(1, 65535));
-  app.add_option("--protocol", args.protocol, "tcp, udp, sctp, icmp or a number")->type_name("NAME");
+  app.add_option("--protocol", args.protocol, "tcp, udp, sctp, icmp or a number")
+      ->type_name("NAME");
   app.add_option("--direction", args.direction,
                  "Who opened it: out, in; listen; or forwarded: passed through")
       ->type_name("NAME")

@@ -34,6 +34,9 @@ struct FlowArgs {
 void AddFlowOptions(CLI::App& app, FlowArgs& args);
 Result<v1::FlowFilter> ToFilter(const FlowArgs& args, Session& session);
 
+// kInvalidArgument unless `text` has so many hexadecimal digits.
+Status CheckHex(const std::string& option, const std::string& text, std::size_t digits);
+
 // "ADDRESS", "ADDRESS:PORT", "[V6]:PORT" or CIDR into filter->remote and remote_port.
 Status SetRemote(const std::string& text, v1::FlowFilter* filter);
 

@@ -2,10 +2,11 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 
 #include "collector/cli/commands/commands.h"
+#include "collector/cli/commands/flow_export.h"
 #include "collector/cli/commands/flow_filter.h"
+#include "collector/cli/export.h"
 #include "collector/cli/json.h"
 #include "collector/cli/views.h"
 
@@ -21,6 +22,13 @@ constexpr const char* kFooter =
     "its source.\n"
     "With --json each line is one flow or group.\n"
     "\n"
+    "--export writes all flows that match, newest first. zeek: a conn.log, with culprit_* columns "
+    "at its end; csv: RFC 4180,\n"
+    "times in UTC, and a text that begins with = + - or @ gets a ' before it, so that no "
+    "spreadsheet runs it; json: as\n"
+    "--json; vpcflow: VPC flow log lines of version 5, two for each flow. zeek and vpcflow leave "
+    "out listening sockets.\n"
+    "\n"
     "Examples:\n"
     "  culprit flows --since 10m\n"
     "  culprit flows --host web-1 --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z "
@@ -28,13 +36,13 @@ constexpr const char* kFooter =
     "  culprit flows --remote 198.51.100.0/24 --group-by exe\n"
     "  culprit flows --follow --state failed\n"
     "  culprit flows --direction forwarded --since 1h --group-by destination\n"
+    "  culprit flows --since 24h --export zeek --out conn.log\n"
     "Next: `culprit process ID` for the story of a process, `culprit who ADDRESS` for one remote "
     "address.\n";
 
-constexpr std::uint32_t kPageSize = 10'000;
-
 struct Args {
   FlowArgs flows;
+  ExportArgs output;
   std::string group_by, order_by;
   std::uint32_t limit = 100;
   bool follow = false;
@@ -52,28 +60,27 @@ int Follow(Session& session, Client& client, const v1::ListFlowsRequest& request
   return status ? kExitOk : session.Fail(status.error());
 }
 
-// Pages until `limit` rows are there (0 = all of them).
-Result<v1::ListFlowsResponse> ListAll(Client& client, v1::ListFlowsRequest request,
+Result<v1::ListFlowsResponse> ListAll(Client& client, const v1::ListFlowsRequest& request,
                                       std::uint32_t limit, bool* more) {
   v1::ListFlowsResponse all;
-  *more = false;
-  while (true) {
-    const auto have = static_cast<std::uint32_t>(all.flows_size() + all.groups_size());
-    request.set_limit(limit == 0 ? kPageSize : std::min(limit - have, kPageSize));
-    TRY(v1::ListFlowsResponse page, client.ListFlows(request));
-    const int rows = page.flows_size() + page.groups_size();
+  const auto keep = [&](v1::ListFlowsResponse& page) {
     for (auto& flow : *page.mutable_flows()) all.add_flows()->Swap(&flow);
     for (auto& group : *page.mutable_groups()) all.add_groups()->Swap(&group);
-    if (page.next_page_token().empty() || rows == 0) return all;
-    if (limit != 0 && have + static_cast<std::uint32_t>(rows) >= limit) {
-      *more = true;
-      return all;
-    }
-    request.set_page_token(page.next_page_token());
-  }
+    return Ok();
+  };
+  TRY(*more, ForEachPage(client, request, limit, keep));
+  return all;
+}
+
+// The forms of output are told by --export or by --json, never by both in two ways.
+bool FormsAgree(const Session& session, const ExportArgs& args) {
+  return !session.json() || args.form.empty() || args.form == "json";
 }
 
 int RunFlows(Session& session, const Args& args, bool limit_given) {
+  if (!FormsAgree(session, args.output)) {
+    return session.Fail(InvalidArgument("--json and --export are two forms: give one of them"));
+  }
   v1::ListFlowsRequest request;
   auto filter = ToFilter(args.flows, session);
   if (!filter) return session.Fail(filter.error());
@@ -85,6 +92,9 @@ int RunFlows(Session& session, const Args& args, bool limit_given) {
   if (client == nullptr) return exit_code;
   if (args.follow)
     return Follow(session, *client, request, args.limit, limit_given && args.limit > 0);
+  if (!args.output.form.empty()) {
+    return RunExport(session, *client, args.output, request, limit_given ? args.limit : 0);
+  }
   bool more = false;
   const auto answer = ListAll(*client, request, args.limit, &more);
   if (!answer) return session.Fail(answer.error());
@@ -124,12 +134,24 @@ Command AddFlows(CLI::App& app) {
                                  "time, bytes, tx (sent), rx (received) or flows; descending")
                     ->type_name("NAME")
                     ->check(CLI::IsMember({"time", "bytes", "tx", "rx", "flows"}));
-  auto* limit = command->add_option("--limit", args->limit, "Rows to show; 0 = all")
-                    ->type_name("N")
-                    ->capture_default_str();
-  command->add_flag("--follow,-f", args->follow, "Show flows as they arrive, until interrupted")
-      ->excludes(group)
-      ->excludes(order);
+  auto* limit =
+      command->add_option("--limit", args->limit, "Rows to show; 0 = all, as --export has it")
+          ->type_name("N")
+          ->capture_default_str();
+  auto* follow =
+      command->add_flag("--follow,-f", args->follow, "Show flows as they arrive, until interrupted")
+          ->excludes(group)
+          ->excludes(order);
+  auto* form = command
+                   ->add_option("--export", args->output.form,
+                                "Write all flows that match as zeek, csv, json or vpcflow")
+                   ->type_name("FORM")
+                   ->check(CLI::IsMember(ExportFormNames()))
+                   ->excludes(group)
+                   ->excludes(follow);
+  command->add_option("--out", args->output.file, "Where --export writes to, instead of the output")
+      ->type_name("FILE")
+      ->needs(form);
   command->footer(kFooter);
   return {command,
           [args, limit](Session& session) { return RunFlows(session, *args, limit->count() > 0); }};

@@ -68,6 +68,37 @@ CoverageFacts Coverage() {
   return coverage;
 }
 
+FlowNameFacts Name() {
+  FlowNameFacts name;
+  name.flow = FlowId{1};
+  name.process = ProcessId{7};
+  name.at = At(4s);
+  name.source = NameSource::kHttpConnect;
+  name.confidence = NameConfidence::kInFlow;
+  name.name = "www\\x20.example.com";
+  name.alpn = "h2,http/1.1";
+  name.port = 65'535;
+  name.command = 255;
+  return name;
+}
+
+DnsFacts Question() {
+  DnsFacts question;
+  question.at = At(5s);
+  question.process = ProcessId{7};
+  question.flow = FlowId{2};
+  question.server = Endpoint::Parse("[2001:db8::53]:53").value();
+  question.name = "www.example.com";
+  question.type = 65'535;
+  question.rcode = 3;
+  question.answers = {"192.0.2.7", "cdn.example.net"};
+  question.questions = 4'294'967'295U;
+  question.query_bytes = kMax;
+  question.answer_bytes = 6;
+  question.suppressed = 7;
+  return question;
+}
+
 RecordBatch Full() {
   RecordBatch batch;
   batch.boot_id = BootId();
@@ -121,6 +152,8 @@ RecordBatch Full() {
   batch.heartbeat->program_costs = {{"on_exec", 5, 900}};
   batch.heartbeat->degraded = {"spool: disk full"};
   batch.coverage = Coverage();
+  batch.names = {Name(), FlowNameFacts{}};
+  batch.dns = {Question(), DnsFacts{}};
   return batch;
 }
 
@@ -193,21 +226,23 @@ TEST(WireTest, BytesThatAreNoUtf8DoNotBreakTheBatch) {
   EXPECT_EQ(parsed->processes[0].exe, "/tmp/\\x80");
 }
 
-TEST(WireTest, NamesThatAreEscapedAlreadyAreNotEscapedAgain) {
+TEST(WireTest, NamesAreEscapedOnceAndNeverRefused) {
   RecordBatch batch;
-  DnsFacts question;
-  question.name = "\\xd8.example.com";
-  question.answers = {"\\x5cn.example.com"};
-  FlowNameFacts name;
-  name.name = "\\xd8.example.com";
-  batch.dns = {question};
-  batch.names = {name};
+  batch.boot_id = BootId();
+  batch.run_id = RunId();
+  batch.names = {Name()};
+  batch.names[0].name = "caf\\xc3\\xa9.example";
+  batch.names[0].alpn = "h2 \xff";
+  batch.dns = {Question()};
+  batch.dns[0].name = "a\\x2eb.example";
+  batch.dns[0].answers = {"two words\n", "\\x5cx20"};
   BatchWriter writer;
   const auto parsed = ParseBatch(writer.Serialize(batch));
   ASSERT_TRUE(parsed);
-  EXPECT_EQ(parsed->dns[0].name, question.name);
-  EXPECT_EQ(parsed->dns[0].answers, question.answers);
-  EXPECT_EQ(parsed->names[0].name, name.name);
+  EXPECT_EQ(parsed->names[0].name, "caf\\xc3\\xa9.example");
+  EXPECT_EQ(parsed->names[0].alpn, "h2\\x20\\xff");
+  EXPECT_EQ(parsed->dns[0].name, "a\\x2eb.example");
+  EXPECT_THAT(parsed->dns[0].answers, ::testing::ElementsAre("two\\x20words\\x0a", "\\x5cx20"));
 }
 
 struct EscapeCase {

@@ -66,6 +66,20 @@ INSTANTIATE_TEST_SUITE_P(
              "/nonexistent/ca.pem"},
         Case{"HealthOfOneHost", {"hosts", "--health", "web-1"}, 2, "/nonexistent/ca.pem"},
         Case{"FollowedGroups", {"flows", "--follow", "--group-by", "exe"}, 2, "excludes"},
+        Case{"BadExportForm", {"flows", "--export", "xml"}, 2, "xml not in"},
+        Case{"ExportedGroups", {"flows", "--export", "csv", "--group-by", "exe"}, 2, "excludes"},
+        Case{"FollowedExport", {"flows", "--export", "csv", "--follow"}, 2, "excludes"},
+        Case{"OutWithoutExport", {"flows", "--out", "f"}, 2, "--out requires --export"},
+        Case{"TwoForms", {"flows", "--json", "--export", "csv"}, 2, "--json and --export"},
+        Case{"OneFormTwice", {"flows", "--json", "--export", "json"}, 2, "/nonexistent/ca.pem"},
+        Case{"BadDnsTime", {"dns", "--since", "yesterday"}, 2, "--since: \"yesterday\""},
+        Case{"BadDnsLimit", {"dns", "--limit", "0"}, 2, "--limit"},
+        Case{"TooManyDnsRows", {"dns", "--limit", "10001"}, 2, "--limit"},
+        Case{"BadDnsProcess",
+             {"dns", "--process", "12"},
+             2,
+             "--process: expected 16 hexadecimal digits"},
+        Case{"DnsOfANameBelow", {"dns", "--name", ".example.com"}, 2, "/nonexistent/ca.pem"},
         Case{"BadProcess",
              {"flows", "--process", "12"},
              2,
@@ -87,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(CommandHelpTest, EveryCommandHasHelpWithAnExample) {
-  for (const char* command : {"hosts", "flows", "who", "process", "top", "status"}) {
+  for (const char* command : {"hosts", "flows", "who", "process", "dns", "top", "status"}) {
     const Outcome outcome = Culprit({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0) << command;
     EXPECT_THAT(outcome.out,

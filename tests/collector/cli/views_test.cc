@@ -91,6 +91,13 @@ TEST(ViewsTest, FlowsWithoutAProcessSayWhatTheyAre) {
                                        RenderFlowLine(answer.flows(0), Terminal(120)) + "\n");
 }
 
+TEST(ViewsTest, Dns) {
+  const auto answer = Load<v1::ListDnsResponse>("dns");
+  const std::vector<v1::DnsRow> rows(answer.rows().begin(), answer.rows().end());
+  ExpectGolden("dns", RenderDns(rows, Wide()));
+  ExpectGolden("dns_80", RenderDns(rows, Terminal(80)));
+}
+
 TEST(ViewsTest, GroupsByProcessAndByHost) {
   const auto answer = Load<v1::ListFlowsResponse>("groups");
   const std::vector<v1::FlowGroup> groups(answer.groups().begin(), answer.groups().end());
@@ -156,6 +163,18 @@ TEST(ViewsTest, Status) {
   ExpectGolden("status", RenderStatus(Load<v1::GetStatusResponse>("status"), Wide()));
 }
 
+v1::DnsRow DnsOf(const std::string& text) {
+  v1::DnsRow dns;
+  dns.set_host(text);
+  dns.set_name(text);
+  dns.set_user(text);
+  dns.set_command_line(text);
+  dns.set_server(text);
+  dns.set_type(text);
+  dns.add_answers(text);
+  return dns;
+}
+
 TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   const std::string evil = "evil\x1b[2J\nforged";
   v1::GetProcessResponse answer = Load<v1::GetProcessResponse>("process");
@@ -208,7 +227,7 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
       RenderProcess(answer, Wide()) + RenderWho({{group, answer}, {group, {}}}, Wide()) +
       RenderFlows({flow}, Wide()) + RenderFlowLine(flow, Wide()) + RenderHosts(hosts, Wide()) +
       RenderHealth(hosts.hosts(0), Wide()) + RenderGroups({group}, "exe", Wide()) +
-      RenderTop(top, Wide()) + RenderStatus(status, Wide());
+      RenderTop(top, Wide()) + RenderDns({DnsOf(evil)}, Wide()) + RenderStatus(status, Wide());
   EXPECT_EQ(all.find('\x1b'), std::string::npos);
   EXPECT_EQ(all.find("\nforged"), std::string::npos);
 }
