@@ -175,8 +175,7 @@ Result<std::vector<DnsRecord>> SqliteStore::Dns(const NamePredicate& where,
       if (!row || (full && s.Time(3) <= out[static_cast<std::size_t>(known) - 1].at)) break;
       if (where.processes && !where.processes->contains(s.UInt(1))) continue;
       DnsRecord record = ReadDns(s);
-      if (!told
-               .emplace(record.host, record.process, record.flow, record.at, record.name,
+      if (!told.emplace(record.host, record.process, record.flow, record.at, record.name,
                         record.type, record.query_bytes, record.answer_bytes)
                .second) {
         continue;
