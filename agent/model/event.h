@@ -24,9 +24,7 @@ struct ExeIdentity {
   std::uint64_t inode = 0;
   std::uint64_t size_bytes = 0;
   std::int64_t ctime_ns = 0;
-  // clang-tidy 14 takes the 0 that a rewritten comparison compares with for a pointer.
-  friend auto operator<=>(const ExeIdentity&,
-                          const ExeIdentity&) = default;  // NOLINT(modernize-use-nullptr)
+  friend auto operator<=>(const ExeIdentity&, const ExeIdentity&) = default;
 };
 
 struct ExecEvent {
