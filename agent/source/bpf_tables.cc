@@ -14,7 +14,7 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
 
 const bpf_map* TableOf(const culprit_bpf& skeleton, std::string_view name) {
   const auto& maps = skeleton.maps;
