@@ -8,6 +8,7 @@ namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxAnswers = 8;
+constexpr std::size_t kMaxSaid = 4;  // of one tuple
 
 std::string Joined(const std::vector<std::string>& parts) {
   std::string text;
@@ -39,7 +40,7 @@ void NameBook::On(const ObservationEvent& event) {
   ++counters_.observations;
   if (const auto* message = std::get_if<DnsMessage>(&event.what)) Learn(event, *message);
   const Tuple tuple = TupleOf(event.source, event.destination, event.protocol);
-  if (const Ends* ends = Find(tuple)) return Join(event, *ends);
+  if (Ends* ends = Find(tuple)) return Join(event, ends);
   if (waiting_count_ >= limits_.max_waiting) {
     ++counters_.dropped;
     return;
@@ -56,16 +57,16 @@ void NameBook::On(const FlowRow& row) {
     ends.age = next_age_++;
     by_age_.emplace_back(ends.age, tuple);
   }
-  // A tuple used again is another flow: what was known of the one before is of no use.
-  End* end = nullptr;
-  for (End& known : ends.ends) {
-    if (known.flow == row.flow) end = &known;
-  }
-  const bool begun = end == nullptr;
-  if (begun) {
-    end =
-        ends.ends[0].flow == FlowId{} || !(row.local == tuple.low) ? &ends.ends[0] : &ends.ends[1];
+  End* const end = &ends.ends[row.local == tuple.low ? 0 : 1];
+  if (end->flow != row.flow) {
+    // A tuple used again is another flow: what was said of the one before is of no use.
+    if (end->flow != FlowId{}) ends.said.clear();
     *end = End{row.flow, row.process, NameConfidence::kNone};
+    for (FlowNameFacts facts : ends.said) {
+      facts.flow = row.flow;
+      facts.process = row.process;
+      Push(std::move(facts));
+    }
   }
   end->process = row.process;
   if (row.direction == Direction::kOut) NameByDns(row, end);
@@ -73,7 +74,7 @@ void NameBook::On(const FlowRow& row) {
     const std::vector<Waiting> events = std::move(waiting->second);
     waiting_.erase(waiting);
     waiting_count_ -= events.size();
-    for (const Waiting& one : events) Join(one.event, ends);
+    for (const Waiting& one : events) Join(one.event, &ends);
   }
   while (flows_.size() > limits_.max_flows && !by_age_.empty()) {
     const auto [age, oldest] = by_age_.front();
@@ -114,7 +115,7 @@ void NameBook::NameByDns(const FlowRow& row, End* end) {
   Push(std::move(facts));
 }
 
-void NameBook::Join(const ObservationEvent& event, const Ends& ends) {
+void NameBook::Join(const ObservationEvent& event, Ends* ends) {
   FlowNameFacts facts;
   facts.at = event.at;
   facts.confidence = NameConfidence::kInFlow;
@@ -130,14 +131,15 @@ void NameBook::Join(const ObservationEvent& event, const Ends& ends) {
     facts.command = request->command;
     NameFlow(ends, std::move(facts));
   } else if (const auto* message = std::get_if<DnsMessage>(&event.what)) {
-    for (const End& end : ends.ends) {
+    for (const End& end : ends->ends) {
       if (end.flow != FlowId{}) OnDns(event, *message, end);
     }
   }
 }
 
-void NameBook::NameFlow(const Ends& ends, FlowNameFacts facts) {
-  for (const End& end : ends.ends) {
+void NameBook::NameFlow(Ends* ends, FlowNameFacts facts) {
+  if (ends->said.size() < kMaxSaid) ends->said.push_back(facts);
+  for (const End& end : ends->ends) {
     if (end.flow == FlowId{}) continue;
     facts.flow = end.flow;
     facts.process = end.process;

@@ -74,7 +74,8 @@ class NameBook {
     NameConfidence named = NameConfidence::kNone;  // by the DNS
   };
   struct Ends {
-    std::array<End, 2> ends;
+    std::array<End, 2> ends;          // 0: whose local end is the tuple's low one
+    std::vector<FlowNameFacts> said;  // for the end that is not known yet; few
     std::uint64_t age = 0;
   };
   struct Given {  // by the DNS: an address under a name
@@ -104,8 +105,8 @@ class NameBook {
 
   static Tuple TupleOf(const Endpoint& a, const Endpoint& b, std::uint8_t protocol);
   Ends* Find(const Tuple& tuple);
-  void Join(const ObservationEvent& event, const Ends& ends);
-  void NameFlow(const Ends& ends, FlowNameFacts facts);
+  void Join(const ObservationEvent& event, Ends* ends);
+  void NameFlow(Ends* ends, FlowNameFacts facts);
   void OnDns(const ObservationEvent& event, const DnsMessage& message, const End& end);
   void Learn(const ObservationEvent& event, const DnsMessage& message);
   void NameByDns(const FlowRow& row, End* end);

@@ -75,6 +75,23 @@ TEST_F(NameBookTest, ANameInTheFlowIsThatFlowsWhicheverComesFirst) {
   EXPECT_EQ(batch.names[1].process, kSshd);
 }
 
+TEST_F(NameBookTest, BothEndsOfALoopbackFlowAreNamedInWhateverOrderTheyCome) {
+  const ServerName hello{NameSource::kTlsSni, "both.example", {}};
+  for (const bool client_first : {true, false}) {
+    NameBook book;
+    const FlowRow client = Row(1, kCurl, "127.0.0.1:40000", "127.0.0.1:443");
+    const FlowRow server = Row(2, kSshd, "127.0.0.1:443", "127.0.0.1:40000");
+    book.On(ObservationEvent{kStart, client.local, client.remote, IPPROTO_TCP, true, hello});
+    book.On(client_first ? client : server);
+    book.On(client_first ? server : client);
+    RecordBatch batch;
+    book.Take(&batch, 10);
+    ASSERT_EQ(batch.names.size(), 2U);
+    EXPECT_NE(batch.names[0].flow, batch.names[1].flow);
+    EXPECT_NE(batch.names[0].process, batch.names[1].process);
+  }
+}
+
 TEST_F(NameBookTest, AnAddressIsNamedAsItsOwnProcessAskedBeforeAsAnotherDid) {
   book_.On(Row(1, kCurl, "10.0.0.5:50001", "10.0.0.2:53", IPPROTO_UDP));
   book_.On(Row(2, kSshd, "10.0.0.5:50002", "10.0.0.2:53", IPPROTO_UDP));
