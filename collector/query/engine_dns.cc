@@ -9,27 +9,20 @@ namespace culprit {
 namespace {
 
 constexpr std::uint32_t kDefaultLimit = 100, kMaxLimit = 10'000;
-constexpr int kMaxProcessIds = 1000;
 
 Result<NamePredicate> Resolve(const EvidenceStore& store, const v1::ListDnsRequest& request) {
   v1::FlowFilter common;  // the conditions that both kinds of rows have
   *common.mutable_time() = request.time();
   common.set_host(request.host());
   common.set_name(request.name());
+  *common.mutable_process_ids() = request.process_ids();
   TRY(const ResolvedFilter filter, ResolveFilter(store, common));
   NamePredicate where;
   where.host = filter.flows.host;
   where.from = filter.flows.from;
   where.to = filter.flows.to;
   where.name = filter.name;
-  if (request.process_ids_size() > kMaxProcessIds) {
-    return InvalidArgument(fmt::format("process_ids: at most {}", kMaxProcessIds));
-  }
-  for (const std::string& text : request.process_ids()) {
-    TRY(const std::uint64_t id, ParseHexId(text, "process_ids"));
-    if (!where.processes) where.processes.emplace();
-    where.processes->insert(id);
-  }
+  where.processes = filter.ids;
   return where;
 }
 
