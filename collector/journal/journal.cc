@@ -61,7 +61,7 @@ class JournalImpl final : public Journal {
   void Publish(const std::vector<Pending>& group);
   void SealIfFull();
   void Fail(const Error& error, bool for_good);
-  void FailQueued(const Error& error);
+  std::deque<Pending> TakeQueued();
 
   const SealSigner* signer() const { return signer_ ? &*signer_ : nullptr; }
   std::string PathOf(const std::string& name) const { return options_.directory + "/" + name; }
@@ -160,6 +160,8 @@ void JournalImpl::Commit(std::vector<Pending>* group) {
     broken_ = written.error().code != Code::kResourceExhausted;
     Fail(written.error(), broken_);
   }
+  std::deque<Pending> behind;
+  if (!written) behind = TakeQueued();  // before anyone hears of the failure: what they append then is a new try
   for (Pending& pending : *group) {
     if (pending.refused) {
       pending.done(std::move(*pending.refused));
@@ -169,24 +171,19 @@ void JournalImpl::Commit(std::vector<Pending>* group) {
       pending.done(pending.lsn);
     }
   }
-  if (written) {
-    SealIfFull();
-  } else {
-    FailQueued(written.error());
-  }
+  for (Pending& pending : behind) pending.done(written.error());
+  if (written) SealIfFull();
 }
 
 // What queued up behind a group that failed may follow a frame of it: were it stored, that frame would look like one that
 // was stored before.
-void JournalImpl::FailQueued(const Error& error) {
+std::deque<Pending> JournalImpl::TakeQueued() {
   std::deque<Pending> queued;
-  {
-    MutexLock lock(&mutex_);
-    queued.swap(queue_);
-    queued_bytes_ = 0;
-    room_.NotifyAll();
-  }
-  for (Pending& pending : queued) pending.done(error);
+  MutexLock lock(&mutex_);
+  queued.swap(queue_);
+  queued_bytes_ = 0;
+  room_.NotifyAll();
+  return queued;
 }
 
 Status JournalImpl::Write(std::vector<Pending>* group) {

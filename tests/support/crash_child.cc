@@ -43,7 +43,7 @@ void Collect(int fd, std::chrono::steady_clock::time_point deadline, bool until_
 
 std::vector<std::uint64_t> RunAndKill(
     const std::function<void(const std::function<void(std::uint64_t)>& promise)>& writer,
-    std::chrono::microseconds life) {
+    std::chrono::microseconds life, LifeBegins begins) {
   int ends[2];
   // Writes of 8 bytes to a pipe are atomic: a number is never cut in two, whenever the writer dies.
   Require(pipe2(ends, O_CLOEXEC) == 0, "pipe");
@@ -61,6 +61,10 @@ std::vector<std::uint64_t> RunAndKill(
   }
   to.Reset();
   std::vector<std::uint64_t> promises;
+  if (begins == LifeBegins::kAtFirstPromise) {
+    pollfd first{from.get(), POLLIN, 0};
+    Require(poll(&first, 1, -1) == 1, "poll");
+  }
   Collect(from.get(), std::chrono::steady_clock::now() + life, false, &promises);
   Require(kill(child, SIGKILL) == 0, "kill");
   int status = 0;

@@ -42,7 +42,8 @@ TEST(SegmentRingCrashTest, FlushedPacketsSurviveAndAllIsReadable) {
         [&](const std::function<void(std::uint64_t)>& promise) {
           WriteUntilKilled(options, first, seed, promise);
         },
-        std::chrono::microseconds(5'000 + random() % 100'000));
+        std::chrono::microseconds(5'000 + random() % 100'000),
+        round % 4 == 0 ? LifeBegins::kAtFork : LifeBegins::kAtFirstPromise);
     EXPECT_LE(BytesBelow(dir.path()), options.max_bytes);
     const auto before = FindPackets({dir.path()});
     const RingWriter writer(options);
