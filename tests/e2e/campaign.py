@@ -187,4 +187,5 @@ class Campaign:
              f"index exactly once with the right bytes")
         check(due, "no connection to check")
         if wrong:
-            raise Failure(f"{len(wrong)} connections missing, double or wrong, first: {json.dumps(wrong[0])[:1500]}")
+            raise Failure(f"{len(wrong)} connections missing, double or wrong, first: {json.dumps(wrong[0])[:1500]}; "
+                          f"losses told: {self.rig.host().get('losses')}")
