@@ -55,11 +55,12 @@ class FaultCampaign(Campaign):
         self.before = None  # the hint may be a second old
 
     def kept_until(self):
-        """When the last frame of bulk was made that is kept with all before it since this agent began. The agent syncs once a
-        second; on a busy machine a sync may take longer, and what it had not reached may be gone."""
+        """When the last frame of evidence was made that is kept with all before it since this agent began: the row of a short
+        connection is in one of those. The agent syncs once a second; on a busy machine a sync may take longer, and what it had
+        not reached may be gone."""
         ignored = []
-        kept = [frame for _, frame in clog.read_journal(self.journal, ignored)] + clog.read_spool(self.spool, ignored)[1]
-        run = sorted({(f.seq, f.wall_ns / 1e9) for f in kept if f.lane == 1 and f.wall_ns / 1e9 >= self.at_work[-1][0]})
+        kept = [frame for _, frame in clog.read_journal(self.journal, ignored)] + clog.read_spool(self.spool, ignored)[0]
+        run = sorted({(f.seq, f.wall_ns / 1e9) for f in kept if f.lane == 0 and f.wall_ns / 1e9 >= self.at_work[-1][0]})
         until = self.at_work[-1][0]
         for (seq, wall), before in zip(run, [None, *run]):
             if before and seq != before[0] + 1:
