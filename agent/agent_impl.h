@@ -64,6 +64,7 @@ class Agent::Impl {
   void ShipFacts();
   void ShipLosses();
   void PumpSender();
+  void PumpControl();
   void RedefineIfDue(BootTime now);
 
   Status OpenSpool();
