@@ -16,6 +16,7 @@
 #include <string>
 
 #include "collector/journal/journal.h"
+#include "collector/model/agent_control.h"
 #include "collector/model/ingest_stats.h"
 #include "collector/pki/peer_identity.h"
 
@@ -42,6 +43,8 @@ class Ingest {
   // For StartTlsServer; owned by this.
   virtual grpc::Service* service() = 0;
   virtual IngestStats stats() const = 0;
+  // Questions to agents that are connected. Owned by this.
+  virtual AgentControl& control() = 0;
   // Asks every agent to come back later and refuses new ones; call before TlsServer::Stop.
   virtual void Drain(std::chrono::milliseconds reconnect_after) = 0;
 };
