@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "collector/cli/commands/commands.h"
 #include "collector/cli/commands/flow_filter.h"
 #include "collector/cli/commands/packets_file.h"
+#include "collector/cli/json.h"
 #include "common/crc32c.h"
 #include "common/text.h"
 #include "common/units.h"
@@ -226,16 +227,10 @@ void Tell(Session& session, const Args& args, const Fetch& fetch) {
   }
   if (fetch.file().is_stdout()) return;
   if (session.json()) {
-    const nlohmann::ordered_json document = {{"file", EscapeText(args.out)},
-                                             {"host", EscapeText(fetch.host())},
-                                             {"file_bytes", fetch.file().bytes()},
-                                             {"packets", end.packets()},
-                                             {"wire_bytes", end.wire_bytes()},
-                                             {"kept_bytes", end.kept_bytes()},
-                                             {"cut_off", end.cut_off()},
-                                             {"damaged_segments", end.damaged_segments()},
-                                             {"unfrozen_segments", end.unfrozen_segments()}};
-    session.Print(document.dump() + "\n");
+    const std::string end_json = ToJson(end);
+    session.Print(fmt::format("{{\"file\":{},\"host\":{},\"file_bytes\":{},{}\n",
+                              JsonString(args.out), JsonString(fetch.host()), fetch.file().bytes(),
+                              end_json.substr(1)));
   } else {
     session.Print(fmt::format(
         "{}: {} packets of {} ({} on the wire, {} kept), {}\n", EscapeText(args.out),
