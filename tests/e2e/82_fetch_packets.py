@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 
-from harness import BIN, Namespace, Rig, check, note, run, wait_until
+from harness import BIN, Rig, check, note, run, wait_until
 
 SERVER = """
 import socket, threading
@@ -34,24 +34,6 @@ for _ in range(connections):
 sys.stdin.read()
 """
 CUT_AT = 3 << 20
-
-
-def far_end(rig):
-    """A namespace with 198.51.100.2, joined to this one, which has .1: the agent captures where it lives."""
-    tag = f"{os.getpid() % 100000}"
-    here, there = f"cf{tag}", f"ct{tag}"
-    far = Namespace(f"culprit-f-{tag}", there, "02:00:00:00:00:22", "198.51.100.2", "")
-    run("ip", "netns", "add", far.name)
-    rig.cleanups.append(lambda: run("ip", "netns", "del", far.name))
-    run("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", far.name)
-    rig.cleanups.append(lambda: run("ip", "link", "del", here, check=False))
-    for command in (["ethtool", "-K", here, "tso", "off", "gso", "off", "gro", "off"], ["ip", "addr", "add", "198.51.100.1/24", "dev", here],
-                    ["ip", "link", "set", here, "up"]):
-        run(*command)
-    for command in (["ethtool", "-K", there, "tso", "off", "gso", "off", "gro", "off"], ["ip", "link", "set", "lo", "up"],
-                    ["ip", "addr", "add", "198.51.100.2/24", "dev", there], ["ip", "link", "set", there, "up"]):
-        far.run(*command)
-    return here, far
 
 
 def read_with_tshark(path):
@@ -174,7 +156,7 @@ def check_refusals(rig):
 
 def main():
     with Rig("fetch") as rig:
-        here, far = far_end(rig)
+        here, far = rig.far_end()
         rig.agent_extra += f'[packets]\nenabled = true\ninterfaces = ["{here}"]\n'
         rig.start_collector()
         rig.start_agent()
