@@ -28,8 +28,9 @@ namespace culprit {
 
 struct IngestOptions {
   std::string collector_version;
-  std::uint32_t max_inflight_frames = 256;         // a connection, accepted but not yet durable
-  std::uint64_t max_inflight_bytes = 16ULL << 20;  // likewise
+  std::uint32_t max_inflight_frames = 256;           // a connection, accepted but not yet durable
+  std::uint64_t max_inflight_bytes = 16ULL << 20;    // likewise
+  std::chrono::milliseconds answer_timeout{30'000};  // of an agent, to each part of a question
   // True for a certificate that is no longer welcome; called at every connect.
   std::function<bool(const PeerIdentity&)> is_revoked;
 };

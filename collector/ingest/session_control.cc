@@ -8,8 +8,6 @@
 namespace culprit {
 namespace {
 
-constexpr std::chrono::seconds kAnswerTimeout{30};
-
 Error ToError(const v1::ControlError& error) {
   const std::string why = error.detail().empty() ? "no reason given" : error.detail();
   switch (error.reason()) {
@@ -43,7 +41,7 @@ Status IngestSession::AskForPackets(const v1::PacketRequest& request,
   WakeWriter();
   Status status = Ok();
   for (bool more = true; more && status;) {
-    Result<v1::ControlReply> reply = calls_.Next(id, kAnswerTimeout, is_cancelled);
+    Result<v1::ControlReply> reply = calls_.Next(id, options_.answer_timeout, is_cancelled);
     if (!reply) {
       status = std::move(reply).error();
     } else if (reply->has_error()) {
