@@ -161,8 +161,7 @@ void Agent::Impl::ShipNames() {
 // new stream.
 void Agent::Impl::ShipFacts() {
   const ClockPair clock = source_->ReadClock();
-  std::optional<HostFacts> own = source_->host();
-  HostFacts host = own ? std::move(*own) : identity_->facts();
+  HostFacts host = Host();
   host.agent_version = setup_.version;
   FidelityFacts fidelity = Fidelity();
   if (!facts_due_ && host == host_ && fidelity == fidelity_ && clock.boot - facts_at_ < kFactsEvery)

@@ -86,6 +86,7 @@ class Agent::Impl {
 
   // agent_status.cc
   std::vector<std::string> Degraded();
+  HostFacts Host() const;
   FidelityFacts Fidelity() const;
   HeartbeatFacts Heartbeat(BootTime now);
   std::vector<AgentStatus::Process> OwnProcesses(bool with_pss);
