@@ -13,6 +13,7 @@
 #include <utility>
 #include <variant>
 
+#include "agent/ring/contact_book.h"
 #include "common/file.h"
 #include "common/mutex.h"
 #include "common/unique_fd.h"
@@ -313,7 +314,9 @@ class PacketRing::Impl {
     const PacketStatus decoded = decode_(captured, headers);
     const bool ip = decoded == PacketStatus::kOk;
     if (!ip && decoded != PacketStatus::kNotIp) ++undecoded_;
-    const RingLane lane = LaneOf(ip ? &headers : nullptr, config_.tap.policy.ssh_ports);
+    RingLane lane = LaneOf(ip ? &headers : nullptr, config_.tap.policy.ssh_ports);
+    const bool begins = ip && contacts_.Begins(headers, packet.bytes.size(), polled_at_);
+    if (begins && lane == RingLane::kGeneral) lane = RingLane::kContact;
     if (interfaces_.try_emplace(interface.id, interface).second &&
         interfaces_.size() > kMaxInterfaces) {
       interfaces_.erase(interfaces_.begin());  // ids go up
@@ -410,6 +413,7 @@ class PacketRing::Impl {
 
   // The ring's thread from Start() on.
   PacketJoin join_;
+  ContactBook contacts_;
   FrozenSegments frozen_;
   std::array<std::unique_ptr<SegmentRing>, kRingLanes> lanes_;
   std::unique_ptr<PacketTap> tap_;

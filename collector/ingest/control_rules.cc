@@ -10,7 +10,7 @@ const char* PacketAnswerRules::Check(const v1::ControlReply& reply) {
   switch (reply.reply_case()) {
     case v1::ControlReply::kError:
       ended_ = true;
-      return reply.error().detail().size() > kMaxControlDetail ? "detail" : nullptr;
+      return reply.error().detail().size() > kMaxErrorDetail ? "detail" : nullptr;
     case v1::ControlReply::kPackets:
       return CheckPart(reply.packets());
     case v1::ControlReply::REPLY_NOT_SET:

@@ -14,7 +14,7 @@ namespace culprit {
 
 inline constexpr std::uint32_t kMaxPacketWindow = 1U << 20;
 inline constexpr std::size_t kMaxPacketPart = 256U << 10;
-inline constexpr std::size_t kMaxControlDetail = 512;
+inline constexpr std::size_t kMaxErrorDetail = 512;
 
 // The answer to one request, from its first part to its last.
 class PacketAnswerRules {
