@@ -144,6 +144,12 @@ def check_breaks(rig, process):
 def check_refusals(rig):
     said = refusal(rig, "--process", "00000000deadbeef")
     check("is not known" in said, f"an unknown process: {said}")
+    pretender = rig.dir / "pretender"
+    pretender.mkdir()
+    for name, source in (("ca.pem", "ca.pem"), ("operator.pem", "agent.pem"), ("operator.key", "agent.key")):
+        (pretender / name).write_bytes((rig.credentials / source).read_bytes())
+    said = refusal(rig, "--last", "1m", "--credentials", pretender)
+    check("operator's certificate" in said, f"with an agent's certificate: {said}")
     rig.agent.stop()
     wait_until("the agent is gone", lambda: "is not connected" in refusal(rig, "--host", rig.host()["hostname"], "--last", "1m"), 20)
     rig.agent_extra = ""
@@ -151,7 +157,7 @@ def check_refusals(rig):
     host = rig.host()["hostname"]
     said = wait_until("the agent again", lambda: "is not connected" not in (text := refusal(rig, "--host", host, "--last", "1m")) and text, 20)
     check("packets.enabled" in said, f"without a ring: {said}")
-    note("unknown process, absent agent, agent without a ring: told apart")
+    note("an agent's certificate, an unknown process, an agent, an agent without a ring: told apart")
 
 
 def main():
