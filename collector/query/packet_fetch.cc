@@ -187,7 +187,7 @@ Status PacketFetcher::Fetch(const v1::FetchPacketsRequest& request,
   }
   spdlog::info("packets asked for operator={} host={} fetch={} offset={}", operator_name, plan.host,
                Uuid::FromBytes(plan.request.fetch_id())->ToString(), plan.request.offset());
-  const Status done = Run(&plan, cancelled, send);
+  Status done = Run(&plan, cancelled, send);
   spdlog::info("packets given operator={} host={} bytes_up_to={} end=\"{}\"", operator_name,
                plan.host, plan.request.offset(), done ? "whole" : done.error().message);
   return done;
