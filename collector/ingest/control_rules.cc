@@ -7,6 +7,7 @@ namespace culprit {
 
 const char* PacketAnswerRules::Check(const v1::ControlReply& reply) {
   if (ended_) return "after_the_end";
+  if (reply.ByteSizeLong() > reply.packets().data().size() + kMaxReplyOverhead) return "bloated";
   switch (reply.reply_case()) {
     case v1::ControlReply::kError:
       ended_ = true;
@@ -28,6 +29,7 @@ const char* PacketAnswerRules::CheckPart(const v1::PacketPart& part) {
   }
   if (Crc32c(part.data()) != part.crc32c()) return "checksum";
   if (size == 0 && !part.window_end()) return "empty";
+  if (++parts_ > kMaxPacketParts) return "crumbs";
   left_ -= static_cast<std::uint32_t>(size);
   offset_ += size;
   // A window ends where it is full or the file is over, and only there.

@@ -15,6 +15,10 @@ namespace culprit {
 inline constexpr std::uint32_t kMaxPacketWindow = 1U << 20;
 inline constexpr std::size_t kMaxPacketPart = 256U << 10;
 inline constexpr std::size_t kMaxErrorDetail = 512;
+// Parts of one answer, and what a message may have beside its data: a window in crumbs, or in a
+// coat of unknown fields, would take many times its memory.
+inline constexpr std::uint32_t kMaxPacketParts = 64;
+inline constexpr std::size_t kMaxReplyOverhead = 1024;
 
 // The answer to one request, from its first part to its last.
 class PacketAnswerRules {
@@ -35,6 +39,7 @@ class PacketAnswerRules {
   std::uint64_t offset_;
   std::uint64_t max_bytes_;
   std::uint32_t left_;
+  std::uint32_t parts_ = 0;
   bool ended_ = false;
 };
 

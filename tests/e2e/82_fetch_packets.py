@@ -51,8 +51,8 @@ def read_with_tshark(path):
     return rows
 
 
-def command(rig, *arguments):
-    return [str(a) for a in (BIN / "culprit", "packets", "--collector", f"127.0.0.1:{rig.port}", "--credentials", rig.pki, *arguments)]
+def command(rig, *arguments, credentials=None):
+    return [str(a) for a in (BIN / "culprit", "packets", "--collector", f"127.0.0.1:{rig.port}", "--credentials", credentials or rig.pki, *arguments)]
 
 
 def fetch(rig, out, *arguments):
@@ -60,8 +60,8 @@ def fetch(rig, out, *arguments):
     return json.loads(done.stdout)
 
 
-def refusal(rig, *arguments):
-    done = run(*command(rig, "--out", rig.dir / "none.pcapng", *arguments), stderr=subprocess.PIPE, check=False)
+def refusal(rig, *arguments, credentials=None):
+    done = run(*command(rig, "--out", rig.dir / "none.pcapng", *arguments, credentials=credentials), stderr=subprocess.PIPE, check=False)
     check(done.returncode != 0, f"{arguments} was answered: {done.stdout}")
     return done.stderr
 
@@ -148,7 +148,7 @@ def check_refusals(rig):
     pretender.mkdir()
     for name, source in (("ca.pem", "ca.pem"), ("operator.pem", "agent.pem"), ("operator.key", "agent.key")):
         (pretender / name).write_bytes((rig.credentials / source).read_bytes())
-    said = refusal(rig, "--last", "1m", "--credentials", pretender)
+    said = refusal(rig, "--last", "1m", credentials=pretender)
     check("operator's certificate" in said, f"with an agent's certificate: {said}")
     rig.agent.stop()
     wait_until("the agent is gone", lambda: "is not connected" in refusal(rig, "--host", rig.host()["hostname"], "--last", "1m"), 20)

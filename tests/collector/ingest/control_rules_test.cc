@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/ingest/control_rules.h"
 
+#include <google/protobuf/unknown_field_set.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -39,6 +40,13 @@ v1::ControlReply Failure(std::size_t detail) {
 }
 
 TEST(PacketAnswerRulesTest, TakesWhatWasAskedForAndNothingElse) {
+  v1::ControlReply bloated = Part(0, 10);
+  bloated.mutable_packets()
+      ->GetReflection()
+      ->MutableUnknownFields(bloated.mutable_packets())
+      ->AddLengthDelimited(77, std::string(kMaxReplyOverhead, 'x'));
+  std::vector<v1::ControlReply> crumbs;
+  for (std::uint32_t n = 0; n <= kMaxPacketParts; ++n) crumbs.push_back(Part(n, 1));
   v1::ControlReply forged = Part(0, 10);
   forged.mutable_packets()->set_crc32c(7);
   const struct {
@@ -64,6 +72,8 @@ TEST(PacketAnswerRulesTest, TakesWhatWasAskedForAndNothingElse) {
       {"a part too large", Request(0, 1 << 20), {Part(0, kMaxPacketPart + 1)}, "size", false},
       {"over the file's bound", Request(90, 20, 100), {Part(90, 11)}, "max_bytes", false},
       {"within the file's bound", Request(90, 20, 100), {Part(90, 10, true, true)}, "", true},
+      {"in crumbs", Request(0, 1000), crumbs, "crumbs", false},
+      {"with much beside it", Request(0, 20), {bloated}, "bloated", false},
       {"another checksum", Request(0, 20), {forged}, "checksum", false},
       {"ends too early", Request(0, 20), {Part(0, 10, true)}, "window", false},
       {"does not end", Request(0, 20), {Part(0, 20)}, "window", false},
