@@ -5,6 +5,7 @@ reads them. A fetch that breaks (sender, collector or the command itself killed)
 import contextlib
 import json
 import os
+import pty
 import re
 import resource
 import signal
@@ -141,6 +142,18 @@ def check_breaks(rig, process):
     read_with_tshark(out)
 
 
+def check_progress(rig, process):
+    """On a terminal, and nowhere else, stderr shows how much has come."""
+    terminal, theirs = pty.openpty()
+    subprocess.run(command(rig, "--process", process, "--out", rig.dir / "shown.pcapng"), stdout=subprocess.PIPE, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(terminal, 65536).decode(errors="replace")
+    os.close(terminal)
+    check(re.search(r"\r.*MiB, .*/s", shown), f"on a terminal: {shown!r}")
+    done = run(*command(rig, "--process", process, "--out", rig.dir / "shown.pcapng"), stderr=subprocess.PIPE)
+    check(done.stderr == "" and "packets of" in done.stdout, f"on no terminal: {done.stderr!r} {done.stdout!r}")
+
+
 def check_refusals(rig):
     said = refusal(rig, "--process", "00000000deadbeef")
     check("is not known" in said, f"an unknown process: {said}")
@@ -157,7 +170,7 @@ def check_refusals(rig):
     host = rig.host()["hostname"]
     said = wait_until("the agent again", lambda: "is not connected" not in (text := refusal(rig, "--host", host, "--last", "1m")) and text, 20)
     check("packets.enabled" in said, f"without a ring: {said}")
-    note("an agent's certificate, an unknown process, an agent, an agent without a ring: told apart")
+    note("an agent's certificate, an unknown process, an absent agent, an agent without a ring: told apart")
 
 
 def main():
@@ -188,7 +201,9 @@ def main():
         tcpdump.process.wait()
         check_each_alone(rig, clients, beside)
         many = talk(300, 60, 1000)
-        check_breaks(rig, rig.flows("--pid", many.pid)[0]["process_id"])
+        process = rig.flows("--pid", many.pid)[0]["process_id"]
+        check_breaks(rig, process)
+        check_progress(rig, process)
         check_refusals(rig)
 
 
