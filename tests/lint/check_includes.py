@@ -19,7 +19,8 @@ SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/mo
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
         "collector/model")
 PURE_FILES = (
-    "agent/parser/parser_wire", "agent/ring/lane", "agent/ring/packet_join", "agent/ring/segment_index", "collector/ingest/validate",
+    "agent/parser/parser_wire", "agent/ring/lane", "agent/ring/packet_join", "agent/ring/segment_index", "collector/ingest/control_rules", "collector/ingest/validate",
+    "agent/ring/contact_book", "agent/ring/packet_export", "agent/stream/control_wire",
 )
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"
