@@ -175,11 +175,12 @@ class Pair:
         self.ours.stdin.flush()
         mine = json.loads(self.ours.stdout.readline())
         refused = done.returncode != 0
+        said = "\n".join(line for line in done.stderr.splitlines() if " Deprecated option" not in line and " Unsupported option" not in line)
         if refused != (mine["error"] is not None):
             return f"sshd: exit {done.returncode} {done.stderr.strip()[:300]}\nours: {mine['error']}"
         if refused:
-            found = re.search(r"^(\S+?):? line (\d+)", done.stderr, re.M)
-            if found and not done.stderr.startswith("reprocess") and found.group(1) != "reprocess" and int(found.group(2)) != mine["error"]["line"]:
+            found = re.search(r"^(\S+?):? line (\d+)", said, re.M)
+            if found and not said.startswith("reprocess") and int(found.group(2)) != mine["error"]["line"]:
                 return f"line of the error\nsshd: {done.stderr.strip()[:300]}\nours: {mine['error']}"
             return None
         theirs = sorted(done.stdout.splitlines())
@@ -192,7 +193,7 @@ class Pair:
         """A value with a number above 1000 stands in one line of one file only: the winner must be that line."""
         for keyword, values in mine["winners"].items():
             for text, file, line in values:
-                if not file or keyword.startswith(("rekeylimit", "listenaddress")):
+                if not file or keyword.startswith(("rekeylimit", "listenaddress")) or "@openssh" in text:
                     continue
                 lines = pathlib.Path(file).read_bytes().decode().split("\n")
                 for number in re.findall(r"(?<!\d)1\d{3}(?!\d)", text):
