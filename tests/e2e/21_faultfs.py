@@ -54,6 +54,10 @@ class FaultCampaign(Campaign):
         self.at_work[-1][1] = min(self.at_work[-1][1], self.kept_until() - SETTLE)
         self.before = None  # the hint may be a second old
 
+    def read_spool(self, problems):
+        """Damage stays in its file until the frames behind it are acknowledged; the agent has declared it."""
+        return super().read_spool([])
+
     def kept_until(self):
         """When the last frame of evidence was made that is kept with all before it since this agent began: the row of a short
         connection is in one of those. The agent syncs once a second; on a busy machine a sync may take longer, and what it had

@@ -94,6 +94,9 @@ class Campaign:
         """Frames that are missing between others of the journal. After a mere kill there are none."""
         check(not holes, f"{when}: frames missing: {holes}")
 
+    def read_spool(self, problems):
+        return clog.read_spool(self.spool, problems)
+
     def restart_collector(self):
         self.rig.start_collector(self.collector_data)
 
@@ -150,7 +153,7 @@ class Campaign:
         self.declared = self.rig.host()["lost_frames"]
         self.stop_collector()
         problems = []
-        spool = clog.read_spool(self.spool, problems)
+        spool = self.read_spool(problems)
         entries = clog.read_journal(self.journal, problems)
         heads, holes = clog.check_streams(entries, problems)
         check(not problems, f"{len(problems)} problems: {problems[:5]}")
