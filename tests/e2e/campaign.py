@@ -144,6 +144,7 @@ class Campaign:
 
     def finish(self, streams=1):
         """Ends the load, lets everything arrive, and accounts for it."""
+        time.sleep(1.5)  # of load, so that the last agent has connections to account for
         self.load.stop(10)
         time.sleep(SETTLE + 1)
         self.at_work[-1][1] = time.time() - SETTLE
