@@ -12,7 +12,7 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -109,7 +109,7 @@ class SshdConfig {
   friend class SshdParser;
   struct Include {
     std::string selector;
-    std::optional<ConfigFile> file;  // none: nothing matched
+    std::shared_ptr<const ConfigFile> file;  // nullptr: nothing matched
   };
 
   SshdParseOptions options_;

@@ -204,7 +204,7 @@ SshdConfig SshdConfig::Parse(FileTree& tree, const Accounts& accounts, SshdParse
   SshdConfig config;
   config.options_ = std::move(options);
   config.accounts_ = accounts;
-  SshdParser parser(&config, &tree, nullptr);
+  SshdParser parser(&config, &tree);
   parser.CommandLine();
   bool loaded = true;
   if (!EqualNoCase(config.options_.path, "none")) {
@@ -226,12 +226,7 @@ SshdConfig SshdConfig::Parse(FileTree& tree, const Accounts& accounts, SshdParse
 
 Settings SshdConfig::Effective(const Connection& connection,
                                std::vector<ConfigProblem>* problems) const {
-  SshdConfig scratch;  // what a pass for a connection reads: nothing is written to it
-  scratch.options_ = options_;
-  scratch.accounts_ = accounts_;
-  scratch.main_ = main_;
-  scratch.includes_ = includes_;
-  SshdParser parser(&scratch, nullptr, &connection);
+  SshdParser parser(*this, connection);
   parser.Run();
   Settings settings = global_;
   for (auto& [name, setting] : parser.settings()) {
