@@ -14,6 +14,7 @@
 #include "agent/config.h"
 #include "agent/daemon.h"
 #include "agent/source/bpf_source.h"
+#include "agent/ssh_check_command.h"
 #include "common/file.h"
 #include "common/log.h"
 
@@ -42,6 +43,7 @@ constexpr const char* kFooter =
     "  sudo culprit-agent status --json\n"
     "  sudo culprit-agent run --data /tmp/agent --record events.rec   # then, as anybody:\n"
     "  culprit-agent replay events.rec --print\n"
+    "  sudo culprit-agent ssh-check\n"
     "  culprit-agent replay capture.pcapng.zst --host 192.0.2.7 --to 127.0.0.1:7443";
 
 struct Options {
@@ -230,6 +232,8 @@ int Main(int argc, char** argv) {
       app.add_subcommand("replay",
                          "Run the whole agent on a recording, a capture or a Zeek log; needs no "
                          "privileges");
+  SshCheckOptions ssh;
+  const CLI::App* ssh_check = AddSshCheck(app, &ssh);
   CLI::App* version = app.add_subcommand("version", "Show the version");
   for (CLI::App* command : {run, status, check, replay}) AddCommon(command, &options);
   for (CLI::App* command : {run, check, replay}) {
@@ -271,6 +275,7 @@ int Main(int argc, char** argv) {
   if (status->parsed()) return ShowStatus(options);
   if (check->parsed()) return CheckConfig(options);
   if (replay->parsed()) return Replay(options);
+  if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;
 }

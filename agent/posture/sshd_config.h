@@ -104,6 +104,11 @@ class SshdConfig {
   // Every file that was read, in order, once.
   std::vector<std::string> Files() const;
   const std::string& path() const { return options_.path; }
+  // The line as it stands in its file, without blanks around it; "" for defaults.
+  std::string LineAt(const Origin& origin) const;
+  // The first line of the main file that says something: its keyword in lower case, a blank, the
+  // rest.
+  std::string FirstStatement() const;
 
  private:
   friend class SshdParser;
