@@ -217,6 +217,27 @@ void AddCommon(CLI::App* command, Options* options) {
                       "State directory, instead of state_dir of the configuration");
 }
 
+void AddReplayOptions(CLI::App* replay, Options* options) {
+  replay
+      ->add_option("FILE", options->file,
+                   "A recording of `run --record`; pcap or pcapng, a directory of them; Zeek's "
+                   "conn.log or dns.log; all but recordings also packed with gzip or zstd; - = "
+                   "standard input")
+      ->required();
+  replay->add_option("--to", options->collector, "HOST:PORT of a collector, as --collector");
+  replay->add_option("--out", options->out, "Write records as lines of JSON to this file");
+  replay->add_option("--host", options->hosts,
+                     "Of a capture: address or CIDR of the host to watch, may be repeated "
+                     "(default: every private address)");
+  replay->add_option("--process-map", options->process_map,
+                     "Of a capture: file of lines ADDRESS PORT PROTOCOL PID EXE [UID], * = any");
+  replay->add_option("--name", options->name,
+                     "Of a capture: what the host is called at the collector (default: the file's "
+                     "name)");
+  replay->add_flag("--print", options->print,
+                   "Write records as lines of JSON to stdout instead of a spool");
+}
+
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app{
@@ -246,24 +267,7 @@ int Main(int argc, char** argv) {
   }
   run->add_option("--record", options.record, "Also write the events to this file, for replay");
   status->add_flag("--json", options.json, "JSON instead of text");
-  replay
-      ->add_option("FILE", options.file,
-                   "A recording of `run --record`; pcap or pcapng, a directory of them; Zeek's "
-                   "conn.log or dns.log; all but recordings also packed with gzip or zstd; - = "
-                   "standard input")
-      ->required();
-  replay->add_option("--to", options.collector, "HOST:PORT of a collector, as --collector");
-  replay->add_option("--out", options.out, "Write records as lines of JSON to this file");
-  replay->add_option("--host", options.hosts,
-                     "Of a capture: address or CIDR of the host to watch, may be repeated "
-                     "(default: every private address)");
-  replay->add_option("--process-map", options.process_map,
-                     "Of a capture: file of lines ADDRESS PORT PROTOCOL PID EXE [UID], * = any");
-  replay->add_option("--name", options.name,
-                     "Of a capture: what the host is called at the collector (default: the file's "
-                     "name)");
-  replay->add_flag("--print", options.print,
-                   "Write records as lines of JSON to stdout instead of a spool");
+  AddReplayOptions(replay, &options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

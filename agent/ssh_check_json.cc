@@ -54,7 +54,7 @@ void ServerJson(JsonWriter& json, const SshServer& server) {
   json.Field("pid", static_cast<std::uint64_t>(server.pid));
   json.Field("exe", server.exe);
   json.FlagField("exe_deleted", server.exe_deleted);
-  json.FlagField("in_container", server.own_mounts);
+  json.FlagField("in_container", server.own_root);
   json.Field("command", server.command);
   json.Key("start_ns").Signed(server.start_ns);
   json.Key("listens").Open('[');

@@ -17,7 +17,7 @@ struct ListeningProcess {
   std::int32_t pid = 0;
   std::string exe;  // as the process's own mounts name it, without " (deleted)"
   bool exe_deleted = false;
-  bool own_mounts = false;    // it lives in another mount namespace than pid 1
+  bool own_root = false;      // it has another root folder than we: a container
   std::string cmdline;        // with its NULs
   std::int64_t start_ns = 0;  // wall time
   std::vector<Endpoint> listens;

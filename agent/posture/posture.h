@@ -61,7 +61,7 @@ struct SshServer {
   std::int32_t pid = 0;
   std::string exe;
   bool exe_deleted = false;
-  bool own_mounts = false;  // in another mount namespace than the host: a container
+  bool own_root = false;  // in a container
   std::string command;
   std::vector<std::string> arguments;  // of OpenSSH: program and options as far as they can be told
   std::int64_t start_ns = 0;           // wall time

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -150,10 +151,18 @@ class ProcView final : public HostView {
       process.exe.resize(process.exe.size() - kDeleted.size());
       process.exe_deleted = true;
     }
-    process.own_mounts = LinkOf(folder + "/ns/mnt") != LinkOf(proc_ + "/1/ns/mnt");
+    process.own_root = HasOwnRoot(folder);
     process.cmdline = ReadAll(folder + "/cmdline", 65'536).value_or("");
     process.start_ns = StartOf(folder);
     return process;
+  }
+
+  // A private mount namespace alone is no container: units have them (PrivateTmp).
+  static bool HasOwnRoot(const std::string& folder) {
+    struct stat own {
+    }, other{};
+    if (stat("/", &own) != 0 || stat((folder + "/root/").c_str(), &other) != 0) return false;
+    return own.st_dev != other.st_dev || own.st_ino != other.st_ino;
   }
 
   // Field 22 of stat counts ticks since the boot.

@@ -47,7 +47,7 @@ class ServerChecker {
 
   void Second(const SshServer& server) {
     const std::string name(ServerKindName(server.kind));
-    if (server.own_mounts) {
+    if (server.own_root) {
       Add("proc.second_sshd", Severity::kMedium, "a container has an SSH server (" + name + ")",
           server, "check its own configuration: it is not the one that is judged here");
       return;

@@ -49,7 +49,7 @@ SshServer ServerOf(const ListeningProcess& process, Kind kind) {
   server.pid = process.pid;
   server.exe = process.exe;
   server.exe_deleted = process.exe_deleted;
-  server.own_mounts = process.own_mounts;
+  server.own_root = process.own_root;
   server.command = CommandText(process.cmdline);
   if (kind == Kind::kOpenSsh) server.arguments = SshdArguments(process.cmdline);
   server.start_ns = process.start_ns;
@@ -72,7 +72,7 @@ Result<std::vector<SshServer>> FindSshServers(HostView& host,
       continue;
     }
     // A deleted executable shares its name with others.
-    const bool shared = !process.exe_deleted && !process.own_mounts;
+    const bool shared = !process.exe_deleted && !process.own_root;
     const auto it = known.find(process.exe);
     std::optional<Kind> kind;
     if (shared && it != known.end()) {
@@ -92,7 +92,7 @@ const SshServer* MainServer(const std::vector<SshServer>& servers,
                             const std::vector<std::string>& unit_command) {
   const std::string expected = OptionsOfCommand(unit_command).path;
   const auto it = std::find_if(servers.begin(), servers.end(), [&](const SshServer& server) {
-    return server.kind == Kind::kOpenSsh && server.exe == "/usr/sbin/sshd" && !server.own_mounts &&
+    return server.kind == Kind::kOpenSsh && server.exe == "/usr/sbin/sshd" && !server.own_root &&
            OptionsOfCommand(server.arguments).path == expected;
   });
   return it == servers.end() ? nullptr : &*it;

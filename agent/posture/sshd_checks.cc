@@ -68,6 +68,12 @@ class Checker {
           "$SSHD_OPTS";
       return fix;
     }
+    if (LastValueWins(row.keyword) && !winner.origin.IsDefault()) {
+      fix.note = "change this very line to \"" + fix.text +
+                 "\": of this keyword OpenSSH 9.2 takes the last value";
+      fix.text.clear();
+      return fix;
+    }
     if (block == nullptr || !row.in_match || fix.text.empty()) return fix;
     std::string text = "Match " + block->text;
     for (const std::string& line : SplitBy(fix.text, '\n')) text += "\n    " + line;
@@ -164,7 +170,7 @@ class Checker {
     }
   }
 
-  // Lines behind the winner, where the first value wins, that say something else.
+  // Lines that say something else than the winner, and that sshd passes over.
   void DeadLines() {
     static const std::set<std::string, std::less<>> kAddUp = {
         "port",      "listenaddress", "hostkey",   "hostcertificate", "allowusers", "allowgroups",
@@ -173,12 +179,13 @@ class Checker {
     std::size_t dead = 0;
     for (const ConfigLine& line : config_.lines()) {
       const auto [it, first] = winners.try_emplace({line.match, line.keyword}, &line);
-      if (first || kAddUp.count(line.keyword) != 0 || it->second->value == line.value) continue;
-      if (it->second->origin.file == line.origin.file &&
-          it->second->origin.line == line.origin.line)
-        continue;
+      if (first || kAddUp.count(line.keyword) != 0 || it->second->origin == line.origin) continue;
+      const ConfigLine& earlier = *it->second;
+      const bool last = LastValueWins(line.keyword);
+      if (last) it->second = &line;
+      if (earlier.value == line.value) continue;
       if (++dead > kMaxDeadLines) return;
-      Dead(line, *it->second);
+      last ? Dead(earlier, line, "last") : Dead(line, earlier, "first");
     }
   }
 
@@ -197,17 +204,17 @@ class Checker {
     return false;
   }
 
-  void Dead(const ConfigLine& line, const ConfigLine& winner) {
+  void Dead(const ConfigLine& line, const ConfigLine& winner, const std::string& which) {
     PostureFinding finding;
     finding.id = "cfg.shadowed";
     finding.severity = WouldHarden(line) ? Severity::kMedium : Severity::kInfo;
-    finding.reason = "this line has no effect: sshd takes the first value, which stands in " +
-                     winner.origin.ToString();
+    finding.reason = "this line has no effect: sshd takes the " + which +
+                     " value, which stands in " + winner.origin.ToString();
     finding.evidence.push_back({line.origin, TextOf(line.keyword, {line.value, line.origin})});
     finding.evidence.push_back(
         {winner.origin, TextOf(winner.keyword, {winner.value, winner.origin})});
     finding.fix.note =
-        "move the line to where it is read first, if it is what is meant; else remove it";
+        "if it is what is meant, put it where it is read " + which + "; else remove it";
     findings_.push_back(std::move(finding));
   }
 
