@@ -14,6 +14,7 @@ namespace culprit {
 struct SshCheckOptions {
   std::string root = "/";  // other than "/": an image, whose processes are not looked for
   std::string config, user;
+  std::string known_bad, baseline, write_baseline;  // files; "" without
   bool json = false, sarif = false;
 };
 

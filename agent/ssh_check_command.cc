@@ -15,6 +15,8 @@ constexpr const char* kFooter =
     "Examples:\n"
     "  sudo culprit-agent ssh-check\n"
     "  sudo culprit-agent ssh-check --user alice\n"
+    "  sudo culprit-agent ssh-check --write-baseline keys.txt   # now, and later:\n"
+    "  sudo culprit-agent ssh-check --baseline keys.txt\n"
     "  culprit-agent ssh-check --root /mnt/image --sarif > ssh.sarif\n"
     "  culprit-agent ssh-check --config /root/sshd_config.new --json";
 
@@ -28,6 +30,11 @@ CLI::App* AddSshCheck(CLI::App& app, SshCheckOptions* options) {
   check->add_option("--config", options->config,
                     "Configuration, instead of the running daemon's or its unit's");
   check->add_option("--user", options->user, "For this user alone");
+  check->add_option("--known-bad", options->known_bad,
+                    "More keys that are known to be bad: lines \"SHA256:… WHY\"");
+  check->add_option("--baseline", options->baseline, "Name each key that is not in this file");
+  check->add_option("--write-baseline", options->write_baseline,
+                    "Write the keys that are there now to this file");
   auto* json = check->add_flag("--json", options->json, "JSON instead of text");
   check->add_flag("--sarif", options->sarif, "SARIF 2.1.0 instead of text")->excludes(json);
   return check;

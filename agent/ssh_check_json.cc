@@ -62,6 +62,40 @@ void ServerJson(JsonWriter& json, const SshServer& server) {
   json.Close(']').Close('}');
 }
 
+void KeyJson(JsonWriter& json, const KeyRecord& key) {
+  json.Open('{');
+  json.Field("kind", KeyKindName(key.kind));
+  json.Field("user", key.user);
+  json.Field("file", key.path);
+  json.Field("line", key.line);
+  json.Field("type", key.type);
+  json.Field("bits", key.bits);
+  json.Field("fingerprint", key.fingerprint);
+  json.Field("comment", key.comment);
+  json.Field("options", key.options);
+  json.FlagField("accepted", key.accepted);
+  json.Field("refused", key.refused);
+  json.Field("principals", key.principals);
+  json.Field("owner_uid", key.owner_uid);
+  json.Field("mode", key.mode);
+  json.FlagField("immutable", key.immutable);
+  json.FlagField("append_only", key.append_only);
+  json.Key("mtime_ns").Signed(key.mtime_ns);
+  json.Close('}');
+}
+
+void PrivateJson(JsonWriter& json, const PrivateKeyRecord& key) {
+  json.Open('{');
+  json.Field("user", key.user);
+  json.Field("file", key.path);
+  json.Field("type", key.type);
+  json.Field("fingerprint", key.fingerprint);
+  json.FlagField("encrypted", key.encrypted);
+  json.Field("owner_uid", key.owner_uid);
+  json.Field("mode", key.mode);
+  json.Close('}');
+}
+
 std::string_view SarifLevel(Severity severity) {
   if (severity >= Severity::kHigh) return "error";
   return severity >= Severity::kLow ? "warning" : "note";
@@ -146,6 +180,10 @@ std::string FormatPostureJson(const PostureReport& report) {
   for (const PostureFinding& finding : report.findings) FindingJson(json, finding);
   json.Close(']').Key("policy").Open('[');
   for (const PolicyEntry& entry : report.policy) PolicyJson(json, entry);
+  json.Close(']').Key("keys").Open('[');
+  for (const KeyRecord& key : report.keys) KeyJson(json, key);
+  json.Close(']').Key("private_keys").Open('[');
+  for (const PrivateKeyRecord& key : report.private_keys) PrivateJson(json, key);
   json.Close(']').Key("servers").Open('[');
   for (const SshServer& server : report.servers) ServerJson(json, server);
   json.Close(']').Close('}');

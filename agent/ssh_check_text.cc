@@ -90,6 +90,23 @@ void PolicyText(const std::vector<PolicyEntry>& policy, std::string* out) {
   if (users.empty()) *out += "  no account has a shell\n";
 }
 
+void KeysText(const PostureReport& report, std::string* out) {
+  *out += "\nKeys that open accounts\n";
+  for (const KeyRecord& key : report.keys) {
+    std::string user = key.user.empty() ? "(any user)" : key.user;
+    if (key.kind != KeyRecord::Kind::kUserKey) user += " by certificate";
+    const std::string what = key.fingerprint.empty()
+                                 ? "no key"
+                                 : fmt::format("{} {} {}", key.type, key.bits, key.fingerprint);
+    *out += fmt::format("  {:<16} {}  {}\n", EscapeText(user), what, EscapeText(key.comment));
+    std::string place = fmt::format("{}:{}", key.path, key.line);
+    if (!key.options.empty()) place += "  " + key.options;
+    if (!key.refused.empty()) place += "  not accepted: " + key.refused;
+    *out += fmt::format("  {:<16} {}\n", "", EscapeText(place));
+  }
+  if (report.keys.empty()) *out += "  none\n";
+}
+
 void ServersText(const PostureReport& report, std::string* out) {
   *out += "\nWhat listens\n";
   if (!report.live) *out += "  not looked at: the host does not run\n";
@@ -129,6 +146,7 @@ std::string FormatPostureText(const PostureReport& report) {
     FindingText(finding, &out);
   }
   PolicyText(report.policy, &out);
+  KeysText(report, &out);
   ServersText(report, &out);
   FixesText(report, &out);
   return out;

@@ -22,6 +22,11 @@ std::string_view ServerKindName(SshServer::Kind kind) {
   return kNames.at(static_cast<std::size_t>(kind));
 }
 
+std::string_view KeyKindName(KeyRecord::Kind kind) {
+  constexpr std::array<std::string_view, 3> kNames = {"user key", "user authority", "authority"};
+  return kNames.at(static_cast<std::size_t>(kind));
+}
+
 Severity PostureReport::Worst() const {
   Severity worst = Severity::kInfo;
   for (const PostureFinding& finding : findings) worst = std::max(worst, finding.severity);

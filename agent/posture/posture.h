@@ -69,6 +69,37 @@ struct SshServer {
 };
 std::string_view ServerKindName(SshServer::Kind kind);
 
+// A line of a file of keys. Without a key: it is broken.
+struct KeyRecord {
+  enum class Kind : std::uint8_t {
+    kUserKey,
+    kUserAuthority,  // cert-authority: who has its certificate gets in as this user
+    kAuthority,      // of TrustedUserCAKeys, for every user whom a certificate names
+  };
+  Kind kind = Kind::kUserKey;
+  std::string user;  // "" for kAuthority
+  std::string path;
+  std::uint32_t line = 0;
+  std::string type, fingerprint, comment, options;
+  std::uint32_t bits = 0;
+  std::uint64_t exponent = 0;  // of RSA
+  bool accepted = false;
+  std::string refused;     // why sshd would not let it in
+  std::string principals;  // of an authority: where the names that it may vouch for are listed
+  std::uint32_t owner_uid = 0, mode = 0;
+  bool immutable = false, append_only = false;
+  std::int64_t mtime_ns = 0;
+};
+std::string_view KeyKindName(KeyRecord::Kind kind);
+
+// A file with a private key; the key itself is never kept.
+struct PrivateKeyRecord {
+  std::string user;                     // in whose home it is
+  std::string path, type, fingerprint;  // the last is empty where only the private half tells
+  bool encrypted = false;
+  std::uint32_t owner_uid = 0, mode = 0;
+};
+
 struct PostureReport {
   std::string config_path;
   std::string drop_in;              // the file that a fix goes into
@@ -78,6 +109,8 @@ struct PostureReport {
   std::vector<std::string> files;   // every configuration file that was read
   std::vector<PolicyEntry> policy;
   std::vector<SshServer> servers;
+  std::vector<KeyRecord> keys;
+  std::vector<PrivateKeyRecord> private_keys;
   std::vector<PostureFinding> findings;  // worst first
   Severity Worst() const;
 };

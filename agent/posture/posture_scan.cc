@@ -5,6 +5,7 @@
 
 #include "agent/posture/drop_in.h"
 #include "agent/posture/host_checks.h"
+#include "agent/posture/key_scan.h"
 #include "agent/posture/ssh_servers.h"
 #include "agent/posture/sshd_checks.h"
 #include "agent/posture/sshd_command.h"
@@ -95,6 +96,9 @@ Result<PostureReport> ScanPosture(FileTree& tree, HostView* host,
   Append(CheckFiles(tree, config, accounts, contexts), &report.findings);
   Append(CheckAccounts(accounts), &report.findings);
   if (unit) Append(CheckUnit(*unit), &report.findings);
+  ScanKeys(tree, {config, accounts, contexts, options.user, options.now_s}, &report);
+  const KeyBaseline* baseline = options.baseline ? &*options.baseline : nullptr;
+  Append(CheckKeys(tree, {accounts, options.known_bad, baseline}, report), &report.findings);
   const ServerFacts facts{report.servers, config, unit, unit_command, PasswordFromPublic(contexts)};
   Append(CheckServers(tree, facts), &report.findings);
   std::stable_sort(
