@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <ctime>
+#include <chrono>
 
 #include "agent/posture/authorized_keys.h"
 #include "agent/posture/sshd_lexer.h"
@@ -66,18 +66,15 @@ std::optional<std::int64_t> AbsoluteTime(std::string_view text) {
   const auto field = [&](std::size_t at, std::size_t length) {
     return at < text.size() ? SshdInt(std::string(text.substr(at, length))).value_or(0) : 0;
   };
-  std::tm tm{};
-  tm.tm_year = field(0, 4) - 1900;
-  tm.tm_mon = field(4, 2) - 1;
-  tm.tm_mday = field(6, 2);
-  tm.tm_hour = field(8, 2);
-  tm.tm_min = field(10, 2);
-  tm.tm_sec = field(12, 2);
-  const bool in_range = tm.tm_mon >= 0 && tm.tm_mon < 12 && tm.tm_mday > 0 && tm.tm_mday < 32 &&
-                        tm.tm_hour < 24 && tm.tm_min < 60 && tm.tm_sec < 62;
-  const std::time_t seconds = timegm(&tm);
-  if (!in_range || seconds <= 0) return std::nullopt;
-  return seconds;
+  const int year = field(0, 4), month = field(4, 2), day = field(6, 2);
+  const int hour = field(8, 2), minute = field(10, 2), second = field(12, 2);
+  if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 61)
+    return std::nullopt;
+  // The 31st of a shorter month is a day of the next.
+  const std::chrono::sys_days first = std::chrono::year(year) / static_cast<unsigned>(month) / 1;
+  const std::int64_t days = first.time_since_epoch().count() + day - 1;
+  const std::int64_t seconds = days * 86'400 + hour * 3'600 + minute * 60 + second;
+  return seconds > 0 ? std::optional<std::int64_t>(seconds) : std::nullopt;
 }
 
 bool EnvironmentIsValid(const std::string& text) {
