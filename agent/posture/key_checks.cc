@@ -160,9 +160,9 @@ class Checker {
       if (key.accepted && key.kind == KeyRecord::Kind::kUserKey)
         by_key[key.fingerprint].push_back(&key);
     for (const auto& [fingerprint, keys] : by_key) {
-      const bool several = std::any_of(keys.begin(), keys.end(), [&](const KeyRecord* key) {
-        return key->user != keys.front()->user;
-      });
+      const std::string& first = keys.front()->user;
+      const bool several = std::any_of(
+          keys.begin(), keys.end(), [&first](const KeyRecord* key) { return key->user != first; });
       if (!several) continue;
       PostureFinding* finding = Add("key.duplicate", S::kLow, "one key opens several accounts",
                                     *keys.front(), "give each account its own");

@@ -71,7 +71,7 @@ std::optional<std::int64_t> AbsoluteTime(std::string_view text) {
   if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 61)
     return std::nullopt;
   // The 31st of a shorter month is a day of the next.
-  const std::chrono::sys_days first = std::chrono::year(year) / static_cast<unsigned>(month) / 1;
+  const std::chrono::sys_days first = std::chrono::year(year) / month / 1;
   const std::int64_t days = first.time_since_epoch().count() + day - 1;
   const std::int64_t seconds = days * 86'400 + hour * 3'600 + minute * 60 + second;
   return seconds > 0 ? std::optional<std::int64_t>(seconds) : std::nullopt;
