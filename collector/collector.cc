@@ -16,6 +16,7 @@
 #include "collector/journal/journal.h"
 #include "collector/maintenance.h"
 #include "collector/pki/pki.h"
+#include "collector/place_files.h"
 #include "collector/query/engine.h"
 #include "collector/query/service.h"
 #include "collector/store/indexer.h"
@@ -94,7 +95,9 @@ class CollectorImpl : public Collector {
     indexer_ = std::make_unique<Indexer>(*journal_, *store_, IndexerOptionsOf(config_));
     index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
-    engine_ = std::make_unique<QueryEngine>(QueryEngineDeps{*store_, &activity_, &status_});
+    places_ = std::make_unique<PlaceFiles>(config_);
+    engine_ = std::make_unique<QueryEngine>(
+        QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
     query_service_ = MakeQueryService(*engine_);
     TRY(server_, StartTlsServer(ServerOptionsOf(config_), credentials_,
                                 {ingest_->service(), query_service_.get()}));
@@ -119,6 +122,7 @@ class CollectorImpl : public Collector {
     if (now >= next_retention_) {
       next_retention_ = now + kRetentionInterval;
       Retain();
+      places_->Refresh();
     }
     Report(Problems(journal));
     return Ok();
@@ -246,6 +250,7 @@ class CollectorImpl : public Collector {
   std::unique_ptr<Ingest> ingest_;
   const Activity activity_{*this};
   const State status_{*this};
+  std::unique_ptr<PlaceFiles> places_;
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<grpc::Service> query_service_;
   std::unique_ptr<TlsServer> server_;

@@ -53,6 +53,9 @@ class GrpcClient : public Client {
   Result<v1::GetStatusResponse> GetStatus() override {
     return Call<v1::GetStatusResponse>(v1::GetStatusRequest(), &v1::Query::Stub::GetStatus);
   }
+  Result<v1::WhereResponse> Where(const v1::WhereRequest& request) override {
+    return Call<v1::WhereResponse>(request, &v1::Query::Stub::Where);
+  }
 
   Status FollowFlows(const v1::ListFlowsRequest& request,
                      const std::function<bool(const v1::FlowRow&)>& visit) override {

@@ -39,6 +39,7 @@ class Client {
   virtual Result<v1::GetProcessResponse> GetProcess(const v1::GetProcessRequest& request) = 0;
   virtual Result<v1::TopResponse> Top(const v1::TopRequest& request) = 0;
   virtual Result<v1::GetStatusResponse> GetStatus() = 0;
+  virtual Result<v1::WhereResponse> Where(const v1::WhereRequest& request) = 0;
   // Ends the call that is running and all later ones.
   virtual void Cancel() = 0;
 };

@@ -15,11 +15,12 @@ CONTRACTS = {
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
-SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki"}}
+SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/geo", "collector/cost"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
-        "collector/model")
+        "collector/model", "collector/cost", "collector/answer")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/ring/lane", "agent/ring/packet_join", "agent/ring/segment_index", "collector/ingest/validate",
+    "collector/geo/ip_ranges", "collector/geo/geo_tables",
 )
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"
