@@ -95,17 +95,12 @@ class CollectorImpl : public Collector {
     indexer_ = std::make_unique<Indexer>(*journal_, *store_, IndexerOptionsOf(config_));
     index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
-<<<<<<< HEAD
     places_ = std::make_unique<PlaceFiles>(config_);
     engine_ = std::make_unique<QueryEngine>(
         QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
-    query_service_ = MakeQueryService(*engine_);
-=======
-    engine_ = std::make_unique<QueryEngine>(QueryEngineDeps{*store_, &activity_, &status_});
     packets_ =
         std::make_unique<PacketFetcher>(PacketFetchDeps{*store_, &ingest_->control(), &activity_});
     query_service_ = MakeQueryService(*engine_, packets_.get());
->>>>>>> main
     TRY(server_, StartTlsServer(ServerOptionsOf(config_), credentials_,
                                 {ingest_->service(), query_service_.get()}));
     spdlog::info(
