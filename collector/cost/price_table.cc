@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/cost/price_table.h"
 
-#include <spdlog/fmt/fmt.h>
-
 #include <algorithm>
 #include <limits>
 
@@ -71,16 +69,6 @@ std::uint64_t PriceTable::FreeTier(const std::map<Route, std::uint64_t>& interne
     left -= taken;
   }
   return Rounded(sum, bytes_per_gb_);
-}
-
-std::string FormatUsd(std::uint64_t micro_usd) {
-  if (micro_usd >= 100'000) {
-    const std::uint64_t cents = micro_usd / 10'000 + (micro_usd % 10'000 >= 5'000 ? 1 : 0);
-    return fmt::format("${}.{:02}", cents / 100, cents % 100);
-  }
-  const std::uint64_t parts = micro_usd / 100 + (micro_usd % 100 >= 50 ? 1 : 0);
-  if (micro_usd != 0 && parts == 0) return "<$0.0001";
-  return parts == 0 ? "$0" : fmt::format("$0.{:04}", parts);
 }
 
 }  // namespace culprit

@@ -65,9 +65,6 @@ class PriceTable {
   std::map<Key, Price> prices_;
 };
 
-// "$17.97", "$0.0042": cents, and below ten cents four digits.
-std::string FormatUsd(std::uint64_t micro_usd);
-
 }  // namespace culprit
 
 #endif  // CULPRIT_COLLECTOR_COST_PRICE_TABLE_H_

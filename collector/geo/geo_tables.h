@@ -7,25 +7,18 @@
 #define CULPRIT_COLLECTOR_GEO_GEO_TABLES_H_
 
 #include <memory>
-#include <string>
 
 #include "collector/geo/ip_ranges.h"
 #include "collector/geo/mmdb.h"
+#include "collector/geo/place_lookup.h"
 
 namespace culprit {
 
-struct GeoPlace {
-  std::string region, service;  // of AWS; empty = not AWS's, or no list
-  std::string country;
-  std::uint32_t asn = 0;
-  std::string as_name;
-};
-
-struct GeoTables {
+struct GeoTables final : PlaceLookup {
   std::shared_ptr<const IpRanges> aws;        // null = no list: nothing can be said of AWS
   std::shared_ptr<const MmdbFiles> networks;  // may be null
 
-  GeoPlace Find(const IpAddress& address) const;
+  GeoPlace Find(const IpAddress& address) const override;
 };
 
 }  // namespace culprit

@@ -135,8 +135,8 @@ class IpRanges::Builder {
   }
   std::uint32_t PlaceOf(const Prefix& prefix) {
     std::string service = prefix.service;
-    if (service == "AMAZON" && !open_.empty()) {
-      const AwsPlace& outer = out_.places_[open_.back().place];
+    for (auto it = open_.rbegin(); it != open_.rend() && service == "AMAZON"; ++it) {
+      const AwsPlace& outer = out_.places_[it->place];
       if (outer.region == prefix.region) service = outer.service;
     }
     const auto next = static_cast<std::uint32_t>(out_.places_.size());

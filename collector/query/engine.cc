@@ -140,7 +140,7 @@ Result<v1::ListFlowsResponse> QueryEngine::ListFlows(const v1::ListFlowsRequest&
   }
   for (const GroupTotal& group : result.groups) {
     v1::FlowGroup& row = *out.add_groups() = RenderGroup(group, plan.by, &names);
-    places.AnnotateCost(group.routes, &row);
+    if (request.with_cost()) places.AnnotateCost(group.routes, &row);
     const auto remote = IpAddress::Parse(group.key);
     if (plan.by == GroupBy::kDestination && remote) places.AnnotateDestination(*remote, &row);
   }

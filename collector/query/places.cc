@@ -95,6 +95,7 @@ void Places::AnnotateDestination(const IpAddress& remote, v1::FlowGroup* group) 
 
 void Places::AnnotateCost(const std::vector<RouteBytes>& routes, v1::FlowGroup* group) const {
   const Sum sum = Price(routes);
+  group->set_has_cost(true);
   group->set_cost_micro_usd(sum.micro_usd);
   group->set_cost_unknown_bytes(sum.unknown_bytes);
 }

@@ -17,7 +17,7 @@ CONTRACTS = {
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/geo", "collector/cost"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
-        "collector/model", "collector/cost", "collector/answer")
+        "collector/model", "collector/cost")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/glob", "agent/posture/sshd_defaults",
     "agent/posture/sshd_effective", "agent/posture/sshd_keywords", "agent/posture/sshd_lexer", "agent/posture/sshd_numbers",

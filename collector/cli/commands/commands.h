@@ -25,6 +25,8 @@ Command AddWho(CLI::App& app);
 Command AddProcess(CLI::App& app);
 Command AddDns(CLI::App& app);
 Command AddPackets(CLI::App& app);
+Command AddWhere(CLI::App& app);
+Command AddCost(CLI::App& app);
 Command AddTop(CLI::App& app);
 Command AddStatus(CLI::App& app);
 
