@@ -15,9 +15,9 @@ CONTRACTS = {
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
-SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/geo", "collector/cost"}}
+SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/geo", "collector/cost", "collector/answer"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
-        "collector/model", "collector/cost")
+        "collector/model", "collector/cost", "collector/answer")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/glob", "agent/posture/sshd_defaults",
     "agent/posture/sshd_effective", "agent/posture/sshd_keywords", "agent/posture/sshd_lexer", "agent/posture/sshd_numbers",

@@ -27,6 +27,7 @@ Command AddDns(CLI::App& app);
 Command AddPackets(CLI::App& app);
 Command AddWhere(CLI::App& app);
 Command AddCost(CLI::App& app);
+Command AddAnswer(CLI::App& app);
 Command AddTop(CLI::App& app);
 Command AddStatus(CLI::App& app);
 
