@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "collector/detect_config.h"
 #include "common/hex.h"
 #include "common/ids.h"
 #include "common/net_address.h"
@@ -107,6 +108,7 @@ Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::s
   toml.Strings("geo.mmdb", c.geo.mmdb);
   toml.Path("cost.prices", c.cost.prices);
   toml.String("cost.region", c.cost.region);
+  ReadThresholds(toml, &c.detect);
   CheckMeaning(c, toml);
   TRY_VOID(toml.Finish());
   return c;
@@ -155,6 +157,7 @@ std::string FormatCollectorConfig(const CollectorConfig& c) {
   out += "\n[cost]\n";
   add("prices", Quoted(c.cost.prices));
   add("region", Quoted(c.cost.region));
+  out += FormatThresholds(c.detect);
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "collector/detect/thresholds.h"
 #include "common/result.h"
 
 namespace culprit {
@@ -62,9 +63,12 @@ struct CollectorConfig {
     std::string region;  // of hosts that do not say theirs; empty = theirs is unknown
   } cost;
 
+  DetectThresholds detect;
+
   std::string pki() const { return pki_dir.empty() ? data_dir + "/pki" : pki_dir; }
   std::string journal_dir() const { return data_dir + "/journal"; }
   std::string index_dir() const { return data_dir + "/index"; }
+  std::string findings_path() const { return data_dir + "/findings.db"; }
   std::string ip_ranges() const {
     return geo.ip_ranges.empty() ? data_dir + "/ip-ranges.json" : geo.ip_ranges;
   }

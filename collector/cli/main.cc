@@ -31,6 +31,7 @@ constexpr const char* kFooter =
     "  5 not authorised (certificates); 130 interrupted.\n"
     "\n"
     "Examples:\n"
+    "  culprit findings --follow\n"
     "  culprit hosts\n"
     "  culprit top\n"
     "  culprit who 198.51.100.7:22 --at \"2026-03-01 19:03 PDT\"\n"
@@ -112,8 +113,9 @@ int Main(int argc, char** argv) {
   GlobalOptions options;
   AddGlobalOptions(app, options);
   const std::vector<Command> commands = {
-      AddHosts(app), AddFlows(app), AddWho(app),    AddProcess(app), AddDns(app),   AddPackets(app),
-      AddWhere(app), AddCost(app),  AddAnswer(app), AddTop(app),     AddStatus(app)};
+      AddFindings(app), AddFinding(app), AddExplain(app), AddAnswer(app), AddHosts(app),
+      AddFlows(app),    AddWho(app),     AddProcess(app), AddDns(app),    AddPackets(app),
+      AddWhere(app),    AddCost(app),    AddTop(app),     AddStatus(app)};
   for (const Command& command : commands) AddGlobalOptions(*command.app, options);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
 

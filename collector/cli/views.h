@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "collector/cli/render.h"
+#include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 
 namespace culprit::cli {
@@ -41,6 +42,10 @@ struct WhoMatch {
 // `where`: of the address that was asked for; null = not one address.
 std::string RenderWho(const std::vector<WhoMatch>& matches, const v1::PlaceRow* where,
                       const View& view);
+
+std::string RenderFindings(const std::vector<v1::Finding>& findings, const View& view);
+// The whole story of one.
+std::string RenderFinding(const v1::Finding& finding, const View& view);
 
 std::string RenderProcess(const v1::GetProcessResponse& process, const View& view);
 std::string RenderTop(const v1::TopResponse& top, const View& view);

@@ -28,6 +28,9 @@ Command AddPackets(CLI::App& app);
 Command AddWhere(CLI::App& app);
 Command AddCost(CLI::App& app);
 Command AddAnswer(CLI::App& app);
+Command AddFindings(CLI::App& app);
+Command AddFinding(CLI::App& app);
+Command AddExplain(CLI::App& app);
 Command AddTop(CLI::App& app);
 Command AddStatus(CLI::App& app);
 
