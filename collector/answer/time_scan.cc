@@ -300,9 +300,10 @@ bool IsTooLittle(const WrittenTime& time) {
   return !time.has_clock && time.year == 0 && !time.epoch_ns;
 }
 
-// The second half of an IPv6 address or of an address with its port.
+// The second half of an IPv6 address, of a hardware address or of an address with its port.
 bool BehindColon(std::string_view text, std::size_t at) {
-  return at >= 2 && text[at - 1] == ':' && (IsDigit(text[at - 2]) || text[at - 2] == ':');
+  if (at < 2 || text[at - 1] != ':') return false;
+  return IsDigit(text[at - 2]) || text[at - 2] == ':' || (at >= 4 && text[at - 4] == ':');
 }
 
 bool TimeAt(std::string_view text, std::size_t at, WrittenTime* out) {
