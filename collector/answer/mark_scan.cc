@@ -49,6 +49,15 @@ std::optional<std::uint32_t> Number(std::string_view text, std::size_t* at, std:
   return value;
 }
 
+struct Service {
+  std::string_view name;
+  std::uint16_t port;
+};
+// As logs and people name what was tried.
+constexpr Service kServices[] = {{"ssh", 22},    {"sshd", 22},   {"ssh2", 22},   {"sftp", 22},
+                                 {"telnet", 23}, {"smtp", 25},   {"smtpd", 25},  {"rdp", 3389},
+                                 {"ftp", 21},    {"vsftpd", 21}, {"mysql", 3306}};
+
 class Scanner {
  public:
   explicit Scanner(std::string_view line) : text_(Refanged(line)), lower_(Lower(text_)) {}
@@ -205,6 +214,8 @@ class Scanner {
     if (word == "sctp") marks_.protocols.insert(IPPROTO_SCTP);
     if (word == "proto" || word == "protocol") ProtocolNumber(end);
     if (IsPortWord(word)) Ports(end);
+    const auto* service = std::ranges::find(kServices, word, &Service::name);
+    if (service != std::ranges::end(kServices)) marks_.services.insert(service->port);
     RegionOrAccount(at, end, word);
   }
   static bool IsPortWord(std::string_view word) {

@@ -23,6 +23,7 @@ constexpr std::size_t kMaxSearches = 300, kMaxMatches = 10, kMaxShown = 5;
 constexpr hours kAround{1};
 // An event without addresses is told some time after what it is about.
 constexpr hours kBefore{24};
+constexpr std::uint64_t kConsidering = 16;  // comparisons of times that looking at a flow is worth
 constexpr double kWithin = 6, kFits = 3;
 
 ReadingContext ContextOf(const AbuseReport& report, WallTime now) {
@@ -131,7 +132,7 @@ class Ranker {
     }
     for (std::size_t i = 0; i < report_.sightings.size(); ++i) {
       const Sighting& sighting = report_.sightings[i];
-      if (sighting.addresses.empty()) {
+      if (own_.AllOwn(sighting)) {
         for (const v1::FlowRow* flow : all) Consider(i, *flow);
         continue;
       }
@@ -148,11 +149,12 @@ class Ranker {
   using Key = std::pair<std::string, std::string>;  // agent, process
   struct Candidate {
     std::map<std::size_t, FlowMatch> by_sighting;  // the best of each
-    std::map<std::string, FlowMatch> by_flow;      // that fit, with their best points
-    std::set<std::string> remotes;
+    std::map<std::size_t, std::set<std::string>> remotes_of;
+    std::map<std::string, FlowMatch> by_flow;  // that fit, with their best points
   };
 
   void Consider(std::size_t sighting, const v1::FlowRow& flow) {
+    comparisons_ += kConsidering;
     if (comparisons_ > kMaxComparisons) {
       answer_.cut = true;
       return;
@@ -163,7 +165,7 @@ class Ranker {
     if (match.points < kFits) return;
     match.flow = flow;
     Candidate& candidate = candidates_[{flow.agent_id(), flow.process_id()}];
-    candidate.remotes.insert(flow.remote());
+    candidate.remotes_of[sighting].insert(flow.remote());
     const auto better = [&match](FlowMatch* old) {
       if (match.points > old->points) *old = match;
     };
@@ -177,8 +179,8 @@ class Ranker {
       match->points += points;
       if (!why.empty()) match->why.push_back(std::move(why));
     };
-    if (sighting.addresses.empty()) {
-      JudgeActivity(flow, match);
+    if (own_.AllOwn(sighting)) {
+      JudgeActivity(sighting, flow, match);
     } else {
       add(0, "remote address " + flow.remote());
     }
@@ -198,13 +200,20 @@ class Ranker {
     match->points += 0.1 * std::log10(1.0 + static_cast<double>(flow.tx_wire_bytes()));
   }
 
-  // Only the instance is known: what it sent out, to whom.
-  static void JudgeActivity(const v1::FlowRow& flow, FlowMatch* match) {
+  // Only our end is known: what it sent out, to whom.
+  void JudgeActivity(const Sighting& sighting, const v1::FlowRow& flow, FlowMatch* match) const {
     const auto remote = IpAddress::Parse(flow.remote());
     if (!remote || !remote->IsPublic() || flow.direction() != "out") {
       match->points -= 6;
       return;
     }
+    const bool named = !own_.IsOwn(*remote) &&
+                       std::ranges::find(report_.addresses, *remote) != report_.addresses.end();
+    if (named) {
+      match->points += 3;
+      match->why.push_back("remote address " + flow.remote() + ", which the report names");
+    }
+    if (!sighting.addresses.empty()) return;
     match->points += 0.4 * std::log10(1.0 + static_cast<double>(flow.tx_wire_bytes()));
     match->why.push_back("sent to a public address before the event");
   }
@@ -228,6 +237,10 @@ class Ranker {
     } else if (!sighting.ports.empty()) {
       match->points -= 6;
     }
+    if (!remote && among(sighting.services, flow.remote_port())) {
+      match->points += 2;
+      match->why.push_back(fmt::format("port {} of the service that is named", flow.remote_port()));
+    }
   }
 
   Answer Finish() {
@@ -241,15 +254,22 @@ class Ranker {
     return std::move(answer_);
   }
 
+  // Who touched more of the addresses that stand together.
+  double PointsOfSpread(std::size_t sighting, std::size_t remotes) const {
+    const Sighting& its = report_.sightings[sighting];
+    if (!its.addresses.empty() && own_.AllOwn(its)) return 0;
+    return (its.addresses.empty() ? 1 : 2) * std::log2(static_cast<double>(remotes));
+  }
+
   void Add(const Key& key, Candidate* candidate) {
     ProcessMatch match;
     std::tie(match.agent_id, match.process_id) = key;
     match.sightings = candidate->by_sighting.size();
-    for (const auto& [sighting, flow] : candidate->by_sighting) match.points += flow.points;
-    match.points /= static_cast<double>(std::max<std::size_t>(report_.sightings.size(), 1));
-    if (report_.sightings.size() == 1 && report_.sightings[0].addresses.empty()) {
-      match.points += std::log2(static_cast<double>(candidate->remotes.size()));
+    for (const auto& [sighting, flow] : candidate->by_sighting) {
+      match.points +=
+          flow.points + PointsOfSpread(sighting, candidate->remotes_of[sighting].size());
     }
+    match.points /= static_cast<double>(std::max<std::size_t>(report_.sightings.size(), 1));
     for (auto& [id, flow] : candidate->by_flow) {
       ++match.flows;
       match.tx_wire_bytes += flow.flow.tx_wire_bytes();
@@ -295,6 +315,17 @@ class Ranker {
   Answer answer_;
 };
 
+// Of a line that names none but ours.
+std::set<std::string> HostsOf(const Sighting& sighting, const OwnHosts& own) {
+  std::set<std::string> out;
+  for (const std::string& instance : sighting.instances) {
+    if (own.HasInstance(instance)) out.insert(instance);
+  }
+  if (!out.empty()) return out;
+  for (const IpAddress& address : sighting.addresses) out.merge(own.AgentsOf(address));
+  return out;
+}
+
 }  // namespace
 
 std::vector<Search> SearchesOf(const AbuseReport& report, const v1::ListHostsResponse& hosts,
@@ -304,6 +335,7 @@ std::vector<Search> SearchesOf(const AbuseReport& report, const v1::ListHostsRes
   const bool only_own =
       std::ranges::all_of(report.addresses, [&own](const IpAddress& a) { return own.IsOwn(a); });
   std::map<IpAddress, std::vector<Span>> spans;
+  std::map<std::string, std::vector<Span>> by_host;
   std::vector<Search> out;
   for (const Sighting& sighting : report.sightings) {
     for (const IpAddress& address : sighting.addresses) {
@@ -313,12 +345,17 @@ std::vector<Search> SearchesOf(const AbuseReport& report, const v1::ListHostsRes
       if (here.empty()) all.push_back({WallTime{}, now + hours(24)});
       all.insert(all.end(), here.begin(), here.end());
     }
-    if (!sighting.addresses.empty()) continue;
-    for (const std::string& instance : sighting.instances) {
-      if (!own.HasInstance(instance)) continue;
-      for (const Span& span : Merged(SpansOf(sighting, context, kBefore))) {
-        if (out.size() < kMaxSearches) out.push_back({std::nullopt, instance, span.from, span.to});
-      }
+    if (!own.AllOwn(sighting)) continue;
+    const std::vector<Span> here =
+        SpansOf(sighting, context, sighting.addresses.empty() ? kBefore : kAround);
+    for (const std::string& host : HostsOf(sighting, own)) {
+      std::vector<Span>& all = by_host[host];
+      all.insert(all.end(), here.begin(), here.end());
+    }
+  }
+  for (auto& [host, all] : by_host) {
+    for (const Span& span : Merged(std::move(all))) {
+      if (out.size() < kMaxSearches) out.push_back({std::nullopt, host, span.from, span.to});
     }
   }
   for (auto& [address, all] : spans) {

@@ -6,7 +6,10 @@
 //
 // Points, so that what is certain outweighs what is likely: the instance named 5, another one -8;
 // a port said to be one 4, both ends 6, none of them -6; the time within a flow 6, less the doubt
-// of how it had to be read (time_scan.h), down to -6 with the distance; the protocol 1 or -5.
+// of how it had to be read (time_scan.h), down to -6 with the distance; the protocol 1 or -5. Of a
+// line that names no address but ours: a public remote end 0, another -6, one that the report names
+// elsewhere 3, the usual port of a service that is named 2.
+// Of addresses that stand together, each doubling of those touched 2.
 #ifndef CULPRIT_COLLECTOR_ANSWER_MATCH_H_
 #define CULPRIT_COLLECTOR_ANSWER_MATCH_H_
 
@@ -25,7 +28,7 @@ inline constexpr std::uint64_t kMaxComparisons = 100'000'000;
 // What must be asked of the index. `remote` unset: the instance's own traffic.
 struct Search {
   std::optional<IpAddress> remote;
-  std::string host;   // with `remote` unset
+  std::string host;   // with `remote` unset: instance or agent id
   WallTime from, to;  // both epoch = all times
 };
 // At most 300. Addresses that are the hosts' own are asked for only where there is no other.

@@ -33,6 +33,17 @@ OwnHosts::OwnHosts(const v1::ListHostsResponse& hosts) {
   }
 }
 
+bool OwnHosts::AllOwn(const Sighting& sighting) const {
+  return std::ranges::all_of(sighting.addresses, [this](const IpAddress& a) { return IsOwn(a); });
+}
+
+std::set<std::string> OwnHosts::AgentsOf(const IpAddress& address) const {
+  std::set<std::string> out;
+  const auto [begin, end] = by_address_.equal_range(address);
+  for (auto it = begin; it != end; ++it) out.insert(it->second.agent_id);
+  return out;
+}
+
 bool OwnHosts::HasProtocol(const std::set<std::uint8_t>& protocols, const std::string& name) {
   const auto has = [&](int number, const char* its) {
     return name == its && protocols.count(static_cast<std::uint8_t>(number)) != 0;

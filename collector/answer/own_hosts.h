@@ -21,7 +21,11 @@ class OwnHosts {
   explicit OwnHosts(const v1::ListHostsResponse& hosts);
 
   bool IsOwn(const IpAddress& address) const { return by_address_.count(address) != 0; }
+  // It names no address, or none but ours.
+  bool AllOwn(const Sighting& sighting) const;
   bool HasInstance(const std::string& instance) const { return by_instance_.count(instance) != 0; }
+  // Agent ids of those that have or had it.
+  std::set<std::string> AgentsOf(const IpAddress& address) const;
   static bool HasProtocol(const std::set<std::uint8_t>& protocols, const std::string& name);
 
   // Points for the host that the flow is of.

@@ -5,8 +5,10 @@
 #define CULPRIT_COLLECTOR_ANSWER_REPLY_H_
 
 #include <string>
+#include <vector>
 
 #include "collector/answer/match.h"
+#include "culprit/v1/findings.pb.h"
 
 namespace culprit {
 
@@ -15,6 +17,7 @@ struct Culprit {
   v1::GetProcessResponse process;           // empty: not known (any more)
   std::vector<v1::FlowGroup> destinations;  // what it touched, biggest first
   v1::HostRow host;
+  std::vector<v1::Finding> findings;  // that name the process or its flows
 };
 
 // In UTC, plain text. Claims no measure that the operator did not take.

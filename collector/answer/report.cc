@@ -145,6 +145,7 @@ class Reader {
     NoteLine(line, here, marks);
     here.addresses = std::move(marks.addresses);
     here.ports = std::move(marks.ports);
+    here.services = std::move(marks.services);
     here.protocols = std::move(marks.protocols);
     here.instances = std::move(marks.instances);
     if (!here.addresses.empty() && !here.times.empty()) return Put(std::move(here));
@@ -184,6 +185,7 @@ class Reader {
     for (const std::string& i : here.instances) AddOnce(i, 64, &paragraph_.instances);
     for (const WrittenTime& t : here.times) AddTime(t, &paragraph_.times);
     paragraph_.ports.insert(here.ports.begin(), here.ports.end());
+    paragraph_.services.insert(here.services.begin(), here.services.end());
     paragraph_.protocols.insert(here.protocols.begin(), here.protocols.end());
     if (!here.addresses.empty())
       paragraph_.numbers.insert(here.numbers.begin(), here.numbers.end());

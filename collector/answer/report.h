@@ -25,8 +25,9 @@ struct Sighting {
   std::string text;  // its first line, at most 200 bytes
   std::vector<IpAddress> addresses;
   // Of either end: columns are swapped as often as not.
-  std::set<std::uint16_t> ports;    // said to be ports
-  std::set<std::uint16_t> numbers;  // that may be ports
+  std::set<std::uint16_t> ports;     // said to be ports
+  std::set<std::uint16_t> numbers;   // that may be ports
+  std::set<std::uint16_t> services;  // usual ports of programs that are named: "sshd"
   std::set<std::uint8_t> protocols;
   std::vector<std::string> instances;  // "i-0123456789abcdef0"
   std::vector<WrittenTime> times;
@@ -52,7 +53,7 @@ AbuseReport ParseAbuseReport(std::string_view text);
 // The parts, for report.cc.
 struct Marks {
   std::vector<IpAddress> addresses;
-  std::set<std::uint16_t> ports;
+  std::set<std::uint16_t> ports, services;
   std::set<std::uint8_t> protocols;
   std::vector<std::string> instances, regions, accounts;
 };

@@ -59,6 +59,10 @@ std::string Story(const AbuseReport& report, const Culprit& culprit, const View&
                                       FormatByteSize(all.tx_wire_bytes()),
                                       FormatByteSize(all.rx_wire_bytes()), CostText(all)));
   }
+  for (const v1::Finding& finding : culprit.findings) {
+    out +=
+        Line("finding", fmt::format("{} {}: {}", finding.id(), finding.rule(), finding.reason()));
+  }
   out += Line("match", fmt::format("{} ({:.1f} points{})", match.confidence, match.points,
                                    SightingsText(report, match)));
   for (const FlowMatch& flow : match.best) {
@@ -151,10 +155,15 @@ std::string AnswerJson(const AbuseReport& report, const Answer& answer,
     for (const v1::FlowGroup& group : culprit.destinations) {
       destinations += (destinations.empty() ? "" : ",") + ToJson(group);
     }
+    std::string findings;
+    for (const v1::Finding& finding : culprit.findings) {
+      findings += (findings.empty() ? "" : ",") + ToJson(finding);
+    }
     const bool known = culprit.process.has_process();
     matches += (matches.empty() ? "" : ",") +
-               fmt::format(R"({{{},"process":{},"destinations":[{}]}})", MatchJson(culprit.match),
-                           known ? ToJson(culprit.process) : "null", destinations);
+               fmt::format(R"({{{},"process":{},"destinations":[{}],"findings":[{}]}})",
+                           MatchJson(culprit.match), known ? ToJson(culprit.process) : "null",
+                           destinations, findings);
   }
   const std::string reply = culprits.empty() ? "" : DraftReply(report, culprits.front());
   return fmt::format(

@@ -37,7 +37,7 @@ constexpr const char* kFooter =
 
 constexpr std::uint32_t kPage = 10'000, kMaxFlows = 100'000;
 constexpr std::size_t kCulprits = 3;
-constexpr std::uint32_t kDestinations = 50;
+constexpr std::uint32_t kDestinations = 50, kFindings = 1000;
 
 struct Args {
   std::string file;
@@ -87,9 +87,27 @@ const v1::HostRow* HostOf(const v1::ListHostsResponse& hosts, const std::string&
   return it == rows.end() ? nullptr : &*it;
 }
 
+Result<std::vector<v1::Finding>> FindingsOf(Client& client, const ProcessMatch& match) {
+  v1::ListFindingsRequest request;
+  request.set_host(match.host);
+  request.set_since_ns(match.first_ns);
+  request.set_limit(kFindings);
+  TRY(v1::ListFindingsResponse answer, client.ListFindings(request));
+  std::vector<v1::Finding> findings;
+  for (v1::Finding& finding : *answer.mutable_findings()) {
+    const auto& flows = finding.flow_ids();
+    const bool flow = std::ranges::any_of(match.best, [&flows](const FlowMatch& its) {
+      return std::find(flows.begin(), flows.end(), its.flow.flow_id()) != flows.end();
+    });
+    if (finding.agent_id() != match.agent_id) continue;
+    if (flow || finding.process_id() == match.process_id) findings.push_back(std::move(finding));
+  }
+  return findings;
+}
+
 Result<Culprit> Identify(Client& client, const ProcessMatch& match,
                          const v1::ListHostsResponse& hosts) {
-  Culprit culprit{match, {}, {}, {}};
+  Culprit culprit{match, {}, {}, {}, {}};
   if (const v1::HostRow* host = HostOf(hosts, match.agent_id)) culprit.host = *host;
   v1::GetProcessRequest ask;
   ask.set_process(match.process_id);
@@ -111,6 +129,7 @@ Result<Culprit> Identify(Client& client, const ProcessMatch& match,
   request.set_with_cost(true);
   TRY(const v1::ListFlowsResponse answer, client.ListFlows(request));
   culprit.destinations.assign(answer.groups().begin(), answer.groups().end());
+  TRY(culprit.findings, FindingsOf(client, match));
   return culprit;
 }
 

@@ -151,6 +151,24 @@ TEST(MatchTest, AFlowThatIsThereTwiceCountsOnce) {
   EXPECT_EQ(answer.matches[0].tx_wire_bytes, 1000U);
 }
 
+TEST(MatchTest, ALogThatNamesOnlyOurAddressIsFoundByItsPort) {
+  v1::FlowRow guilty = Flow("brute", "198.51.100.7", 22);
+  guilty.set_local_port(40022);
+  const Answer answer = Rank(
+      "Mar  1 02:03:05 web sshd[31826]: Failed password for root from 203.0.113.5 port 40022 ssh2",
+      {Flow("web", "198.51.100.8", 443), Flow("admin", "198.51.100.9", 22), guilty});
+  EXPECT_EQ(Best(answer), "brute");
+  EXPECT_THAT(answer.matches[0].best[0].why, Contains("local port 40022"));
+}
+
+TEST(MatchTest, AServiceThatIsNamedCountsAsItsPortWhereNoneIs) {
+  const Answer answer = Rank(
+      "Mar  1 02:03:05 web sshd[31826]: authentication failure; "
+      "rhost=ec2-203-0-113-5.compute-1.amazonaws.com user=root",
+      {Flow("web", "198.51.100.8", 443), Flow("brute", "198.51.100.7", 22)});
+  EXPECT_EQ(Best(answer), "brute");
+}
+
 TEST(SearchTest, AsksForRemoteAddressesAndNotForOurs) {
   const auto searches =
       SearchesOf(ParseAbuseReport("2026-03-01 02:03:05Z 203.0.113.5 -> 198.51.100.7:22"), Hosts(),
@@ -176,13 +194,24 @@ TEST(SearchTest, AnInstanceAloneIsAskedForTheDayBefore) {
   EXPECT_FALSE(searches[0].remote);
 }
 
+TEST(SearchTest, ALineWithOurAddressAloneIsAskedOfTheHostsThatHadIt) {
+  const auto searches = SearchesOf(
+      ParseAbuseReport("Mar  1 02:03:05 web sshd[1]: Failed password from 203.0.113.5 port 40022"),
+      Hosts(), WallTimeFromNs(kNow));
+  std::set<std::string> hosts;
+  for (const Search& search : searches) {
+    if (!search.remote) hosts.insert(search.host);
+  }
+  EXPECT_EQ(hosts, (std::set<std::string>{"agent-1", "agent-2"}));
+}
+
 TEST(ReplyTest, SaysWhatIsKnownAndLeavesTheRestToTheOperator) {
   const AbuseReport report =
       ParseAbuseReport("DoS,i-0123456789abcdef0,2026-03-01 02:03:05Z,198.51.100.7");
   const Answer answer =
       RankMatches(report, Hosts(), {Flow("relay", "198.51.100.7", 22)}, WallTimeFromNs(kNow));
   ASSERT_EQ(answer.matches.size(), 1U);
-  Culprit culprit{answer.matches[0], {}, {}, Hosts().hosts(0)};
+  Culprit culprit{answer.matches[0], {}, {}, Hosts().hosts(0), {}};
   auto* p = culprit.process.mutable_process();
   p->set_process_id("00000000000000aa");
   p->set_pid(4242);

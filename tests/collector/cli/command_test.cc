@@ -98,6 +98,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"GroupsByRegion", {"flows", "--group-by", "region"}, 2, "/nonexistent/ca.pem"},
         Case{"FollowedWhere", {"flows", "--follow", "--where"}, 2, "excludes"},
         Case{"Where", {"where", "192.0.2.7"}, 2, "/nonexistent/ca.pem"},
+        Case{"AnswerWithoutAFile", {"answer", "/nonexistent/report"}, 2, "/nonexistent/report"},
+        Case{"AnswerToNoReport", {"answer", CULPRIT_BINARY}, 2, CULPRIT_BINARY},
         Case{"NoCredentials", {"hosts"}, 2, "/nonexistent/ca.pem"},
         Case{"ZoneIsNoted",
              {"flows", "--at", "2026-03-01 02:03"},
@@ -108,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(CommandHelpTest, EveryCommandHasHelpWithAnExample) {
   for (const char* command :
-       {"hosts", "flows", "who", "process", "dns", "where", "cost", "top", "status"}) {
+       {"hosts", "flows", "who", "process", "dns", "answer", "where", "cost", "top", "status"}) {
     const Outcome outcome = Culprit({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0) << command;
     EXPECT_THAT(outcome.out,
