@@ -16,7 +16,7 @@ CONTRACTS = {
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki"}}
-PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
+PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
         "collector/model")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/ring/lane", "agent/ring/packet_join", "agent/ring/segment_index", "collector/ingest/validate",

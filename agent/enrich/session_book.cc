@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/enrich/session_book.h"
+
+#include <algorithm>
+#include <array>
+#include <variant>
+
+#include "common/flow_id.h"
+
+namespace culprit {
+namespace {
+
+constexpr int kMaxAncestors = 64;
+constexpr std::uint8_t kTcp = 6;
+constexpr std::size_t kMaxText = 256;
+
+std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+std::string_view NameOf(const Process& process) {
+  const std::string_view exe = BaseName(process.image->exe);
+  return exe.empty() ? std::string_view(process.comm) : exe;
+}
+
+bool IsSshdName(std::string_view name) {
+  return name == "sshd" || name == "sshd-session" || name == "sshd-auth";
+}
+
+// What begins audit sessions that are nobody's login.
+bool IsScheduler(std::string_view name) {
+  return name == "cron" || name == "crond" || name == "atd" || name == "systemd" ||
+         name == "systemd-executor" || name == "(systemd)";
+}
+
+}  // namespace
+
+bool IsSshd(const Process& process) { return IsSshdName(NameOf(process)); }
+
+void SessionBook::On(const Event& event) {
+  if (const auto* fork = std::get_if<ForkEvent>(&event)) {
+    OnFork(*fork);
+  } else if (const auto* exec = std::get_if<ExecEvent>(&event)) {
+    OnExec(*exec);
+  } else if (const auto* exit = std::get_if<ExitEvent>(&event)) {
+    OnExit(*exit);
+  } else if (const auto* flow = std::get_if<FlowEvent>(&event)) {
+    OnFlow(*flow);
+  }
+}
+
+void SessionBook::OnFlow(const FlowEvent& event) {
+  if (event.protocol != kTcp || !IsSshdName(event.comm)) return;
+  if (event.direction == Direction::kListen) {
+    if (listeners_.size() < limits_.max_waiting) listeners_.insert(event.owner.tgid);
+    return;
+  }
+  if (event.direction != Direction::kIn) return;
+  const auto [it, fresh] = connections_.try_emplace(event.remote);
+  it->second.flow = MakeFlowId(
+      boot_id_, {event.cookie, event.generation, false, event.remote, event.protocol});
+  it->second.owner = event.owner;
+  if (!fresh) return;
+  connection_order_.push_back(event.remote);
+  if (connection_order_.size() > limits_.max_flows) {
+    connections_.erase(connection_order_.front());
+    connection_order_.pop_front();
+  }
+}
+
+void SessionBook::OnFork(const ForkEvent& event) {
+  NoteAudit(event.child, event.parent, event.session_id, event.login_uid, event.at);
+  Entry* entry = OfRoot(event.parent);
+  if (entry == nullptr || entry->facts.serving != ProcessId{}) return;
+  const bool ssh = entry->facts.kind == LoginKind::kSsh ||
+                   entry->facts.kind == LoginKind::kInstanceConnect;
+  if (!ssh) return;
+  // Of an ordinary user a child serves the connection; root is served by the process that let him in.
+  const bool root_user = entry->facts.audit_session != kNoSession ? entry->facts.login_uid == Uid{0}
+                                                                  : entry->facts.user == "root";
+  entry->facts.serving = root_user ? entry->facts.root : MakeProcessId(boot_id_, event.child);
+  dirty_.insert(entry->facts.id);
+}
+
+void SessionBook::OnExec(const ExecEvent& event) {
+  if (!IsSet(event.key)) return;
+  NoteAudit(event.key, IsSet(event.previous) ? event.previous : event.parent, event.session_id,
+            event.login_uid, event.at);
+  if (BaseName(event.path) == "ssm-session-worker" && event.uid == Uid{0}) OnSsm(event);
+}
+
+void SessionBook::OnExit(const ExitEvent& event) {
+  listeners_.erase(event.key.tgid);
+  Entry* entry = OfRoot(event.key);
+  if (entry == nullptr || entry->facts.ended != BootTime{}) return;
+  entry->facts.ended = event.at;
+  by_root_.erase(event.key.tgid);
+  dirty_.insert(entry->facts.id);
+}
+
+// What a process carries beside what the one before it carried.
+void SessionBook::NoteAudit(const ProcessKey& child, const ProcessKey& parent,
+                            std::uint32_t session, Uid login_uid, BootTime at) {
+  const Process* before = processes_.Find(parent);
+  if (before != nullptr && before->session_id == session && before->login_uid == login_uid) {
+    if (session == kNoSession || by_audit_.contains(session)) return;
+  }
+  if (before != nullptr && before->session_id != kNoSession &&
+      (before->session_id != session || before->login_uid != login_uid)) {
+    NoteChange(*before, child, session, login_uid, at);
+  }
+  if (session == kNoSession || by_audit_.contains(session)) return;
+  if (Entry* entry = OfRoot(parent); entry != nullptr) {
+    if (before == nullptr || before->session_id != session) SetAudit(entry, session, login_uid);
+    return;
+  }
+  if (unclaimed_.size() >= limits_.max_waiting) {
+    ++counters_.dropped;
+    return;
+  }
+  unclaimed_.try_emplace(session, Unclaimed{child, login_uid, at});
+}
+
+// Only the first value is kept; that there is another is told.
+void SessionBook::NoteChange(const Process& before, const ProcessKey& child, std::uint32_t session,
+                             Uid login_uid, BootTime at) {
+  const auto found = by_audit_.find(before.session_id);
+  if (found == by_audit_.end()) return;
+  Entry& entry = sessions_.at(found->second);
+  const LoginUidChangeFacts change{MakeProcessId(boot_id_, child), at,
+                                   before.login_uid,               login_uid,
+                                   before.session_id,              session};
+  const bool known = std::ranges::any_of(entry.facts.changes, [&](const auto& other) {
+    return other.process == change.process || (other.to == change.to && other.to_session == session);
+  });
+  if (known) return;
+  ++counters_.uid_changes;
+  if (entry.facts.changes.size() >= limits_.max_changes) return;
+  entry.facts.changes.push_back(change);
+  dirty_.insert(entry.facts.id);
+}
+
+void SessionBook::SetAudit(Entry* entry, std::uint32_t session, Uid login_uid) {
+  if (entry->facts.audit_session != kNoSession) return;
+  entry->facts.audit_session = session;
+  entry->facts.login_uid = login_uid;
+  entry->facts.links.push_back({SessionLinkKind::kAudit, LinkConfidence::kHigh,
+                                "a child of the login process is the first of this audit session"});
+  by_audit_[session] = entry->facts.id;
+  unclaimed_.erase(session);
+  dirty_.insert(entry->facts.id);
+}
+
+void SessionBook::OnSsm(const ExecEvent& event) {
+  const Process* process = processes_.Find(event.key);
+  if (process == nullptr || OfRoot(event.key) != nullptr) return;
+  SessionFacts facts;
+  facts.id = facts.root = process->id;
+  facts.kind = LoginKind::kSsm;
+  facts.began = event.at;
+  facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kMedium,
+                         "runs under ssm-session-worker, which root started"});
+  Begin(std::move(facts), event.key);
+  LoginFacts login;
+  login.session = process->id;
+  login.at = event.at;
+  login.kind = LoginKind::kSsm;
+  login.method = "ssm";
+  login.pid = event.key.tgid.value();
+  // The worker's first argument is the session's name, which begins with that of the principal.
+  if (event.argv.size() > 1) login.principal = event.argv[1].substr(0, kMaxText);
+  ++counters_.logins;
+  logins_.push_back(std::move(login));
+}
+
+// The topmost process that is known to have the audit session, or what let it in: that one got it after its last record.
+const Process* SessionBook::RootOf(std::uint32_t session, const ProcessKey& key) {
+  const Process* top = processes_.Find(key);
+  if (top == nullptr) return nullptr;
+  const Process* parent = Parent(*top);
+  for (int i = 0; i < kMaxAncestors && parent != nullptr && parent->session_id == session; ++i) {
+    top = parent;
+    parent = Parent(*top);
+  }
+  if (parent == nullptr) return top;
+  if (IsScheduler(NameOf(*parent)) && !IsSshd(*top)) return nullptr;
+  const bool lets_in = IsSshd(*parent) ? !listeners_.contains(parent->key.tgid)
+                                       : NameOf(*parent) == "login";
+  return lets_in ? parent : top;
+}
+
+// Nothing in a log told about it in time: what began it says what it is.
+void SessionBook::BeginUnlogged(std::uint32_t session, const Unclaimed& found) {
+  const Process* root = RootOf(session, found.child);
+  if (root == nullptr || IsScheduler(NameOf(*root)) || OfRoot(root->key) != nullptr) return;
+  SessionFacts facts;
+  facts.id = facts.root = root->id;
+  facts.kind = IsSshd(*root)               ? LoginKind::kSsh
+               : NameOf(*root) == "login" ? LoginKind::kConsole
+                                           : LoginKind::kOther;
+  facts.began = found.at;
+  if (found.login_uid != kNoUid) facts.user = users_.NameOf(found.login_uid);
+  facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kHigh,
+                         "an audit session began below it; no line of a log told about a login"});
+  Entry* entry = Begin(std::move(facts), root->key);
+  if (entry == nullptr) return;
+  ++counters_.unlogged;
+  SetAudit(entry, session, found.login_uid);
+  if (entry->facts.kind == LoginKind::kSsh) LookForChildren(*root, entry);
+}
+
+SessionBook::Entry* SessionBook::OfRoot(const ProcessKey& key) {
+  const auto found = by_root_.find(key.tgid);
+  if (found == by_root_.end()) return nullptr;
+  Entry& entry = sessions_.at(found->second);
+  return entry.root.start == key.start ? &entry : nullptr;
+}
+
+SessionBook::Entry* SessionBook::Begin(SessionFacts facts, const ProcessKey& root) {
+  MakeRoom(now_);
+  const ProcessId id = facts.id;
+  if (sessions_.size() >= limits_.max_sessions && !sessions_.contains(id)) {
+    ++counters_.dropped;
+    return nullptr;
+  }
+  Entry& entry = sessions_[id];
+  entry.facts = std::move(facts);
+  entry.root = root;
+  if (IsSet(root)) by_root_[root.tgid] = id;
+  dirty_.insert(id);
+  return &entry;
+}
+
+void SessionBook::Forget(ProcessId id) {
+  const auto found = sessions_.find(id);
+  const SessionFacts& facts = found->second.facts;
+  if (const auto audit = by_audit_.find(facts.audit_session);
+      audit != by_audit_.end() && audit->second == id) {
+    by_audit_.erase(audit);
+  }
+  if (const auto root = by_root_.find(found->second.root.tgid);
+      root != by_root_.end() && root->second == id) {
+    by_root_.erase(root);
+  }
+  dirty_.erase(id);
+  sessions_.erase(found);
+}
+
+// Ended ones go, the oldest first: those over their time, and where it is full any.
+void SessionBook::MakeRoom(BootTime now) {
+  std::vector<std::pair<BootTime, ProcessId>> ended;
+  const bool full = sessions_.size() >= limits_.max_sessions;
+  for (const auto& [id, entry] : sessions_) {
+    const bool over = entry.facts.ended != BootTime{} && !dirty_.contains(id);
+    if (over && (full || now - entry.facts.ended > limits_.keep)) {
+      ended.emplace_back(entry.facts.ended, id);
+    }
+  }
+  std::ranges::sort(ended);
+  if (full) ended.resize(std::min<std::size_t>(ended.size(), limits_.max_sessions / 8 + 1));
+  for (const auto& [at, id] : ended) Forget(id);
+}
+
+bool SessionBook::Descends(const ProcessKey& key, const ProcessKey& from) {
+  const Process* process = processes_.Find(key);
+  for (int i = 0; i < kMaxAncestors && process != nullptr; ++i) {
+    if (process->key.tgid == from.tgid && process->key.start == from.start) return true;
+    process = Parent(*process);
+  }
+  return false;
+}
+
+void SessionBook::Tick(BootTime now) {
+  now_ = now;
+  std::deque<WaitingLine> waiting = std::exchange(waiting_, {});
+  for (WaitingLine& line : waiting) {
+    if (!Join(line, now - line.at >= limits_.wait)) waiting_.push_back(std::move(line));
+  }
+  for (auto it = unclaimed_.begin(); it != unclaimed_.end();) {
+    if (now - it->second.at < limits_.wait) {
+      ++it;
+      continue;
+    }
+    const auto [session, found] = *it;
+    it = unclaimed_.erase(it);
+    BeginUnlogged(session, found);
+  }
+  for (const ProcessId id : dirty_) {
+    if (sessions_out_.size() >= limits_.max_pending) {
+      sessions_out_.pop_front();
+      ++counters_.dropped;
+    }
+    sessions_out_.push_back(sessions_.at(id).facts);
+  }
+  dirty_.clear();
+}
+
+void SessionBook::Take(RecordBatch* batch, std::size_t max_records) {
+  while (!logins_.empty() && batch->logins.size() < max_records) {
+    batch->logins.push_back(std::move(logins_.front()));
+    logins_.pop_front();
+  }
+  while (!sessions_out_.empty() && batch->sessions.size() < max_records) {
+    batch->sessions.push_back(std::move(sessions_out_.front()));
+    sessions_out_.pop_front();
+  }
+}
+
+void SessionBook::ForgetSent() {
+  for (const auto& [id, entry] : sessions_) {
+    if (entry.facts.ended == BootTime{}) dirty_.insert(id);
+  }
+}
+
+}  // namespace culprit
