@@ -161,7 +161,7 @@ void Agent::Impl::ShipNames() {
 // new stream.
 void Agent::Impl::ShipFacts() {
   const ClockPair clock = source_->ReadClock();
-  HostFacts host = source_->host().value_or(identity_->facts());
+  HostFacts host = Host();
   host.agent_version = setup_.version;
   FidelityFacts fidelity = Fidelity();
   if (!facts_due_ && host == host_ && fidelity == fidelity_ && clock.boot - facts_at_ < kFactsEvery)
@@ -214,11 +214,24 @@ void Agent::Impl::PumpSender() {
     if (const auto n = pump_log_.Allow(); n > 0)
       spdlog::warn("sender times={} error={}", n, pumped.error().message);
   }
+  PumpControl();
   LabelOwnProcesses();
   if (spool_->stream_id() != shipped_stream_) {
     shipped_stream_ = spool_->stream_id();
     redefine_due_ = true;
     facts_due_ = true;
+  }
+}
+
+// What the collector asks for, and the answers. Without a sender there is nobody to answer.
+void Agent::Impl::PumpControl() {
+  if (sender_) {
+    for (PacketFetch& fetch : sender_->TakeRequests()) {
+      if (const auto refusal = packets_->Ask(std::move(fetch))) sender_->Answer(*refusal);
+    }
+  }
+  for (const ControlAnswer& answer : packets_->TakeAnswers()) {
+    if (sender_) sender_->Answer(answer);
   }
 }
 
@@ -370,14 +383,15 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 8> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 9> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
                              {identity_->poll_fd(), POLLIN, 0},
                              {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0},
                              {packets_->samples_fd(), POLLIN, 0},
-                             {packets_->parser_fd(), POLLIN, 0}}};
+                             {packets_->parser_fd(), POLLIN, 0},
+                             {packets_->answers_fd(), POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
   if (fds[2].revents != 0) PumpSender();
@@ -386,6 +400,7 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
     identity_->ClearEvent();
     ShipFacts();
   }
+  if (fds[8].revents != 0) PumpControl();
   if (fds[6].revents != 0 || fds[7].revents != 0) PumpParser();
   if (fds[5].revents != 0) status_server_->Serve([this] { return status(); });
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {

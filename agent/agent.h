@@ -36,8 +36,8 @@ struct AgentSetup {
       start_sender;
   bool replay =
       false;           // the source is a recording: its clock counts, nothing is asked of this host
-  bool print = false;      // lines of JSON instead of a spool
-  std::string print_path;  // file for them; empty: stdout
+  bool print = false;  // lines of JSON instead of a spool
+  std::string print_path;   // file for them; empty: stdout
   std::string record_path;  // `run --record FILE`
 };
 

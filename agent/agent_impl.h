@@ -64,6 +64,7 @@ class Agent::Impl {
   void ShipFacts();
   void ShipLosses();
   void PumpSender();
+  void PumpControl();
   void RedefineIfDue(BootTime now);
 
   Status OpenSpool();
@@ -85,6 +86,7 @@ class Agent::Impl {
 
   // agent_status.cc
   std::vector<std::string> Degraded();
+  HostFacts Host() const;
   FidelityFacts Fidelity() const;
   HeartbeatFacts Heartbeat(BootTime now);
   std::vector<AgentStatus::Process> OwnProcesses(bool with_pss);

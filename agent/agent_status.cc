@@ -148,6 +148,12 @@ std::vector<std::pair<std::string, std::uint64_t>> Agent::Impl::Counters() const
   return counters;
 }
 
+// A source that knows whose events it has is not second-guessed by the host that replays them.
+HostFacts Agent::Impl::Host() const {
+  std::optional<HostFacts> named = source_->host();
+  return named ? std::move(*named) : identity_->facts();
+}
+
 AgentStatus Agent::Impl::status() {
   AgentStatus status;
   const ClockPair now = source_->ReadClock();
@@ -158,7 +164,7 @@ AgentStatus Agent::Impl::status() {
       static_cast<std::uint64_t>((now.boot - started_.boot) / std::chrono::milliseconds(1));
   status.boot_id = boot_id_;
   status.run_id = run_id_;
-  status.host = identity_->facts();
+  status.host = Host();
   status.fidelity = Fidelity();
   status.degraded = Degraded();
   status.collector = sender_ ? setup_.config.collector.address : "";

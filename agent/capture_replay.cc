@@ -56,6 +56,7 @@ CaptureReplay::CaptureReplay(CaptureReplayOptions options, UserEventSink events)
       events_(std::move(events)),
       hosts_(options_.hosts, options_.processes),
       assembler_(hosts_, AssembleLimits{}, events_) {
+  stats_ = options_.stats ? options_.stats : std::make_shared<CaptureReplayStats>();
   name_sink_ = [this](const Packet& packet, bool from_client, const Observation& what) {
     ObservationEvent event;
     event.at = now_;
@@ -97,7 +98,7 @@ Result<bool> CaptureReplay::NextFile() {
   zeek_.reset();
   if (next_file_ == files_.size()) return false;
   const std::string& path = files_[next_file_++];
-  ++stats_.files;
+  ++stats_->files;
   auto capture = CaptureReader::Open(path);
   if (capture) {
     capture_ = std::move(*capture);
@@ -113,11 +114,12 @@ Result<bool> CaptureReplay::NextFile() {
 void CaptureReplay::NoteEndOfFile() {
   const auto note = [&](std::string line) {
     spdlog::warn("capture {}", line);
-    if (stats_.damage.size() < kMaxDamageLines) stats_.damage.push_back(std::move(line));
+    ++stats_->damaged_places;
+    if (stats_->damage.size() < kMaxDamageLines) stats_->damage.push_back(std::move(line));
   };
   if (capture_) {
     const CaptureStats& stats = capture_->stats();
-    stats_.bytes += stats.wire_bytes;
+    stats_->bytes += stats.wire_bytes;
     for (const CaptureDamage& damage : stats.damage) {
       note(files_[next_file_ - 1] + ": " + std::to_string(damage.bytes) + " bytes at offset " +
            std::to_string(damage.offset) + " skipped: " + damage.reason);
@@ -187,11 +189,11 @@ void CaptureReplay::OnProcess(const PcapngProcess& process) {
 }
 
 void CaptureReplay::Take(const CapturedPacket& captured) {
-  ++stats_.packets;
+  ++stats_->packets;
   Packet packet;
   const PacketStatus status = DecodePacket(captured, packet);
-  ++stats_.by_status[static_cast<std::size_t>(status)];
-  if (status == PacketStatus::kUnknownLink) ++stats_.unknown_links[captured.link_type];
+  ++stats_->by_status[static_cast<std::size_t>(status)];
+  if (status == PacketStatus::kUnknownLink) ++stats_->unknown_links[captured.link_type];
   if (status != PacketStatus::kOk) return;
   const auto owner = processes_.find(captured.process);
   Packet quoted;
@@ -202,7 +204,7 @@ void CaptureReplay::Take(const CapturedPacket& captured) {
 }
 
 void CaptureReplay::Take(const ZeekRecord& record) {
-  ++stats_.zeek_records;
+  ++stats_->zeek_records;
   if (const auto* conn = std::get_if<ZeekConn>(&record)) {
     assembler_.OnConnection(*conn, std::min(BootOf(conn->wall_ns), now_), now_);
     return;
@@ -247,7 +249,10 @@ Result<bool> CaptureReplay::Poll(std::chrono::milliseconds /*timeout*/,
       next_tick_ = std::max(now_ + kTick, BootTime(std::chrono::floor<seconds>(due)));
       return true;
     }
-    if (at < now_) ++stats_.clock_back;
+    if (capture_) {
+      if (pending_ns_ < before_ns_) ++stats_->clock_back;
+      before_ns_ = pending_ns_;
+    }
     now_ = std::max(now_, at);
     if (capture_) {
       Take(packet_);

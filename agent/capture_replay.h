@@ -13,6 +13,7 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -28,20 +29,26 @@
 
 namespace culprit {
 
-struct CaptureReplayOptions {
-  std::string path;         // a file, or a directory of captures
-  std::vector<Cidr> hosts;  // watched; empty: private addresses
-  std::vector<MappedProcess> processes;
-  std::string name;  // what the host is called at the collector; empty: the file's name
-};
-
 struct CaptureReplayStats {
   std::uint64_t files = 0, packets = 0, bytes = 0;
   std::array<std::uint64_t, 6> by_status{};  // index: PacketStatus
   std::map<int, std::uint64_t> unknown_links;
   std::uint64_t clock_back = 0;  // packets older than the one before
   std::uint64_t zeek_records = 0;
-  std::vector<std::string> damage;  // a line each, for a person
+  std::uint64_t damaged_places = 0;
+  std::vector<std::string> damage;  // the first of them, a line each, for a person
+};
+
+// What was read and what could not be understood, in lines for a person; empty without files.
+std::string FormatReplayStats(const CaptureReplayStats& stats);
+
+struct CaptureReplayOptions {
+  std::string path;         // a file, or a directory of captures
+  std::vector<Cidr> hosts;  // watched; empty: private addresses
+  std::vector<MappedProcess> processes;
+  std::string name;  // what the host is called at the collector; empty: the file's name
+  // Where the counts are kept, for who outlives the source; null: with the source.
+  std::shared_ptr<CaptureReplayStats> stats;
 };
 
 class CaptureReplay final : public EventSource {
@@ -59,7 +66,7 @@ class CaptureReplay final : public EventSource {
   std::vector<ProgramCost> program_costs() const override { return {}; }
   std::optional<HostFacts> host() const override;
 
-  const CaptureReplayStats& stats() const { return stats_; }
+  const CaptureReplayStats& stats() const { return *stats_; }
   const AssembleCounters& flows() const { return assembler_.counters(); }
 
  private:
@@ -84,6 +91,7 @@ class CaptureReplay final : public EventSource {
   CapturedPacket packet_;
   ZeekRecord record_;
   std::int64_t pending_ns_ = 0;
+  std::int64_t before_ns_ = 0;  // of the packet before
   bool pending_ = false;
   LocalHosts hosts_;
   FlowAssembler assembler_;
@@ -93,7 +101,7 @@ class CaptureReplay final : public EventSource {
   Uuid boot_id_;
   std::int64_t first_wall_ns_ = 0;
   BootTime now_, next_tick_;
-  CaptureReplayStats stats_;
+  std::shared_ptr<CaptureReplayStats> stats_;
 };
 
 }  // namespace culprit

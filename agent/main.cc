@@ -169,10 +169,14 @@ int Replay(const Options& options) {
   setup.replay = true;
   setup.print = options.print || !options.out.empty();
   setup.print_path = options.out;
+  const auto stats = std::make_shared<CaptureReplayStats>();
+  capture->stats = stats;
   setup.open_source = [capture = *capture](UserEventSink user_events) {
     return OpenReplay(capture, std::move(user_events));
   };
-  return RunAgent(std::move(setup));
+  const int code = RunAgent(std::move(setup));
+  if (code == kExitOk) std::cerr << FormatReplayStats(*stats);
+  return code;
 }
 
 int ShowStatus(const Options& options) {

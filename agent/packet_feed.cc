@@ -53,14 +53,41 @@ PacketFeed::PacketFeed(const AgentConfig& config, const std::string& version) {
     };
   }
   auto ring = PacketRing::Start(options, &DecodePacket);
-  if (ring) {
-    ring_ = std::move(*ring);
-  } else {
+  if (!ring) {
     problems_.push_back("packets: " + ring.error().message);
+    return;
+  }
+  ring_ = std::move(*ring);
+  auto fetches = PacketFetches::Start(ring_.get(), options.section);
+  if (fetches) {
+    fetches_ = std::move(*fetches);
+  } else {
+    problems_.push_back("packets cannot be fetched: " + fetches.error().message);
   }
 }
 
-PacketFeed::~PacketFeed() { ring_.reset(); }  // its thread adds samples
+PacketFeed::~PacketFeed() {
+  fetches_.reset();  // reads the ring
+  ring_.reset();     // its thread adds samples
+}
+
+std::optional<ControlAnswer> PacketFeed::Ask(PacketFetch fetch) {
+  if (fetches_) {
+    fetches_->Ask(std::move(fetch));
+    return std::nullopt;
+  }
+  if (fetch.release) return std::nullopt;
+  ControlAnswer refusal;
+  refusal.request_id = fetch.request_id;
+  refusal.fault = problems_.empty() ? ControlFault::kDisabled : ControlFault::kFailed;
+  refusal.detail = problems_.empty() ? "packets.enabled is false in the agent's configuration"
+                                     : problems_.back();
+  return refusal;
+}
+
+std::vector<ControlAnswer> PacketFeed::TakeAnswers() {
+  return fetches_ ? fetches_->Take() : std::vector<ControlAnswer>{};
+}
 
 void PacketFeed::StartParser(const AgentConfig& config) {
   ParserOptions options;
@@ -190,6 +217,8 @@ std::vector<std::pair<std::string, std::uint64_t>> PacketFeed::counters() const 
           {"samples not read for names", parser.dropped + samples_dropped_},
           {"names and questions found", parser.observations},
           {"restarts of the parser", parser.restarts},
+          {"fetches of packets answered", fetches_ ? fetches_->completed() : 0},
+          {"fetches of packets refused", fetches_ ? fetches_->refused() : 0},
           {"packet ring, bytes", status.bytes},
           {"packet ring, oldest packet, s since 1970",
            static_cast<std::uint64_t>(status.oldest_ns / 1'000'000'000)}};

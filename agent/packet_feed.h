@@ -12,15 +12,18 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "agent/config.h"
+#include "agent/model/control.h"
 #include "agent/model/event.h"
 #include "agent/model/record.h"
 #include "agent/parser/parser_link.h"
+#include "agent/ring/packet_fetches.h"
 #include "agent/ring/ring.h"
 #include "common/mutex.h"
 #include "common/unique_fd.h"
@@ -41,6 +44,12 @@ class PacketFeed {
   int parser_fd() const { return parser_ ? parser_->poll_fd() : -1; }
   void Pump(const ClockPair& clock, const ParserLink::Sink& sink);
   int parser_pid() const { return parser_ ? parser_->status().pid : -1; }
+
+  // What the collector asks for. The answers come by TakeAnswers(), or at once where there can be
+  // none but a refusal.
+  std::optional<ControlAnswer> Ask(PacketFetch fetch);
+  int answers_fd() const { return fetches_ ? fetches_->poll_fd() : -1; }
+  std::vector<ControlAnswer> TakeAnswers();
 
   // Processes are defined before the first row that refers to them.
   void Take(const RecordBatch& batch);
@@ -71,7 +80,8 @@ class PacketFeed {
   std::vector<Sample> samples_ GUARDED_BY(mutex_);
   std::size_t sample_bytes_ GUARDED_BY(mutex_) = 0;
   std::uint64_t samples_dropped_ GUARDED_BY(mutex_) = 0;
-  std::unique_ptr<PacketRing> ring_;  // null: off, or it could not start
+  std::unique_ptr<PacketRing> ring_;        // null: off, or it could not start
+  std::unique_ptr<PacketFetches> fetches_;  // there is one where there is a ring
   std::vector<std::string> problems_;
   std::unordered_map<ProcessId, Name> names_;
   std::deque<ProcessId> name_order_;

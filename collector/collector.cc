@@ -95,7 +95,9 @@ class CollectorImpl : public Collector {
     index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     engine_ = std::make_unique<QueryEngine>(QueryEngineDeps{*store_, &activity_, &status_});
-    query_service_ = MakeQueryService(*engine_);
+    packets_ =
+        std::make_unique<PacketFetcher>(PacketFetchDeps{*store_, &ingest_->control(), &activity_});
+    query_service_ = MakeQueryService(*engine_, packets_.get());
     TRY(server_, StartTlsServer(ServerOptionsOf(config_), credentials_,
                                 {ingest_->service(), query_service_.get()}));
     spdlog::info(
@@ -247,6 +249,7 @@ class CollectorImpl : public Collector {
   const Activity activity_{*this};
   const State status_{*this};
   std::unique_ptr<QueryEngine> engine_;
+  std::unique_ptr<PacketFetcher> packets_;
   std::unique_ptr<grpc::Service> query_service_;
   std::unique_ptr<TlsServer> server_;
   std::jthread index_thread_;

@@ -119,6 +119,11 @@ Result<std::vector<std::string>> FrozenSegments::Names() const {
   return ListDirectory(directory_);
 }
 
+Status FrozenSegments::Keep(std::string_view name) const {
+  if (!ValidName(name)) return BadName(name);
+  return MakeDirectories(directory_ + "/" + std::string(name), kDirectoryMode);
+}
+
 Result<std::vector<std::string>> FrozenSegments::Directories(std::string_view name) const {
   if (!ValidName(name)) return BadName(name);
   const std::string directory = directory_ + "/" + std::string(name);

@@ -41,7 +41,9 @@ class FrozenSegments {
   // Fine if there is none.
   Status Unfreeze(std::string_view name);
   Result<std::vector<std::string>> Names() const;
-  // The lanes of one, for QueryPackets().
+  // Has the name, if with nothing under it.
+  Status Keep(std::string_view name) const;
+  // The lanes of one, for QueryPackets(); none if there is nothing under that name.
   Result<std::vector<std::string>> Directories(std::string_view name) const;
   // Of all files, each counted as often as it is frozen.
   std::uint64_t bytes() const;

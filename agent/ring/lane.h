@@ -15,7 +15,7 @@ namespace culprit {
 enum class RingLane : std::uint8_t {
   kGeneral = 0,
   kLogin = 1,    // SSH
-  kContact = 2,  // DNS, and the SYNs of every connection
+  kContact = 2,  // DNS, the SYNs of every connection, and how first contacts begin (contact_book.h)
 };
 inline constexpr std::size_t kRingLanes = 3;
 // Names of their directories.

@@ -18,19 +18,29 @@ bool HasEndpoint(const PacketQuery& query, const Endpoint& end) {
          (!query.port || *query.port == end.port);
 }
 
-// Whether a segment need be read.
+template <class Id>
+bool IsOneOf(const std::vector<Id>& wanted, Id id) {
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), id) != wanted.end();
+}
+
+template <class Id>
+bool MayHaveOneOf(const SegmentIndex& index, const std::vector<Id>& wanted) {
+  return wanted.empty() ||
+         std::any_of(wanted.begin(), wanted.end(), [&](const Id& id) { return index.MayHave(id); });
+}
+
+}  // namespace
+
 bool MayHold(const PacketQuery& query, const SegmentIndex& index) {
-  return index.Overlaps(query.from_ns, query.to_ns) &&
-         (!query.flow || index.MayHave(*query.flow)) &&
-         (!query.process || index.MayHave(*query.process)) &&
-         (!query.address || index.MayHave(*query.address));
+  return index.Overlaps(query.from_ns, query.to_ns) && MayHaveOneOf(index, query.flows) &&
+         MayHaveOneOf(index, query.processes) && (!query.address || index.MayHave(*query.address));
 }
 
 // The matching packets of one directory, in the order of its segments.
-class Cursor {
+class PacketCursor::Lane {
  public:
-  Cursor(std::string directory, const PacketQuery& query, const PacketDecoder& decode,
-         QueryStats* stats)
+  Lane(std::string directory, const PacketQuery& query, const PacketDecoder& decode,
+       QueryStats* stats)
       : directory_(std::move(directory)), query_(query), decode_(decode), stats_(*stats) {}
 
   Status Start() {
@@ -106,8 +116,7 @@ class Cursor {
 
   bool Take(const PcapngPacket& packet) {
     if (packet.wall_ns < query_.from_ns || packet.wall_ns > query_.to_ns ||
-        (query_.flow && packet.flow != *query_.flow) ||
-        (query_.process && packet.process != *query_.process) ||
+        !IsOneOf(query_.flows, packet.flow) || !IsOneOf(query_.processes, packet.process) ||
         packet.interface >= reader_->interfaces().size()) {
       return false;
     }
@@ -150,30 +159,42 @@ class Cursor {
   bool at_end_ = false;
 };
 
-}  // namespace
+PacketCursor::PacketCursor(PacketQuery query, PacketDecoder decode)
+    : query_(std::move(query)), decode_(std::move(decode)) {}
+PacketCursor::~PacketCursor() = default;
+
+Result<std::unique_ptr<PacketCursor>> PacketCursor::Open(
+    const std::vector<std::string>& directories, PacketQuery query, PacketDecoder decode) {
+  std::unique_ptr<PacketCursor> cursor(new PacketCursor(std::move(query), std::move(decode)));
+  for (const std::string& directory : directories) {
+    cursor->lanes_.push_back(
+        std::make_unique<Lane>(directory, cursor->query_, cursor->decode_, &cursor->stats_));
+    TRY_VOID(cursor->lanes_.back()->Start());
+  }
+  return cursor;
+}
+
+Result<const StoredPacket*> PacketCursor::Next() {
+  if (given_ != nullptr) TRY_VOID(given_->Advance());
+  given_ = nullptr;
+  for (const auto& lane : lanes_) {
+    if (lane->current() == nullptr) continue;
+    if (given_ == nullptr || lane->current()->packet.wall_ns < given_->current()->packet.wall_ns) {
+      given_ = lane.get();
+    }
+  }
+  if (given_ == nullptr) return nullptr;
+  ++stats_.packets;
+  return given_->current();
+}
 
 Result<QueryStats> QueryPackets(const std::vector<std::string>& directories,
                                 const PacketQuery& query, const PacketDecoder& decode,
                                 const std::function<bool(const StoredPacket&)>& sink) {
-  QueryStats stats;
-  std::vector<Cursor> cursors;
-  cursors.reserve(directories.size());
-  for (const std::string& directory : directories) {
-    cursors.emplace_back(directory, query, decode, &stats);
-    TRY_VOID(cursors.back().Start());
-  }
+  TRY(const auto cursor, PacketCursor::Open(directories, query, decode));
   for (;;) {
-    Cursor* first = nullptr;
-    for (Cursor& cursor : cursors) {
-      if (cursor.current() == nullptr) continue;
-      if (first == nullptr || cursor.current()->packet.wall_ns < first->current()->packet.wall_ns) {
-        first = &cursor;
-      }
-    }
-    if (first == nullptr) return stats;
-    ++stats.packets;
-    if (!sink(*first->current())) return stats;
-    TRY_VOID(first->Advance());
+    TRY(const StoredPacket* packet, cursor->Next());
+    if (packet == nullptr || !sink(*packet)) return cursor->stats();
   }
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <variant>
 
+#include "agent/ring/contact_book.h"
 #include "common/file.h"
 #include "common/mutex.h"
 #include "common/unique_fd.h"
@@ -47,6 +48,13 @@ SegmentRingOptions LaneOptions(const RingConfig& config, RingLane lane,
   options.first_number = first_number;
   options.section = config.section;
   return options;
+}
+
+bool RuledOut(const std::string& index_path, const PacketQuery& query) {
+  const auto bytes = ReadWholeFile(index_path, kMaxIndexBytes);
+  if (!bytes) return false;
+  const auto index = SegmentIndex::Parse(*bytes);
+  return index && !MayHold(query, *index);
 }
 
 struct FlagCommand {
@@ -124,10 +132,31 @@ class PacketRing::Impl {
     Result<FrozenResult> result = FrozenResult{};
     OnThread([&] {
       SettleHere();
-      result = frozen_.Freeze(name, CollectForFreeze(from_ns, to_ns));
+      PacketQuery query;
+      query.from_ns = from_ns;
+      query.to_ns = to_ns;
+      result = frozen_.Freeze(name, CollectForFreeze(query, false));
     });
     if (result) TRY_VOID(frozen_.Sync(name));
     return result;
+  }
+
+  Result<FrozenResult> FreezeFor(std::string_view name, const PacketQuery& query) {
+    Result<FrozenResult> result = FrozenResult{};
+    OnThread([&] {
+      SettleHere();
+      result = frozen_.Freeze(name, CollectForFreeze(query, true));
+    });
+    if (result) TRY_VOID(frozen_.Keep(name));
+    return result;
+  }
+
+  Result<std::vector<std::string>> FrozenNames() const { return frozen_.Names(); }
+
+  Result<std::unique_ptr<PacketCursor>> ReadFrozen(std::string_view name,
+                                                   const PacketQuery& query) const {
+    TRY(const std::vector<std::string> directories, frozen_.Directories(name));
+    return PacketCursor::Open(directories, query, decode_);
   }
 
   Status Unfreeze(std::string_view name) {
@@ -285,7 +314,9 @@ class PacketRing::Impl {
     const PacketStatus decoded = decode_(captured, headers);
     const bool ip = decoded == PacketStatus::kOk;
     if (!ip && decoded != PacketStatus::kNotIp) ++undecoded_;
-    const RingLane lane = LaneOf(ip ? &headers : nullptr, config_.tap.policy.ssh_ports);
+    RingLane lane = LaneOf(ip ? &headers : nullptr, config_.tap.policy.ssh_ports);
+    const bool begins = ip && contacts_.Begins(headers, packet.bytes.size(), polled_at_);
+    if (begins && lane == RingLane::kGeneral) lane = RingLane::kContact;
     if (interfaces_.try_emplace(interface.id, interface).second &&
         interfaces_.size() > kMaxInterfaces) {
       interfaces_.erase(interfaces_.begin());  // ids go up
@@ -325,14 +356,18 @@ class PacketRing::Impl {
     FlushLanes();
   }
 
-  std::vector<FrozenSegment> CollectForFreeze(std::int64_t from_ns, std::int64_t to_ns) {
+  // `by_index`: those only whose index does not rule the query out.
+  std::vector<FrozenSegment> CollectForFreeze(const PacketQuery& query, bool by_index) {
     std::vector<FrozenSegment> all;
     for (const RingLane which : kFreezeOrder) {
       SegmentRing& lane = *lanes_[At(which)];
       lane.Rotate();
-      std::vector<ClosedSegment> segments = lane.Closed(from_ns, to_ns);
+      std::vector<ClosedSegment> segments = lane.Closed(query.from_ns, query.to_ns);
       std::reverse(segments.begin(), segments.end());  // the youngest first
       for (const ClosedSegment& segment : segments) {
+        if (by_index && RuledOut(lane.Path(segment.number, SegmentFileKind::kIndex), query)) {
+          continue;
+        }
         all.push_back({kRingLaneNames.at(At(which)),
                        FormatSegmentName(segment.number, SegmentFileKind::kClosed),
                        lane.Path(segment.number, SegmentFileKind::kClosed),
@@ -378,6 +413,7 @@ class PacketRing::Impl {
 
   // The ring's thread from Start() on.
   PacketJoin join_;
+  ContactBook contacts_;
   FrozenSegments frozen_;
   std::array<std::unique_ptr<SegmentRing>, kRingLanes> lanes_;
   std::unique_ptr<PacketTap> tap_;
@@ -433,6 +469,14 @@ void PacketRing::FlagAddress(const IpAddress& address, bool flagged) {
 Result<FrozenResult> PacketRing::Freeze(std::string_view name, std::int64_t from_ns,
                                         std::int64_t to_ns) {
   return impl_->Freeze(name, from_ns, to_ns);
+}
+Result<FrozenResult> PacketRing::FreezeFor(std::string_view name, const PacketQuery& query) {
+  return impl_->FreezeFor(name, query);
+}
+Result<std::vector<std::string>> PacketRing::FrozenNames() const { return impl_->FrozenNames(); }
+Result<std::unique_ptr<PacketCursor>> PacketRing::ReadFrozen(std::string_view name,
+                                                             const PacketQuery& query) const {
+  return impl_->ReadFrozen(name, query);
 }
 Status PacketRing::Unfreeze(std::string_view name) { return impl_->Unfreeze(name); }
 Result<QueryStats> PacketRing::Query(const PacketQuery& query,

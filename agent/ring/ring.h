@@ -97,7 +97,14 @@ class PacketRing {
   // Segments with packets of that time stay, until Unfreeze(); logins first if room is short. What
   // passed within the last half second may come too late: freeze again under the same name.
   Result<FrozenResult> Freeze(std::string_view name, std::int64_t from_ns, std::int64_t to_ns);
+  // Likewise, only segments that may hold what is asked for, and not forced to the disk: for a read
+  // that follows. The name is there afterwards, also where nothing fits.
+  Result<FrozenResult> FreezeFor(std::string_view name, const PacketQuery& query);
   Status Unfreeze(std::string_view name);
+  Result<std::vector<std::string>> FrozenNames() const;
+  // Reads on the caller's thread; nothing, where nothing is under that name.
+  Result<std::unique_ptr<PacketCursor>> ReadFrozen(std::string_view name,
+                                                   const PacketQuery& query) const;
   // Reads on the caller's thread, what passed up to half a second ago. `frozen`: what is
   // under that name instead of the ring.
   Result<QueryStats> Query(const PacketQuery& query,

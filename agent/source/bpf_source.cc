@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "agent/source/bpf_loader.h"
+#include "agent/source/bpf_neighbours.h"
 #include "agent/source/bpf_sweep.h"
 #include "agent/source/bpf_tables.h"
 #include "agent/source/contact_filter.h"
@@ -175,6 +176,9 @@ Status BpfSource::Start(const RecordSink& sink) {
   for (const Hook& hook : AllHooks()) {
     HookStatus& status = StatusOf(hook.name);
     if (!status.active) continue;
+    if (hook.kind == HookKind::kCgroup) {
+      status.note = NeighboursOf(FindProgram(loaded_, hook), loaded_.cgroup.get());
+    }
     if (auto attached = Attach(hook); !attached) {
       if (hook.required) return std::move(attached).error().Context(hook.name);
       status.active = false;

@@ -12,7 +12,9 @@
 
 #include "agent/process/backoff.h"
 #include "agent/process/child_process.h"
+#include "agent/stream/control_wire.h"
 #include "agent/stream/link_socket.h"
+#include "agent/stream/memory_file.h"
 #include "common/credentials.h"
 #include "common/log.h"
 #include "culprit/internal/v1/link.pb.h"
@@ -28,6 +30,8 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr int kMessagesPerPump = 256;
 constexpr std::size_t kMaxOutbox = 16;  // the sender asks one thing at a time: more is a fault
 constexpr std::size_t kMaxQuarantined = 1024;
+constexpr std::size_t kMaxRequests = 16;
+constexpr std::size_t kMaxAnswers = 16;  // parts of 256 KiB
 constexpr std::size_t kMaxTextBytes = 512;
 constexpr seconds kLongLife{60};  // a sender that lived so long is restarted without delay
 
@@ -72,6 +76,8 @@ class SenderLinkImpl final : public SenderLink {
     return out;
   }
   std::vector<SpoolLoss> TakeQuarantined() override { return std::exchange(quarantined_, {}); }
+  std::vector<PacketFetch> TakeRequests() override { return std::exchange(requests_, {}); }
+  void Answer(const ControlAnswer& answer) override;
   void Stop(milliseconds drain) override;
 
  private:
@@ -94,6 +100,7 @@ class SenderLinkImpl final : public SenderLink {
   void HandleSegment(const link::SegmentRequest& request);
   void HandleReport(const link::SenderReport& report);
   void HandleQuarantined(const link::Quarantined& refused);
+  void HandleControl(const v1::ControlRequest& request);
   void Queue(const link::ToSender& message, UniqueFd fd = UniqueFd());
   void QueueStateIfChanged();
   void Flush();
@@ -106,6 +113,8 @@ class SenderLinkImpl final : public SenderLink {
   SteadyClock::time_point started_;
   bool restart_pending_ = false, stopping_ = false;
   std::deque<Outgoing> outbox_;
+  std::deque<Outgoing> answers_;  // to the collector, behind the outbox
+  std::vector<PacketFetch> requests_;
   std::string sent_state_;
   SenderStatus status_;
   std::vector<SpoolLoss> quarantined_;
@@ -120,6 +129,7 @@ Status SenderLinkImpl::Spawn() {
   if (process_.pid_fd() >= 0) Watch(process_.pid_fd(), EPOLLIN);
   started_ = SteadyClock::now();
   outbox_.clear();
+  answers_.clear();
   sent_state_.clear();
   link::ToSender message;
   link::LinkConfig* config = message.mutable_config();
@@ -215,6 +225,9 @@ Status SenderLinkImpl::Handle(const link::FromSender& message) {
       return Ok();
     case link::FromSender::kQuarantined:
       HandleQuarantined(message.quarantined());
+      return Ok();
+    case link::FromSender::kControl:
+      HandleControl(message.control());
       return Ok();
     case link::FromSender::MESSAGE_NOT_SET:
       return Ok();
@@ -315,6 +328,32 @@ void SenderLinkImpl::HandleQuarantined(const link::Quarantined& refused) {
   quarantined_.push_back(std::move(loss));
 }
 
+void SenderLinkImpl::HandleControl(const v1::ControlRequest& request) {
+  auto read = ReadControl(request);
+  if (const auto* refusal = std::get_if<ControlAnswer>(&read)) return Answer(*refusal);
+  if (requests_.size() < kMaxRequests) {
+    requests_.push_back(std::move(std::get<PacketFetch>(read)));
+  }
+}
+
+// Data goes in a memory file: no datagram holds so much, and it is not copied once more.
+void SenderLinkImpl::Answer(const ControlAnswer& answer) {
+  if (!socket_ || answers_.size() >= kMaxAnswers) return;
+  link::ToSender message;
+  *message.mutable_control_reply() = WriteControl(answer);
+  UniqueFd data;
+  if (!answer.data.empty()) {
+    auto file = MakeMemoryFile(answer.data);
+    if (!file) {
+      if (fault_limit_.Allow() > 0) spdlog::error("{}", file.error().message);
+      return;
+    }
+    data = std::move(*file);
+  }
+  answers_.push_back(Outgoing{message.SerializeAsString(), std::move(data)});
+  Flush();
+}
+
 void SenderLinkImpl::Queue(const link::ToSender& message, UniqueFd fd) {
   outbox_.push_back(Outgoing{message.SerializeAsString(), std::move(fd)});
   if (outbox_.size() <= kMaxOutbox) return;
@@ -345,16 +384,18 @@ void SenderLinkImpl::QueueStateIfChanged() {
 }
 
 void SenderLinkImpl::Flush() {
-  while (socket_ && !outbox_.empty()) {
-    const Outgoing& next = outbox_.front();
+  while (socket_ && !(outbox_.empty() && answers_.empty())) {
+    auto& from = outbox_.empty() ? answers_ : outbox_;
+    const Outgoing& next = from.front();
     const Result<bool> sent = SendDatagram(socket_.get(), next.bytes, next.fd.get(), false);
     if (!sent || !*sent)
       break;  // full: EPOLLOUT calls again; broken: the end of the process follows
-    outbox_.pop_front();
+    from.pop_front();
   }
   if (socket_) {
-    Watch(socket_.get(), outbox_.empty() ? std::uint32_t{EPOLLIN}
-                                         : std::uint32_t{EPOLLIN} | std::uint32_t{EPOLLOUT});
+    const bool done = outbox_.empty() && answers_.empty();
+    Watch(socket_.get(),
+          done ? std::uint32_t{EPOLLIN} : std::uint32_t{EPOLLIN} | std::uint32_t{EPOLLOUT});
   }
 }
 

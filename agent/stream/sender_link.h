@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/model/control.h"
 #include "agent/spool/spool.h"
 #include "common/ids.h"
 #include "common/result.h"
@@ -60,6 +61,12 @@ class SenderLink {
   // makes it call BeginNewStream.
   virtual Status Pump() = 0;
   virtual SenderStatus status() const = 0;
+  // What the collector has asked for since the last call. Not taken in time: dropped, which the
+  // collector notices by its own clock.
+  virtual std::vector<PacketFetch> TakeRequests() = 0;
+  // A part of an answer, for the collector that asked. Dropped if the sender is away or does not
+  // take what is given: whoever asked asks again.
+  virtual void Answer(const ControlAnswer& answer) = 0;
   // Frames that the collector refused three times since the last call: to be declared as losses
   // (cause QUARANTINED).
   virtual std::vector<SpoolLoss> TakeQuarantined() = 0;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/stream/sensor_port.h"
 
+#include "agent/model/control.h"
 #include "agent/stream/link_socket.h"
+#include "agent/stream/memory_file.h"
 
 namespace culprit {
 namespace {
@@ -55,6 +57,12 @@ void SensorPort::TakeMessage(link::ToSender* message, UniqueFd fd,
       case link::ToSender::kStop:
         stop_ = stop = Clock::now() + std::chrono::milliseconds(message->stop().drain_ms());
         break;
+      case link::ToSender::kControlReply:
+        if (replies_.size() < kMaxReplies) {
+          replies_.push_back({std::move(*message->mutable_control_reply()), std::move(fd)});
+        }
+        woken_ = true;
+        break;
       case link::ToSender::kConfig:
       case link::ToSender::MESSAGE_NOT_SET:
         break;
@@ -72,6 +80,26 @@ void SensorPort::TakeState(const link::SpoolState& state) {
     if (span.lane() < kLaneCount) view_.lanes[span.lane()] = {span.oldest_seq(), span.newest_seq()};
   }
   ++view_.version;
+}
+
+std::optional<v1::ControlReply> SensorPort::TakeReply() {
+  Reply next;
+  {
+    const Lock lock(mutex_);
+    if (replies_.empty()) return std::nullopt;
+    next = std::move(replies_.front());
+    replies_.pop_front();
+  }
+  if (next.data && next.reply.has_packets()) {
+    auto data = ReadMemoryFile(next.data.get(), kMaxFetchPart);
+    if (data) next.reply.mutable_packets()->set_data(std::move(*data));
+  }
+  return std::move(next.reply);
+}
+
+bool SensorPort::has_reply() {
+  const Lock lock(mutex_);
+  return !replies_.empty();
 }
 
 SpoolView SensorPort::spool() {

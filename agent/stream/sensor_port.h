@@ -10,6 +10,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -63,8 +64,17 @@ class SensorPort {
   // Whether the collector's position belongs to this spool; false: a new stream follows.
   Result<bool> Resume(const internal::v1::ResumePoint& point);
   void Send(const internal::v1::FromSender& message);
+  // The next part of an answer to the collector, its data included; nullopt = there is none. Those
+  // that nobody takes are dropped beyond kMaxReplies.
+  std::optional<v1::ControlReply> TakeReply();
+  bool has_reply();
 
  private:
+  static constexpr std::size_t kMaxReplies = 16;
+  struct Reply {
+    v1::ControlReply reply;
+    UniqueFd data;
+  };
   using Lock = std::unique_lock<std::mutex>;
   void TakeState(const internal::v1::SpoolState& state);
   void TakeMessage(internal::v1::ToSender* message, UniqueFd fd,
@@ -83,6 +93,7 @@ class SensorPort {
   };
   std::optional<SegmentAnswer> segment_;
   std::optional<bool> resume_;
+  std::deque<Reply> replies_;
 };
 
 }  // namespace culprit

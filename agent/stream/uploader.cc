@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <atomic>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "agent/process/backoff.h"
+#include "agent/stream/control_wire.h"
 #include "agent/stream/diagnose.h"
 #include "agent/stream/lane_reader.h"
 #include "agent/stream/send_window.h"
@@ -31,6 +33,7 @@ constexpr seconds kConnectTimeout{20};
 constexpr milliseconds kReportEvery{1000};
 constexpr milliseconds kIdleWait{1000};
 constexpr int kKeepaliveMs = 20'000;
+constexpr std::size_t kMaxAsked = 64;
 
 using Stream = grpc::ClientReaderWriter<v1::AgentMessage, v1::CollectorMessage>;
 
@@ -71,6 +74,8 @@ class UploaderImpl final : public Uploader {
   Result<bool> TakeHelloAck(const v1::HelloAck& hello);
   Status SendFrames(Connection* c);
   Result<bool> SendOne(Connection* c, Lane lane);
+  bool SendReply(Connection* c);
+  void TakeControl(const v1::ControlRequest& request);
   void ReadLoop(Connection* c);
   void TakeAck(const v1::Ack& ack);
   void TakeEnd(Connection* c, const grpc::Status& status, Outcome* outcome);
@@ -95,6 +100,7 @@ class UploaderImpl final : public Uploader {
   Connection* connection_ = nullptr;
   bool cancelled_ = false;
   SendWindow window_;
+  std::set<std::uint64_t> asked_;  // requests of this connection that are not answered to the end
   milliseconds pause_{0};
   std::string drain_reason_;
   link::SenderReport report_;
@@ -192,6 +198,7 @@ Outcome UploaderImpl::RunConnection() {
     connection_ = &c;
     pause_ = milliseconds(0);
     drain_reason_.clear();
+    asked_.clear();
   }
   c.stream = c.stub->Stream(&c.context);
   Status status = Greet(&c);
@@ -302,9 +309,11 @@ Status UploaderImpl::SendFrames(Connection* c) {
     if (lane && room) {
       TRY(sent, SendOne(c, *lane));
     }
+    // In turns: neither holds up the other for longer than a frame.
+    sent |= SendReply(c);
     Report(true, "", false);
     // A full window waits for an ack, which wakes; an unreadable segment for the next change.
-    if (!sent) port_->WaitForChange(view.version, kIdleWait);
+    if (!sent && !port_->has_reply()) port_->WaitForChange(view.version, kIdleWait);
   }
   return Ok();
 }
@@ -329,11 +338,41 @@ Result<bool> UploaderImpl::SendOne(Connection* c, Lane lane) {
   return true;
 }
 
+// What another connection asked for is not for this one.
+bool UploaderImpl::SendReply(Connection* c) {
+  std::optional<v1::ControlReply> reply = port_->TakeReply();
+  if (!reply) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto asked = asked_.find(reply->request_id());
+    if (asked == asked_.end()) return true;
+    if (reply->has_error() || reply->packets().window_end()) asked_.erase(asked);
+  }
+  v1::AgentMessage message;
+  *message.mutable_control_reply() = std::move(*reply);
+  if (!c->stream->Write(message)) c->ended = true;
+  return true;
+}
+
+void UploaderImpl::TakeControl(const v1::ControlRequest& request) {
+  if (request.ByteSizeLong() > kMaxControlBytes) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (asked_.size() >= kMaxAsked) asked_.erase(asked_.begin());
+    asked_.insert(request.request_id());
+  }
+  link::FromSender message;
+  *message.mutable_control() = request;
+  port_->Send(message);
+}
+
 void UploaderImpl::ReadLoop(Connection* c) {
   v1::CollectorMessage message;
   while (c->stream->Read(&message)) {
     if (message.has_ack()) {
       TakeAck(message.ack());
+    } else if (message.has_control()) {
+      TakeControl(message.control());
     } else if (message.has_drain()) {
       {
         const std::lock_guard lock(mutex_);

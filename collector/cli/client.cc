@@ -14,6 +14,8 @@
 namespace culprit::cli {
 namespace {
 
+constexpr int kKeepaliveMs = 20'000;  // of calls that may be silent for long
+
 bool Contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
@@ -30,6 +32,8 @@ class GrpcClient : public Client {
     // A collector's address is dialled as it was given, whatever http_proxy says.
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
     const auto channel = grpc::CreateCustomChannel("dns:///" + options_.collector,
                                                    grpc::SslCredentials(ssl), arguments);
     stub_ = v1::Query::NewStub(channel);
@@ -69,6 +73,23 @@ class GrpcClient : public Client {
     if (status.ok())
       return Unavailable("the collector ended the stream of flows; run the command again to go on");
     return Explain(status);
+  }
+
+  Status FetchPackets(
+      const v1::FetchPacketsRequest& request,
+      const std::function<Status(const v1::FetchPacketsResponse&)>& visit) override {
+    grpc::ClientContext context;
+    if (!Enter(&context)) return MakeError(Code::kCancelled, "interrupted");
+    const auto reader = stub_->FetchPackets(&context, request);
+    v1::FetchPacketsResponse message;
+    Status visited = Ok();
+    while (visited && reader->Read(&message)) visited = visit(message);
+    if (!visited) context.TryCancel();
+    const grpc::Status status = reader->Finish();
+    Leave();
+    if (cancelled()) return MakeError(Code::kCancelled, "interrupted");
+    if (!visited) return visited;
+    return status.ok() ? Ok() : Status(Explain(status));
   }
 
   void Cancel() override {

@@ -112,8 +112,8 @@ int Main(int argc, char** argv) {
   GlobalOptions options;
   AddGlobalOptions(app, options);
   const std::vector<Command> commands = {AddHosts(app),   AddFlows(app), AddWho(app),
-                                         AddProcess(app), AddDns(app),   AddTop(app),
-                                         AddStatus(app)};
+                                         AddProcess(app), AddDns(app),   AddPackets(app),
+                                         AddTop(app),     AddStatus(app)};
   for (const Command& command : commands) AddGlobalOptions(*command.app, options);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
 

@@ -10,7 +10,7 @@
 namespace culprit {
 namespace {
 
-class IngestImpl final : public Ingest, private v1::Ingest::Service {
+class IngestImpl final : public Ingest, public AgentControl, private v1::Ingest::Service {
  public:
   IngestImpl(const IngestOptions& options, Journal* journal)
       : options_(options),
@@ -19,6 +19,18 @@ class IngestImpl final : public Ingest, private v1::Ingest::Service {
 
   grpc::Service* service() override { return this; }
   IngestStats stats() const override { return registry_->Snapshot(); }
+  AgentControl& control() override { return *this; }
+
+  bool IsConnected(const Uuid& agent_id) const override { return Live(agent_id) != nullptr; }
+  Status AskForPackets(const Uuid& agent_id, const v1::PacketRequest& request, const TakePart& take,
+                       const IsCancelled& is_cancelled) override {
+    const auto session = Live(agent_id);
+    if (session == nullptr) return Unavailable("the agent is not connected");
+    return session->AskForPackets(request, take, is_cancelled);
+  }
+  void ReleasePackets(const Uuid& agent_id, const std::string& fetch_id) override {
+    if (const auto session = Live(agent_id)) session->ReleasePackets(fetch_id);
+  }
 
   void Drain(std::chrono::milliseconds reconnect_after) override {
     const std::lock_guard lock(mutex_);
@@ -29,6 +41,13 @@ class IngestImpl final : public Ingest, private v1::Ingest::Service {
   }
 
  private:
+  std::shared_ptr<IngestSession> Live(const Uuid& agent_id) const {
+    const std::shared_ptr<Agent> agent = registry_->Find(agent_id);
+    if (agent == nullptr) return nullptr;
+    const std::lock_guard lock(agent->mutex);
+    return agent->live.lock();
+  }
+
   grpc::Status Stream(grpc::ServerContext* context, IngestSession::Stream* stream) override {
     auto session = std::make_shared<IngestSession>(options_, journal_, registry_, context, stream);
     {

@@ -16,6 +16,7 @@
 #include <string>
 
 #include "collector/journal/journal.h"
+#include "collector/model/agent_control.h"
 #include "collector/model/ingest_stats.h"
 #include "collector/pki/peer_identity.h"
 
@@ -27,8 +28,9 @@ namespace culprit {
 
 struct IngestOptions {
   std::string collector_version;
-  std::uint32_t max_inflight_frames = 256;         // a connection, accepted but not yet durable
-  std::uint64_t max_inflight_bytes = 16ULL << 20;  // likewise
+  std::uint32_t max_inflight_frames = 256;           // a connection, accepted but not yet durable
+  std::uint64_t max_inflight_bytes = 16ULL << 20;    // likewise
+  std::chrono::milliseconds answer_timeout{30'000};  // of an agent, to each part of a question
   // True for a certificate that is no longer welcome; called at every connect.
   std::function<bool(const PeerIdentity&)> is_revoked;
 };
@@ -42,6 +44,8 @@ class Ingest {
   // For StartTlsServer; owned by this.
   virtual grpc::Service* service() = 0;
   virtual IngestStats stats() const = 0;
+  // Questions to agents that are connected. Owned by this.
+  virtual AgentControl& control() = 0;
   // Asks every agent to come back later and refuses new ones; call before TlsServer::Stop.
   virtual void Drain(std::chrono::milliseconds reconnect_after) = 0;
 };

@@ -68,6 +68,7 @@ grpc::Status IngestSession::Run() {
     CountRejectedFrame(claim.error().message);
     status = ToGrpcStatus(claim.error());
   }
+  calls_.Close();
   WaitUntilSettled();
   {
     const Lock lock(mutex_);
@@ -173,6 +174,11 @@ grpc::Status IngestSession::ReadFrames() {
     {
       const Lock lock(mutex_);
       if (end_) return ToGrpcStatus(*end_);
+    }
+    if (incoming_.has_control_reply()) {
+      grpc::Status status = HandleReply(incoming_.mutable_control_reply());
+      if (!status.ok()) return status;
+      continue;
     }
     if (!incoming_.has_frame()) {
       registry_->CountRefusal("repeated_hello");

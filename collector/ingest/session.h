@@ -22,8 +22,10 @@
 
 #include "collector/ingest/ingest.h"
 #include "collector/ingest/registry.h"
+#include "collector/ingest/session_calls.h"
 #include "collector/ingest/validate.h"
 #include "collector/journal/journal.h"
+#include "collector/model/agent_control.h"
 #include "collector/pki/peer_identity.h"
 #include "culprit/v1/ingest.pb.h"
 
@@ -41,6 +43,10 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
   // Asks the peer to close; the connection ends with `error`, at the latest after a short grace.
   // Any thread.
   void End(Error error, std::chrono::milliseconds reconnect_after);
+  // As in AgentControl. Any thread, also after the connection has ended.
+  Status AskForPackets(const v1::PacketRequest& request, const AgentControl::TakePart& take,
+                       const AgentControl::IsCancelled& is_cancelled);
+  void ReleasePackets(const std::string& fetch_id);
 
  private:
   using Lock = std::unique_lock<std::mutex>;
@@ -51,6 +57,7 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
   bool SendHelloAck();
   grpc::Status ReadFrames();
   grpc::Status HandleFrame(v1::FrameData* data);
+  grpc::Status HandleReply(v1::ControlReply* reply);
   grpc::Status HandleValid(ValidFrame valid);
   bool WaitForRoom(std::uint64_t bytes);
   void Journalise(CollectorStamp stamp, ValidFrame valid);
@@ -61,6 +68,9 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
 
   void WriteLoop();
   bool WriteAcks();
+  bool WriteRequests(Lock* lock);
+  bool Write(const v1::CollectorMessage& message, Lock* lock);
+  void WakeWriter();
   void WaitUntilSettled();
 
   const IngestOptions options_;
@@ -75,6 +85,7 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
   std::optional<FrameValidator> validator_;
   v1::AgentMessage incoming_;  // reused: cheaper than an arena
   std::uint64_t frame_index_ = 0;
+  SessionCalls calls_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -49,7 +49,7 @@ bool IngestSession::WriteAcks() {
   const auto is_due = [this](std::size_t lane) {
     return durable_[lane] > acked_[lane] || repeat_ack_[lane];
   };
-  const auto any_due = [&] { return is_due(0) || is_due(1); };
+  const auto any_due = [&] { return is_due(0) || is_due(1) || calls_.has_request(); };
   changed_.wait(lock, [&] { return any_due() || end_.has_value() || closing_ || write_failed_; });
   if (write_failed_ || !any_due()) return false;
   for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
@@ -62,16 +62,28 @@ bool IngestSession::WriteAcks() {
     ack->set_rejected_records(rejected_records_);
     acked_[lane] = durable_[lane];
     repeat_ack_[lane] = false;
-    lock.unlock();
-    const bool written = stream_->Write(message);
-    lock.lock();
-    if (!written) {
-      write_failed_ = true;
-      changed_.notify_all();
-      return false;
-    }
+    if (!Write(message, &lock)) return false;
+  }
+  return WriteRequests(&lock);
+}
+
+bool IngestSession::WriteRequests(Lock* lock) {
+  while (auto request = calls_.TakeRequest()) {
+    v1::CollectorMessage message;
+    *message.mutable_control() = std::move(*request);
+    if (!Write(message, lock)) return false;
   }
   return true;
+}
+
+bool IngestSession::Write(const v1::CollectorMessage& message, Lock* lock) {
+  lock->unlock();
+  const bool written = stream_->Write(message);
+  lock->lock();
+  if (written) return true;
+  write_failed_ = true;
+  changed_.notify_all();
+  return false;
 }
 
 // Good frames that came before a bad one get their acks before the connection ends.

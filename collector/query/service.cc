@@ -15,7 +15,8 @@ Cancelled CancelledOf(grpc::ServerContext* context) {
 
 class QueryService final : public v1::Query::Service {
  public:
-  explicit QueryService(const QueryEngine& engine) : engine_(engine) {}
+  QueryService(const QueryEngine& engine, PacketFetcher* packets)
+      : engine_(engine), packets_(packets) {}
 
   grpc::Status ListHosts(grpc::ServerContext* context, const v1::ListHostsRequest* request,
                          v1::ListHostsResponse* response) override {
@@ -48,6 +49,15 @@ class QueryService final : public v1::Query::Service {
                    v1::TopResponse* response) override {
     return Answer(context, response, [&] { return engine_.Top(*request, CancelledOf(context)); });
   }
+  grpc::Status FetchPackets(grpc::ServerContext* context, const v1::FetchPacketsRequest* request,
+                            grpc::ServerWriter<v1::FetchPacketsResponse>* writer) override {
+    auto peer = RequirePeer(*context, PeerRole::kOperator);
+    if (!peer) return ToGrpcStatus(peer.error());
+    const Status done = packets_->Fetch(
+        *request, peer->name, CancelledOf(context),
+        [&](const v1::FetchPacketsResponse& response) { return writer->Write(response); });
+    return done ? grpc::Status::OK : ToGrpcStatus(done.error());
+  }
   grpc::Status GetStatus(grpc::ServerContext* context, const v1::GetStatusRequest*,
                          v1::GetStatusResponse* response) override {
     return Answer(context, response, [&] { return engine_.GetStatus(); });
@@ -66,12 +76,13 @@ class QueryService final : public v1::Query::Service {
   }
 
   const QueryEngine& engine_;
+  PacketFetcher* packets_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeQueryService(const QueryEngine& engine) {
-  return std::make_unique<QueryService>(engine);
+std::unique_ptr<grpc::Service> MakeQueryService(const QueryEngine& engine, PacketFetcher* packets) {
+  return std::make_unique<QueryService>(engine, packets);
 }
 
 }  // namespace culprit

@@ -4,18 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 
 #include "agent/agent.h"
 #include "agent/model/wire.h"
 #include "common/framed_log.h"
+#include "tests/support/small_disk.h"
 
 namespace culprit {
 namespace {
@@ -66,39 +63,18 @@ class ScriptedSource final : public EventSource {
   BootTime now_ = BootTimeFromNs(1'000'000'000);
 };
 
-class DiskFullTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_EQ(geteuid(), 0U) << "this test needs root: it mounts a tmpfs";
-    std::string name = (std::filesystem::temp_directory_path() / "culprit-disk.XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
-    ASSERT_EQ(mount("none", directory_.c_str(), "tmpfs", 0, "size=4m,mode=0700"), 0);
-  }
-  void TearDown() override {
-    umount2(directory_.c_str(), MNT_DETACH);
-    std::filesystem::remove_all(directory_);
-  }
-  void FillDisk() const {
-    std::ofstream filler(directory_ + "/filler", std::ios::binary);
-    const std::string block(4096, 'x');
-    while (filler.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
-    }
-  }
-  std::string directory_;
-};
-
-TEST_F(DiskFullTest, IsVisibleWhileItLastsCountedAndOverWhenThereIsRoomAgain) {
+TEST(DiskFullTest, IsVisibleWhileItLastsCountedAndOverWhenThereIsRoomAgain) {
+  const SmallDisk disk(4);
   AgentStatus during, after;
   std::unique_ptr<Agent> agent;
   AgentSetup setup;
-  setup.config.state_dir = directory_ + "/state";
+  setup.config.state_dir = disk / "state";
   setup.replay = true;
   setup.open_source = [&](UserEventSink) -> Result<std::unique_ptr<EventSource>> {
     return std::unique_ptr<EventSource>(std::make_unique<ScriptedSource>(400, [&](int step) {
-      if (step == 100) FillDisk();
+      if (step == 100) disk.Fill();
       if (step == 250) during = agent->status();
-      if (step == 251) std::filesystem::remove(directory_ + "/filler");
+      if (step == 251) disk.Free();
       if (step == 399) after = agent->status();
     }));
   };
@@ -117,7 +93,7 @@ TEST_F(DiskFullTest, IsVisibleWhileItLastsCountedAndOverWhenThereIsRoomAgain) {
 
   // What could not be written was declared, and the chain has no hole.
   SpoolOptions options;
-  options.directory = directory_ + "/state/spool";
+  options.directory = disk / "state/spool";
   auto spool = Spool::Open(options);
   ASSERT_TRUE(spool.has_value()) << spool.error().message;
   std::uint64_t declared = 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent costs on this machine, as one table: agent_bench.py [--json FILE] [--seconds N]
+"""What the agent costs on this machine, as one table: agent_bench.py [--json FILE] [--seconds N] [--ring [--turns N]]
 
     kernel   ns a run of each eBPF program (kernel.bpf_stats_enabled), and runs, under one fixed load; gross, and net of
              what an empty program at the same place and time is charged with, which is the cost of measuring
@@ -9,6 +9,9 @@
     latency  connect() -> the collector's durable ack is back at the agent, p50 and p99, on an idle host
     udp      64-byte datagrams a second with the agent against without, as a ratio: the agent is started and stopped
              again and again, each turn compared with the one before it and the one after it
+
+With --ring instead: CPU and memory without and with the packet ring (packets.enabled), in turns, idle and at 100 connections a
+second of 16 KiB each between this namespace and another, where the ring captures.
 
 Root. Uses a private agent and collector. Figures of a shared machine: compare within one run.
 """
@@ -210,6 +213,65 @@ def latency(rig, echo, rounds):
             "p99_ms": samples[min(len(samples) - 1, int(0.99 * len(samples)))], "max_ms": samples[-1]}
 
 
+FAR_ECHO = """
+import socket
+listener = socket.create_server(("", 7000), backlog=512)
+print("ready", flush=True)
+while True:
+    sock, _ = listener.accept()
+    with sock:
+        got = 0
+        while got < 16384 and (data := sock.recv(65536)):
+            got += len(data)
+        sock.sendall(b"y" * 64)
+"""
+
+
+def modest_load(per_second, seconds):
+    began, done = time.monotonic(), 0
+    while done < per_second * seconds:
+        if done > (time.monotonic() - began) * per_second:
+            time.sleep(0.001)
+            continue
+        with socket.create_connection(("198.51.100.2", 7000)) as sock:
+            sock.sendall(b"x" * 16384)
+            sock.recv(64)
+        done += 1
+
+
+def ring_costs(rig, seconds, turns):
+    """Idle and modest traffic, without and with the ring, `turns` times each in turns."""
+    here, far = rig.far_end()
+    echo = rig.spawn(*far.command(sys.executable, "-c", FAR_ECHO), log="echo.log")
+    wait_until("the echo", lambda: "ready" in echo.log.read_text(), 10)
+    rows = {f"{ring} {load}": [] for load in ("idle", "traffic") for ring in ("without", "with")}
+    for _ in range(turns):
+        for ring in ("without", "with"):
+            rig.agent_extra = f'[packets]\nenabled = {str(ring == "with").lower()}\ninterfaces = ["{here}"]\n'
+            rig.start_agent()
+            time.sleep(5)  # the first sweep and hashes are not the idle cost
+            rows[f"{ring} idle"].append(measured(rig, seconds))
+            rows[f"{ring} traffic"].append(measured(rig, 0, lambda: modest_load(100, seconds)))
+            if ring == "with":
+                kept = next(c["value"] for c in counters(rig) if c["name"] == "packets kept")
+                check(kept > 100 * seconds, f"the ring kept {kept} packets")
+            rig.agent.stop()
+    return rows
+
+
+def counters(rig):
+    found = status(rig)["counters"]
+    return found if isinstance(found, list) else [{"name": n, "value": v} for n, v in found.items()]
+
+
+def print_ring(rows):
+    note(f"{'packet ring':<20}{'CPU % of a core':>24}{'PSS MB':>22}")
+    for name, samples in rows.items():
+        cpu, pss = ([s[key] for s in samples] for key in ("cpu_percent", "pss_bytes"))
+        note(f"{name:<20}{statistics.median(cpu):>10.2f} ({min(cpu):.2f}-{max(cpu):.2f}){statistics.median(pss) / 1e6:>10.1f} "
+             f"({min(pss) / 1e6:.1f}-{max(pss) / 1e6:.1f})")
+
+
 def print_table(result):
     note(f"\n{'program':<28}{'runs':>10}{'gross ns':>10}{'net ns':>10}")
     for row in result["kernel"]:
@@ -230,8 +292,17 @@ def main():
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--seconds", type=int, default=30, help="length of the idle and of the flow phase")
     parser.add_argument("--rounds", type=int, default=100, help="samples of the latency")
-    parser.add_argument("--turns", type=int, default=7, help="starts of the agent in the UDP comparison")
+    parser.add_argument("--turns", type=int, default=7, help="starts of the agent in the UDP comparison, or of each kind with --ring")
+    parser.add_argument("--ring", action="store_true", help="compare the packet ring off and on, and nothing else")
     arguments = parser.parse_args()
+    if arguments.ring:
+        with Rig("agent-ring") as rig:
+            rig.start_collector()
+            rows = ring_costs(rig, arguments.seconds, arguments.turns)
+        print_ring(rows)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+        return
     stats_before = STATS.read_text()
     result = {"machine": f"{os.cpu_count()} cores, virtual, Linux {os.uname().release.split('-')[0]}"}
     with Rig("agent-bench") as rig:

@@ -3,6 +3,7 @@
 // (label bpf).
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
 #include <sys/stat.h>
@@ -81,6 +82,13 @@ TEST_F(NeighbourTest, AProgramThatIsThereAlreadyStaysAndBothSeeTheTraffic) {
   __u32 count = 8;
   ASSERT_EQ(bpf_prog_query(group_.get(), BPF_CGROUP_INET_EGRESS, 0, nullptr, attached, &count), 0);
   EXPECT_EQ(count, 2U);
+  for (const HookStatus& hook : live.source().fidelity().hooks) {
+    if (hook.name == "cgroup_skb/egress") {
+      EXPECT_THAT(hook.note, ::testing::StartsWith("beside neighbour (id "));
+    } else {
+      EXPECT_EQ(hook.note.find("beside"), std::string::npos) << hook.name;
+    }
+  }
 }
 
 TEST_F(NeighbourTest, AProgramThatHoldsTheHookAloneIsNamedWithTheWayToFindIt) {

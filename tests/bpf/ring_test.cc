@@ -237,7 +237,7 @@ TEST(RingTest, PacketsHaveTheNamesOfAFlowThatIsLearntAfterThem) {
   process.exe = "/opt/relay";
   live.ring->LearnProcess(process);
   PacketQuery query;
-  query.process = ProcessId{50};
+  query.processes = {ProcessId{50}};
   std::vector<Found> found;
   ASSERT_TRUE(live.Until([&] {
     found = live.Find(query);

@@ -10,7 +10,8 @@ import random
 import sys
 import time
 
-from campaign import Campaign
+import clog
+from campaign import SETTLE, Campaign
 from harness import BIN, Rig, check, note, run, wait_until
 
 
@@ -31,6 +32,8 @@ class FaultFs:
 
 
 class FaultCampaign(Campaign):
+    worst_lag = 0.0  # seconds from the last frame that was kept to the kill of its agent
+
     def start_collector(self):
         self.rig.make_certificates()
         seed = self.seed
@@ -48,7 +51,30 @@ class FaultCampaign(Campaign):
         super().kill_agent()
         wait_until("sender gone", lambda: not self.leftovers(), 10)
         self.under_spool.drop()
+        self.at_work[-1][1] = min(self.at_work[-1][1], self.kept_until() - SETTLE)
         self.before = None  # the hint may be a second old
+
+    def read_spool(self, problems):
+        """Damage stays in its file until the frames behind it are acknowledged; the agent has declared it."""
+        return super().read_spool([])
+
+    def kept_until(self):
+        """When the last frame of evidence was made that is kept with all before it since this agent began: the row of a short
+        connection is in one of those. The agent syncs once a second; on a busy machine a sync may take longer, and what it had
+        not reached may be gone."""
+        ignored = []
+        kept = [frame for _, frame in clog.read_journal(self.journal, ignored)] + clog.read_spool(self.spool, ignored)[0]
+        run = sorted({(f.seq, f.wall_ns / 1e9) for f in kept if f.lane == 0 and f.wall_ns / 1e9 >= self.at_work[-1][0]})
+        until = self.at_work[-1][0]
+        for (seq, wall), before in zip(run, [None, *run]):
+            if before and seq != before[0] + 1:
+                break
+            until = wall
+        self.worst_lag = max(self.worst_lag, self.at_work[-1][1] + SETTLE - until)
+        return until
+
+    def summary(self):
+        return f"{super().summary()}; kept frames ended at most {self.worst_lag:.1f} s before a kill"
 
     def check_holes(self, holes, when):
         missing = sum(last - first + 1 for _, first, last in holes)

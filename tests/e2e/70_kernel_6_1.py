@@ -17,7 +17,7 @@ PARTS = {
     "bpf-process": "helpers/bpf_process_test --gtest_color=no --gtest_brief=1",
     "bpf-flow": "helpers/bpf_flow_test --gtest_color=no --gtest_brief=1",
 }
-SECONDS = 540
+SECONDS = 840
 
 
 def main():

@@ -94,6 +94,9 @@ class Campaign:
         """Frames that are missing between others of the journal. After a mere kill there are none."""
         check(not holes, f"{when}: frames missing: {holes}")
 
+    def read_spool(self, problems):
+        return clog.read_spool(self.spool, problems)
+
     def restart_collector(self):
         self.rig.start_collector(self.collector_data)
 
@@ -141,6 +144,7 @@ class Campaign:
 
     def finish(self, streams=1):
         """Ends the load, lets everything arrive, and accounts for it."""
+        time.sleep(1.5)  # of load, so that the last agent has connections to account for
         self.load.stop(10)
         time.sleep(SETTLE + 1)
         self.at_work[-1][1] = time.time() - SETTLE
@@ -150,7 +154,7 @@ class Campaign:
         self.declared = self.rig.host()["lost_frames"]
         self.stop_collector()
         problems = []
-        spool = clog.read_spool(self.spool, problems)
+        spool = self.read_spool(problems)
         entries = clog.read_journal(self.journal, problems)
         heads, holes = clog.check_streams(entries, problems)
         check(not problems, f"{len(problems)} problems: {problems[:5]}")
@@ -187,4 +191,5 @@ class Campaign:
              f"index exactly once with the right bytes")
         check(due, "no connection to check")
         if wrong:
-            raise Failure(f"{len(wrong)} connections missing, double or wrong, first: {json.dumps(wrong[0])[:1500]}")
+            raise Failure(f"{len(wrong)} connections missing, double or wrong, first: {json.dumps(wrong[0])[:1500]}; "
+                          f"losses told: {self.rig.host().get('losses')}")

@@ -289,6 +289,22 @@ class Rig:
         self.settle(a)
         return a, b
 
+    def far_end(self):
+        """A namespace with 198.51.100.2, joined to this one, which has 198.51.100.1: for what must pass where the agent lives. Returns the
+        name of this end's interface, and the namespace."""
+        tag = f"{os.getpid() % 100000}"
+        here, far = f"cf{tag}", Namespace(f"culprit-f-{tag}", f"ct{tag}", "02:00:00:00:00:22", "198.51.100.2", "")
+        run("ip", "netns", "add", far.name)
+        self.cleanups.append(lambda: run("ip", "netns", "del", far.name))
+        run("ip", "link", "add", here, "type", "veth", "peer", "name", far.interface, "address", far.mac, "netns", far.name)
+        self.cleanups.append(lambda: run("ip", "link", "del", here, check=False))
+        for end, interface, address in ((run, here, "198.51.100.1"), (far.run, far.interface, far.v4)):
+            end("ethtool", "-K", interface, "tso", "off", "gso", "off", "gro", "off", check=False)
+            end("ip", "addr", "add", f"{address}/24", "dev", interface)
+            end("ip", "link", "set", interface, "up")
+        far.run("ip", "link", "set", "lo", "up")
+        return here, far
+
     def settle(self, end, seconds=2.5, limit=20):
         """Waits until the interface has been silent for a while (multicast reports after it came up)."""
         last, since, deadline = end.counters(), time.monotonic(), time.monotonic() + limit

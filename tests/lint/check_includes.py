@@ -19,7 +19,11 @@ SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/mo
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
         "collector/model")
 PURE_FILES = (
-    "agent/parser/parser_wire", "agent/ring/lane", "agent/ring/packet_join", "agent/ring/segment_index", "collector/ingest/validate",
+    "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/glob", "agent/posture/sshd_defaults",
+    "agent/posture/sshd_effective", "agent/posture/sshd_keywords", "agent/posture/sshd_lexer", "agent/posture/sshd_numbers",
+    "agent/posture/sshd_parser", "agent/posture/sshd_patterns", "agent/posture/sshd_values", "agent/ring/contact_book",
+    "agent/ring/lane", "agent/ring/packet_export", "agent/ring/packet_join", "agent/ring/segment_index",
+    "agent/stream/control_wire", "collector/ingest/control_rules", "collector/ingest/validate",
 )
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"

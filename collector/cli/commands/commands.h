@@ -24,6 +24,7 @@ Command AddFlows(CLI::App& app);
 Command AddWho(CLI::App& app);
 Command AddProcess(CLI::App& app);
 Command AddDns(CLI::App& app);
+Command AddPackets(CLI::App& app);
 Command AddTop(CLI::App& app);
 Command AddStatus(CLI::App& app);
 

@@ -30,8 +30,8 @@ TEST(QueryTest, GivesWhatMatchesAllThatIsAskedFor) {
   writer.ring().Flush();
   const auto second = [](int n) { return (1'700'000'000 + n) * kSecond; };
   PacketQuery all, flow, process, both, from, until, address, nobody, port, wrong_end;
-  flow.flow = both.flow = FlowId{60};
-  process.process = both.process = ProcessId{5};
+  flow.flows = both.flows = {FlowId{60}};
+  process.processes = both.processes = {ProcessId{5}};
   from.from_ns = second(3);
   until.to_ns = second(2);
   address.address = wrong_end.address = IpAddress::Parse("198.51.100.7").value();
@@ -67,7 +67,7 @@ TEST(QueryTest, PassesOverSegmentsByTheirIndex) {
     writer.ring().Rotate();
   }
   PacketQuery query;
-  query.process = ProcessId{2};
+  query.processes = {ProcessId{2}};
   QueryStats stats;
   EXPECT_THAT(FindPackets({dir.path()}, query, &stats), SizeIs(1));
   EXPECT_EQ(stats.segments, 1U);

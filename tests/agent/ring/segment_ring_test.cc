@@ -167,7 +167,7 @@ TEST(SegmentRingTest, ALostOrDamagedIndexIsMadeAgain) {
       }
     }
     PacketQuery query;
-    query.flow = FlowId{1990};
+    query.flows = {FlowId{1990}};
     EXPECT_THAT(FindPackets({dir.path()}, query), SizeIs(1)) << "without indexes";
     writer.Open();
     QueryStats stats;

@@ -51,6 +51,11 @@ class FakeClient : public Client {
     return v1::TopResponse();
   }
   Result<v1::GetStatusResponse> GetStatus() override { return v1::GetStatusResponse(); }
+  Status FetchPackets(
+      const v1::FetchPacketsRequest& /*request*/,
+      const std::function<Status(const v1::FetchPacketsResponse&)>& /*visit*/) override {
+    return Ok();
+  }
   void Cancel() override {}
 
   std::uint32_t fails_at = ~0U, page = 10'000;

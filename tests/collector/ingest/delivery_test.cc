@@ -6,11 +6,13 @@
 
 #include <csignal>
 #include <fstream>
+#include <future>
 #include <random>
 #include <thread>
 
 #include "agent/spool/spool.h"
 #include "agent/stream/sender_link.h"
+#include "common/crc32c.h"
 #include "tests/collector/ingest/collector_fixture.h"
 
 namespace culprit {
@@ -101,6 +103,50 @@ class DeliveryTest : public ::testing::Test {
   std::unique_ptr<SenderLink> link_;
   std::uint64_t appended_ = 0;
 };
+
+TEST_F(DeliveryTest, QuestionsReachTheSensorAndTheirAnswersWhoAsked) {
+  collector_.Start();
+  OpenSpool();
+  StartLink(Options(collector_.Agent("web")));
+  ASSERT_TRUE(PumpUntil([&] { return link_->status().connected; }));
+  v1::PacketRequest request;
+  request.set_fetch_id(std::string(16, 'f'));
+  request.set_window_bytes(1U << 20);
+  request.mutable_selection()->set_to_ns(7);
+  request.mutable_selection()->add_process_ids(11);
+  std::string got;
+  auto asked = std::async(std::launch::async, [&] {
+    return collector_.ingest()->control().AskForPackets(collector_.StatsOf("web").agent_id, request,
+                                                        [&](v1::PacketPart&& part) {
+                                                          got += part.data();
+                                                          return true;
+                                                        },
+                                                        {});
+  });
+  std::vector<PacketFetch> questions;
+  ASSERT_TRUE(PumpUntil([&] { return !(questions = link_->TakeRequests()).empty(); }));
+  ASSERT_EQ(questions.size(), 1U);
+  EXPECT_EQ(questions[0].to_ns, 7);
+  EXPECT_EQ(questions[0].processes, std::vector<ProcessId>{ProcessId{11}});
+  ControlAnswer answer;
+  answer.request_id = questions[0].request_id;
+  std::string want;
+  for (char c = 'a'; c <= 'c'; ++c) {  // each more than a datagram of the link holds
+    answer.offset = want.size();
+    answer.data.assign(kMaxFetchPart, c);
+    answer.crc32c = Crc32c(answer.data);
+    want += answer.data;
+    if (c == 'c') {
+      answer.window_end = true;
+      answer.totals.emplace().packets = 3;
+    }
+    link_->Answer(answer);
+  }
+  ASSERT_TRUE(PumpUntil([&] { return asked.wait_for(seconds(0)) == std::future_status::ready; }));
+  const Status status = asked.get();
+  EXPECT_TRUE(status) << status.error().message;
+  EXPECT_EQ(got, want);
+}
 
 TEST_F(DeliveryTest, TenThousandFramesArriveOnceAndInOrder) {
   collector_.Start();

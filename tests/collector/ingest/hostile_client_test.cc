@@ -8,9 +8,12 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
+#include <future>
 #include <optional>
 
 #include "collector/ingest/validate.h"
+#include "common/crc32c.h"
 #include "culprit/v1/ingest.grpc.pb.h"
 #include "tests/collector/ingest/collector_fixture.h"
 
@@ -74,6 +77,20 @@ class RawClient {
     message.mutable_frame()->set_payload(payload);
     message.mutable_frame()->set_hash(std::string(hash));
     stream_->Write(message);
+  }
+  void Answer(const v1::ControlReply& reply) {
+    v1::AgentMessage message;
+    *message.mutable_control_reply() = reply;
+    stream_->Write(message);
+  }
+  // The next question of the collector.
+  v1::ControlRequest Question() {
+    v1::CollectorMessage message;
+    while (stream_->Read(&message)) {
+      if (message.has_control()) return message.control();
+    }
+    ADD_FAILURE() << "the stream ended";
+    return {};
   }
   void SendEmpty() { stream_->Write(v1::AgentMessage()); }
   // The next ack's seq; 0 if the stream has ended.
@@ -255,6 +272,138 @@ TEST_F(HostileClientTest, NewerConnectionTakesOver) {
   newer.Send(newer.Make(1, {}));
   EXPECT_EQ(newer.Ack(), 1U);
   EXPECT_TRUE(newer.End().ok());
+}
+
+v1::PacketRequest Window() {
+  v1::PacketRequest request;
+  request.set_fetch_id(std::string(16, 'f'));
+  request.set_window_bytes(8);
+  return request;
+}
+
+v1::ControlReply Part(const v1::ControlRequest& question, std::uint64_t offset,
+                      const std::string& data, bool end = false) {
+  v1::ControlReply reply;
+  reply.set_request_id(question.request_id());
+  reply.mutable_packets()->set_offset(offset);
+  reply.mutable_packets()->set_data(data);
+  reply.mutable_packets()->set_crc32c(Crc32c(data));
+  reply.mutable_packets()->set_window_end(end);
+  return reply;
+}
+
+// Asks the agent of that name on a thread of its own; gives what came and how it ended.
+std::future<std::pair<std::string, Status>> AskOnThread(Collector* collector,
+                                                        const std::string& name) {
+  const Uuid agent = collector->StatsOf(name).agent_id;
+  return std::async(std::launch::async, [collector, agent] {
+    std::string got;
+    const Status status =
+        collector->ingest()->control().AskForPackets(agent, Window(),
+                                                     [&got](v1::PacketPart&& part) {
+                                                       got += part.data();
+                                                       return true;
+                                                     },
+                                                     {});
+    return std::pair(got, status);
+  });
+}
+
+TEST_F(HostileClientTest, AnswersComeToWhoAsked) {
+  RawClient client(collector_.address(), &hostile_);
+  ASSERT_TRUE(client.Greeted());
+  auto asked = AskOnThread(&collector_, "hostile");
+  const v1::ControlRequest question = client.Question();
+  EXPECT_EQ(question.packets().window_bytes(), 8U);
+  client.Answer(Part(question, 0, "1234"));
+  client.Answer(Part(question, 4, "5678", true));
+  const auto [got, status] = asked.get();
+  EXPECT_TRUE(status) << status.error().message;
+  EXPECT_EQ(got, "12345678");
+  EXPECT_TRUE(client.End().ok());
+}
+
+TEST_F(HostileClientTest, AnAnswerThatBreaksTheRulesIsCountedAndEndsTheStream) {
+  const struct {
+    const char* what;
+    std::function<void(RawClient*, const v1::ControlRequest&)> answer;
+  } cases[] = {
+      {"unasked",
+       [](RawClient* c, v1::ControlRequest q) {
+         q.set_request_id(q.request_id() + 1);
+         c->Answer(Part(q, 0, "1234"));
+       }},
+      {"more than asked for",
+       [](RawClient* c, const v1::ControlRequest& q) { c->Answer(Part(q, 0, "123456789")); }},
+      {"wrong offset",
+       [](RawClient* c, const v1::ControlRequest& q) { c->Answer(Part(q, 1, "1234")); }},
+      {"wrong checksum",
+       [](RawClient* c, const v1::ControlRequest& q) {
+         v1::ControlReply reply = Part(q, 0, "1234");
+         reply.mutable_packets()->set_crc32c(1);
+         c->Answer(reply);
+       }},
+      {"behind the end",
+       [](RawClient* c, const v1::ControlRequest& q) {
+         c->Answer(Part(q, 0, "12345678", true));
+         c->Answer(Part(q, 8, "9"));
+       }},
+  };
+  for (const auto& c : cases) {
+    RawClient client(collector_.address(), &hostile_);
+    ASSERT_TRUE(client.Greeted());
+    const std::uint64_t before = Refusals("control_reply");
+    auto asked = AskOnThread(&collector_, "hostile");
+    c.answer(&client, client.Question());
+    EXPECT_EQ(client.End().error_code(), grpc::StatusCode::FAILED_PRECONDITION) << c.what;
+    EXPECT_EQ(Refusals("control_reply"), before + 1) << c.what;
+    const auto [got, status] = asked.get();
+    EXPECT_TRUE(status || status.error().code == Code::kUnavailable) << c.what;
+    EXPECT_LE(got.size(), 8U) << c.what;
+  }
+}
+
+TEST_F(HostileClientTest, WhatAnswersAQuestionThatWasGivenUpIsDropped) {
+  RawClient client(collector_.address(), &hostile_);
+  ASSERT_TRUE(client.Greeted());
+  const Uuid agent = collector_.StatsOf("hostile").agent_id;
+  const Status given_up =
+      collector_.ingest()->control().AskForPackets(agent, Window(), {}, [] { return true; });
+  ASSERT_FALSE(given_up);
+  EXPECT_EQ(given_up.error().code, Code::kCancelled);
+  const v1::ControlRequest question = client.Question();
+  client.Answer(Part(question, 0, "1234"));
+  client.Answer(Part(question, 4, "5678", true));
+  auto asked = AskOnThread(&collector_, "hostile");
+  client.Answer(Part(client.Question(), 0, "abcdefgh", true));
+  EXPECT_EQ(asked.get().first, "abcdefgh");
+  EXPECT_TRUE(client.End().ok());
+  EXPECT_EQ(Refusals("control_reply"), 0U);
+}
+
+TEST_F(HostileClientTest, AnAgentThatDoesNotAnswerIsNotWaitedForLong) {
+  collector_.Stop();
+  IngestOptions options;
+  options.answer_timeout = std::chrono::milliseconds(200);
+  collector_.Start(options);
+  bystander_.emplace(collector_.address(), &bystander_paths_);
+  ASSERT_TRUE(bystander_->Greeted());
+  RawClient client(collector_.address(), &hostile_);
+  ASSERT_TRUE(client.Greeted());
+  const auto [got, status] = AskOnThread(&collector_, "hostile").get();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, Code::kDeadlineExceeded);
+  EXPECT_TRUE(client.End().ok());
+  const auto [nothing, gone] = AskOnThread(&collector_, "hostile").get();
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, Code::kUnavailable);
+}
+
+TEST_F(HostileClientTest, AnswersBeforeAnyQuestionEndTheStream) {
+  RawClient client(collector_.address(), &hostile_);
+  ASSERT_TRUE(client.Greeted());
+  client.Answer(Part({}, 0, "1234"));
+  EXPECT_EQ(client.End().error_code(), grpc::StatusCode::FAILED_PRECONDITION);
 }
 
 TEST_F(HostileClientTest, WithoutACertificateOfThisCaNothingIsHeard) {

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a collector may ask of a running agent, and the answers, as values.
+// proto/culprit/v1/control.proto is their form on the wire and says what each field means. Stage:
+// model. Thread: values.
+#ifndef CULPRIT_AGENT_MODEL_CONTROL_H_
+#define CULPRIT_AGENT_MODEL_CONTROL_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/net_address.h"
+
+namespace culprit {
+
+enum class ControlFault : std::uint8_t {
+  kNone = 0,
+  kUnsupported,
+  kDisabled,
+  kBusy,
+  kGone,
+  kInvalid,
+  kFailed,
+};
+
+inline constexpr std::size_t kMaxControlDetail = 512;
+
+inline constexpr std::size_t kMaxFetchIds = 64;  // processes, and flows
+inline constexpr std::uint32_t kMaxFetchWindow = 1U << 20;
+inline constexpr std::size_t kMaxFetchPart = 256U << 10;
+
+// A question about packets.
+struct PacketFetch {
+  std::uint64_t request_id = 0;
+  Uuid fetch_id;
+  std::int64_t from_ns = 0, to_ns = 0;  // inclusive
+  std::vector<ProcessId> processes;
+  std::vector<FlowId> flows;
+  std::optional<IpAddress> address;
+  std::optional<std::uint16_t> port;
+  std::uint64_t max_bytes = 0;  // of the file; 0 = no bound
+  std::uint64_t offset = 0;
+  std::uint32_t prefix_crc32c = 0;
+  std::uint32_t window_bytes = 0;
+  bool release = false;
+};
+
+struct PacketTotals {
+  std::uint64_t packets = 0, wire_bytes = 0, kept_bytes = 0;
+  bool cut_off = false;
+  std::uint64_t damaged_segments = 0, unfrozen_segments = 0;
+};
+
+// A part of an answer; with a fault it is all of it.
+struct ControlAnswer {
+  std::uint64_t request_id = 0;
+  ControlFault fault = ControlFault::kNone;
+  std::string detail;
+  std::uint64_t offset = 0;
+  std::string data;
+  std::uint32_t crc32c = 0;
+  bool window_end = false;
+  std::optional<PacketTotals> totals;
+};
+
+}  // namespace culprit
+
+#endif  // CULPRIT_AGENT_MODEL_CONTROL_H_

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/stream/control_wire.h"
+
+#include <optional>
+#include <utility>
+
+namespace culprit {
+namespace {
+
+ControlAnswer Refused(std::uint64_t request_id, ControlFault fault, std::string detail) {
+  ControlAnswer answer;
+  answer.request_id = request_id;
+  answer.fault = fault;
+  answer.detail = std::move(detail);
+  return answer;
+}
+
+// What is wrong with it; nullptr = nothing.
+const char* ReadSelection(const v1::PacketSelection& selection, PacketFetch* fetch) {
+  fetch->from_ns = selection.from_ns();
+  fetch->to_ns = selection.to_ns();
+  if (fetch->from_ns < 0 || fetch->to_ns < fetch->from_ns) return "no time";
+  if (selection.process_ids_size() > static_cast<int>(kMaxFetchIds) ||
+      selection.flow_ids_size() > static_cast<int>(kMaxFetchIds)) {
+    return "too many processes or flows";
+  }
+  for (const std::uint64_t id : selection.process_ids()) fetch->processes.emplace_back(id);
+  for (const std::uint64_t id : selection.flow_ids()) fetch->flows.emplace_back(id);
+  if (!selection.address().empty()) {
+    const auto address = IpAddress::FromBytes(selection.address());
+    if (!address) return "no address";
+    fetch->address = *address;
+  }
+  if (selection.port() > 65'535) return "no port";
+  if (selection.port() != 0) fetch->port = static_cast<std::uint16_t>(selection.port());
+  fetch->max_bytes = selection.max_bytes();
+  return nullptr;
+}
+
+const char* ReadFetch(const v1::PacketRequest& request, PacketFetch* fetch) {
+  const auto id = Uuid::FromBytes(request.fetch_id());
+  if (!id) return "no identity of the fetch";
+  fetch->fetch_id = *id;
+  fetch->release = request.release();
+  if (fetch->release) return nullptr;
+  fetch->offset = request.offset();
+  fetch->prefix_crc32c = request.prefix_crc32c();
+  fetch->window_bytes = request.window_bytes();
+  if (fetch->window_bytes == 0 || fetch->window_bytes > kMaxFetchWindow) return "no window";
+  return ReadSelection(request.selection(), fetch);
+}
+
+v1::ControlError::Reason ReasonOf(ControlFault fault) {
+  switch (fault) {
+    case ControlFault::kUnsupported:
+      return v1::ControlError::UNSUPPORTED;
+    case ControlFault::kDisabled:
+      return v1::ControlError::DISABLED;
+    case ControlFault::kBusy:
+      return v1::ControlError::BUSY;
+    case ControlFault::kGone:
+      return v1::ControlError::GONE;
+    case ControlFault::kInvalid:
+      return v1::ControlError::INVALID;
+    case ControlFault::kNone:
+    case ControlFault::kFailed:
+      break;
+  }
+  return v1::ControlError::FAILED;
+}
+
+}  // namespace
+
+std::variant<PacketFetch, ControlAnswer> ReadControl(const v1::ControlRequest& request) {
+  const std::uint64_t id = request.request_id();
+  if (!request.has_packets()) {
+    return Refused(id, ControlFault::kUnsupported, "this agent does not know the request");
+  }
+  PacketFetch fetch;
+  fetch.request_id = id;
+  if (const char* wrong = ReadFetch(request.packets(), &fetch); wrong != nullptr) {
+    return Refused(id, ControlFault::kInvalid, wrong);
+  }
+  return fetch;
+}
+
+v1::ControlReply WriteControl(const ControlAnswer& answer) {
+  v1::ControlReply reply;
+  reply.set_request_id(answer.request_id);
+  if (answer.fault != ControlFault::kNone) {
+    reply.mutable_error()->set_reason(ReasonOf(answer.fault));
+    reply.mutable_error()->set_detail(answer.detail.substr(0, kMaxControlDetail));
+    return reply;
+  }
+  v1::PacketPart* part = reply.mutable_packets();
+  part->set_offset(answer.offset);
+  part->set_crc32c(answer.crc32c);
+  part->set_window_end(answer.window_end);
+  if (answer.totals) {
+    v1::PacketTotals* totals = part->mutable_totals();
+    totals->set_packets(answer.totals->packets);
+    totals->set_wire_bytes(answer.totals->wire_bytes);
+    totals->set_kept_bytes(answer.totals->kept_bytes);
+    totals->set_cut_off(answer.totals->cut_off);
+    totals->set_damaged_segments(answer.totals->damaged_segments);
+    totals->set_unfrozen_segments(answer.totals->unfrozen_segments);
+  }
+  return reply;
+}
+
+}  // namespace culprit

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether what an agent sends as an answer is one: no more than was asked for, in order, without a
+// hole, and whole. Stage: ingest. Pure. Thread: one caller an object. Total on any message; holds
+// no bytes of the answer.
+#ifndef CULPRIT_COLLECTOR_INGEST_CONTROL_RULES_H_
+#define CULPRIT_COLLECTOR_INGEST_CONTROL_RULES_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "culprit/v1/control.pb.h"
+
+namespace culprit {
+
+inline constexpr std::uint32_t kMaxPacketWindow = 1U << 20;
+inline constexpr std::size_t kMaxPacketPart = 256U << 10;
+inline constexpr std::size_t kMaxErrorDetail = 512;
+// Parts of one answer, and what a message may have beside its data: a window in crumbs, or in a
+// coat of unknown fields, would take many times its memory.
+inline constexpr std::uint32_t kMaxPacketParts = 64;
+inline constexpr std::size_t kMaxReplyOverhead = 1024;
+
+// The answer to one request, from its first part to its last.
+class PacketAnswerRules {
+ public:
+  explicit PacketAnswerRules(const v1::PacketRequest& request)
+      : offset_(request.offset()),
+        max_bytes_(request.selection().max_bytes()),
+        left_(request.window_bytes()) {}
+
+  // What is wrong with the next part; nullptr = nothing. After that, and after the end, the object
+  // has no more to say.
+  const char* Check(const v1::ControlReply& reply);
+  bool ended() const { return ended_; }
+
+ private:
+  const char* CheckPart(const v1::PacketPart& part);
+
+  std::uint64_t offset_;
+  std::uint64_t max_bytes_;
+  std::uint32_t left_;
+  std::uint32_t parts_ = 0;
+  bool ended_ = false;
+};
+
+}  // namespace culprit
+
+#endif  // CULPRIT_COLLECTOR_INGEST_CONTROL_RULES_H_
