@@ -13,6 +13,9 @@ namespace {
 constexpr int kMaxAncestors = 64;
 constexpr std::uint8_t kTcp = 6;
 constexpr std::size_t kMaxText = 256;
+// How long sshd may take from the end of the process before the login to the one behind it, which
+// is told by its fork.
+constexpr std::chrono::seconds kHandOver{1};
 
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
@@ -23,6 +26,14 @@ std::string_view NameOf(const Process& process) {
 
 bool IsSshdName(std::string_view name) {
   return name == "sshd" || name == "sshd-session" || name == "sshd-auth";
+}
+
+bool SameTask(const ProcessKey& a, const ProcessKey& b) {
+  return IsSet(a) && a.tgid == b.tgid && a.start == b.start;
+}
+
+bool IsSsh(const SessionFacts& facts) {
+  return facts.kind == LoginKind::kSsh || facts.kind == LoginKind::kInstanceConnect;
 }
 
 // What begins audit sessions that are nobody's login.
@@ -48,36 +59,34 @@ void SessionBook::On(const Event& event) {
 }
 
 void SessionBook::OnFlow(const FlowEvent& event) {
-  if (event.protocol != kTcp || !IsSshdName(event.comm)) return;
-  if (event.direction == Direction::kListen) {
-    if (listeners_.size() < limits_.max_waiting) listeners_.insert(event.owner.tgid);
+  if (event.protocol != kTcp || event.direction != Direction::kIn || !IsSshdName(event.comm))
     return;
+  const FlowId flow =
+      MakeFlowId(boot_id_, {event.cookie, event.generation, false, event.remote, event.protocol});
+  auto [it, end] = connections_.equal_range(event.remote);
+  while (it != end && it->second.flow != flow) ++it;
+  if (it == end) {
+    if (connections_.size() >= limits_.max_flows) {
+      connections_.erase(connection_order_.front());
+      connection_order_.pop_front();
+    }
+    it = connections_.emplace(event.remote, Connection{flow, {}, event.start, false});
+    it->second.preexisting = (event.flags & CULPRIT_FLOW_PREEXISTING) != 0;
+    connection_order_.push_back(it);
   }
-  if (event.direction != Direction::kIn) return;
-  const auto [it, fresh] = connections_.try_emplace(event.remote);
-  it->second.flow = MakeFlowId(
-      boot_id_, {event.cookie, event.generation, false, event.remote, event.protocol});
-  it->second.owner = event.owner;
-  if (!fresh) return;
-  connection_order_.push_back(event.remote);
-  if (connection_order_.size() > limits_.max_flows) {
-    connections_.erase(connection_order_.front());
-    connection_order_.pop_front();
+  // Whoever is older than the connection is the listener that accepted it.
+  Connection& connection = it->second;
+  if (connection.preexisting || event.owner.start >= connection.began) {
+    connection.owner = event.owner;
   }
 }
 
 void SessionBook::OnFork(const ForkEvent& event) {
   NoteAudit(event.child, event.parent, event.session_id, event.login_uid, event.at);
   Entry* entry = OfRoot(event.parent);
-  if (entry == nullptr || entry->facts.serving != ProcessId{}) return;
-  const bool ssh = entry->facts.kind == LoginKind::kSsh ||
-                   entry->facts.kind == LoginKind::kInstanceConnect;
-  if (!ssh) return;
-  // Of an ordinary user a child serves the connection; root is served by the process that let him in.
-  const bool root_user = entry->facts.audit_session != kNoSession ? entry->facts.login_uid == Uid{0}
-                                                                  : entry->facts.user == "root";
-  entry->facts.serving = root_user ? entry->facts.root : MakeProcessId(boot_id_, event.child);
-  dirty_.insert(entry->facts.id);
+  if (entry != nullptr && IsSsh(entry->facts) && !IsRootUser(entry->facts)) {
+    SetServing(entry, event.child, true);
+  }
 }
 
 void SessionBook::OnExec(const ExecEvent& event) {
@@ -85,15 +94,56 @@ void SessionBook::OnExec(const ExecEvent& event) {
   NoteAudit(event.key, IsSet(event.previous) ? event.previous : event.parent, event.session_id,
             event.login_uid, event.at);
   if (BaseName(event.path) == "ssm-session-worker" && event.uid == Uid{0}) OnSsm(event);
+  // A helper of the login, or the shell of root: what serves the connection goes on as the program
+  // that it was.
+  Entry* entry = IsSet(event.previous) ? OfRoot(event.parent) : nullptr;
+  if (entry != nullptr && SameTask(entry->serving, event.key)) FindServing(entry);
 }
 
 void SessionBook::OnExit(const ExitEvent& event) {
-  listeners_.erase(event.key.tgid);
-  Entry* entry = OfRoot(event.key);
-  if (entry == nullptr || entry->facts.ended != BootTime{}) return;
-  entry->facts.ended = event.at;
-  by_root_.erase(event.key.tgid);
+  if (Entry* entry = OfRoot(event.key); entry != nullptr && entry->facts.ended == BootTime{}) {
+    entry->facts.ended = event.at;
+    by_root_.erase(event.key.tgid);
+    dirty_.insert(entry->facts.id);
+  }
+  const Process* process = processes_.Find(event.key);
+  Entry* entry = process == nullptr ? nullptr : OfRoot(process->parent_key);
+  if (entry == nullptr || entry->serving_sure || !SameTask(entry->serving, event.key)) return;
+  entry->serving_ended = event.at;
+  unserved_.insert(entry->facts.id);
+}
+
+bool SessionBook::IsRootUser(const SessionFacts& facts) const {
+  if (facts.audit_session != kNoSession) return facts.login_uid == Uid{0};
+  const std::string name = users_.NameOf(Uid{0});
+  return facts.user == (name.empty() ? "root" : name);
+}
+
+void SessionBook::SetServing(Entry* entry, const ProcessKey& child, bool sure) {
+  entry->serving = child;
+  entry->serving_sure = sure;
+  entry->serving_ended = {};
+  const ProcessId id = IsSet(child) ? MakeProcessId(boot_id_, child) : entry->facts.root;
+  if (entry->facts.serving == id) return;
+  entry->facts.serving = id;
   dirty_.insert(entry->facts.id);
+}
+
+// Of an ordinary user it is a child of sshd's that never execs: one for the time before the login,
+// and after that has ended the one that has become the user. Root is served by the process that let
+// him in.
+void SessionBook::FindServing(Entry* entry) {
+  ProcessKey newest;
+  if (!IsRootUser(entry->facts)) {
+    processes_.ForEachProcess([&](const Process& process) {
+      const bool may = process.ended == BootTime{} || entry->facts.ended != BootTime{};
+      if (process.forked && may && SameTask(process.parent_key, entry->root) &&
+          (!IsSet(newest) || newest.start < process.key.start)) {
+        newest = process.key;
+      }
+    });
+  }
+  SetServing(entry, newest, false);
 }
 
 // What a process carries beside what the one before it carried.
@@ -125,11 +175,11 @@ void SessionBook::NoteChange(const Process& before, const ProcessKey& child, std
   const auto found = by_audit_.find(before.session_id);
   if (found == by_audit_.end()) return;
   Entry& entry = sessions_.at(found->second);
-  const LoginUidChangeFacts change{MakeProcessId(boot_id_, child), at,
-                                   before.login_uid,               login_uid,
-                                   before.session_id,              session};
+  const LoginUidChangeFacts change{
+      MakeProcessId(boot_id_, child), at, before.login_uid, login_uid, before.session_id, session};
   const bool known = std::ranges::any_of(entry.facts.changes, [&](const auto& other) {
-    return other.process == change.process || (other.to == change.to && other.to_session == session);
+    return other.process == change.process ||
+           (other.to == change.to && other.to_session == session);
   });
   if (known) return;
   ++counters_.uid_changes;
@@ -171,8 +221,9 @@ void SessionBook::OnSsm(const ExecEvent& event) {
   logins_.push_back(std::move(login));
 }
 
-// The topmost process that is known to have the audit session, or what let it in: that one got it after its last record.
-const Process* SessionBook::RootOf(std::uint32_t session, const ProcessKey& key) {
+// The topmost process that is known to have the audit session, or what let it in: that one got it
+// after its last record.
+const Process* SessionBook::WhatLetIn(std::uint32_t session, const ProcessKey& key) {
   const Process* top = processes_.Find(key);
   if (top == nullptr) return nullptr;
   const Process* parent = Parent(*top);
@@ -182,20 +233,20 @@ const Process* SessionBook::RootOf(std::uint32_t session, const ProcessKey& key)
   }
   if (parent == nullptr) return top;
   if (IsScheduler(NameOf(*parent)) && !IsSshd(*top)) return nullptr;
-  const bool lets_in = IsSshd(*parent) ? !listeners_.contains(parent->key.tgid)
-                                       : NameOf(*parent) == "login";
-  return lets_in ? parent : top;
+  // The listener execs for each connection, and what it execs forks.
+  const bool by_sshd = IsSshd(*parent) && (top->forked || !IsSshd(*top));
+  return by_sshd || NameOf(*parent) == "login" ? parent : top;
 }
 
 // Nothing in a log told about it in time: what began it says what it is.
 void SessionBook::BeginUnlogged(std::uint32_t session, const Unclaimed& found) {
-  const Process* root = RootOf(session, found.child);
+  const Process* root = WhatLetIn(session, found.child);
   if (root == nullptr || IsScheduler(NameOf(*root)) || OfRoot(root->key) != nullptr) return;
   SessionFacts facts;
   facts.id = facts.root = root->id;
-  facts.kind = IsSshd(*root)               ? LoginKind::kSsh
+  facts.kind = IsSshd(*root)              ? LoginKind::kSsh
                : NameOf(*root) == "login" ? LoginKind::kConsole
-                                           : LoginKind::kOther;
+                                          : LoginKind::kOther;
   facts.began = found.at;
   if (found.login_uid != kNoUid) facts.user = users_.NameOf(found.login_uid);
   facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kHigh,
@@ -211,7 +262,7 @@ SessionBook::Entry* SessionBook::OfRoot(const ProcessKey& key) {
   const auto found = by_root_.find(key.tgid);
   if (found == by_root_.end()) return nullptr;
   Entry& entry = sessions_.at(found->second);
-  return entry.root.start == key.start ? &entry : nullptr;
+  return SameTask(entry.root, key) ? &entry : nullptr;
 }
 
 SessionBook::Entry* SessionBook::Begin(SessionFacts facts, const ProcessKey& root) {
@@ -262,7 +313,7 @@ void SessionBook::MakeRoom(BootTime now) {
 bool SessionBook::Descends(const ProcessKey& key, const ProcessKey& from) {
   const Process* process = processes_.Find(key);
   for (int i = 0; i < kMaxAncestors && process != nullptr; ++i) {
-    if (process->key.tgid == from.tgid && process->key.start == from.start) return true;
+    if (SameTask(process->key, from)) return true;
     process = Parent(*process);
   }
   return false;
@@ -282,6 +333,17 @@ void SessionBook::Tick(BootTime now) {
     const auto [session, found] = *it;
     it = unclaimed_.erase(it);
     BeginUnlogged(session, found);
+  }
+  for (auto it = unserved_.begin(); it != unserved_.end();) {
+    const auto found = sessions_.find(*it);
+    const bool over = found == sessions_.end() || found->second.serving_ended == BootTime{} ||
+                      found->second.facts.ended != BootTime{};
+    if (!over && now - found->second.serving_ended < kHandOver) {
+      ++it;
+      continue;
+    }
+    if (!over) FindServing(&found->second);
+    it = unserved_.erase(it);
   }
   for (const ProcessId id : dirty_) {
     if (sessions_out_.size() >= limits_.max_pending) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Joins logins with what the kernel shows: the connection that a login came by, the process that serves it, the audit session that
-// all later processes of it carry. A line of a log is text that a local user can write; each link says what it rests on.
+// Joins logins with what the kernel shows: the connection that a login came by, the process that
+// serves it, the audit session that all later processes of it carry. A line of a log is text that a
+// local user can write; each link says what it rests on.
 //
-// Stage: enrich. Pure: time arrives in events, lines and Tick(). Thread: one caller, the enricher's. Failure: none; everything is
-// bounded by SessionLimits, what is over a bound is counted.
+// Stage: enrich. Pure: time arrives in events, lines and Tick(). Thread: one caller, the
+// enricher's. Failure: none; everything is bounded by SessionLimits, what is over a bound is
+// counted.
 //
-// A session's id is the id of its root process: of SSH the process that logs in (one for each connection), of a console login(1).
-// Which processes belong to it follows from what every process record has (parent, audit session), so that nothing is told twice.
+// A session's id is the id of its root process: of SSH the process that logs in (one for each
+// connection), of a console login(1). Which processes belong to it follows from what every process
+// record has (parent, audit session), so that nothing is told twice.
 #ifndef CULPRIT_AGENT_ENRICH_SESSION_BOOK_H_
 #define CULPRIT_AGENT_ENRICH_SESSION_BOOK_H_
 
@@ -14,6 +17,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -28,12 +32,12 @@ namespace culprit {
 
 struct SessionLimits {
   std::size_t max_sessions = 4'096;
-  std::size_t max_flows = 8'192;     // connections to sshd
-  std::size_t max_waiting = 1'024;   // lines, and audit sessions that no line told about yet
-  std::size_t max_hints = 256;       // lines that add to a login that comes after them
-  std::size_t max_changes = 8;       // of login uid, told about for one session
-  std::size_t max_pending = 8'192;   // records
-  std::chrono::seconds wait{2};      // for the events that belong to a line, and the other way round
+  std::size_t max_flows = 8'192;    // connections to sshd
+  std::size_t max_waiting = 1'024;  // lines, and audit sessions that no line told about yet
+  std::size_t max_hints = 256;      // lines that add to a login that comes after them
+  std::size_t max_changes = 8;      // of login uid, told about for one session
+  std::size_t max_pending = 8'192;  // records
+  std::chrono::seconds wait{2};     // for the events that belong to a line, and the other way round
   std::chrono::seconds keep{3'600};  // an ended session, for processes that go on
 };
 
@@ -42,7 +46,7 @@ struct SessionCounters {
   std::uint64_t unlogged = 0;     // sessions that no line told about
   std::uint64_t unconfirmed = 0;  // lines without a process
   std::uint64_t uid_changes = 0;
-  std::uint64_t dropped = 0;      // over a bound
+  std::uint64_t dropped = 0;  // over a bound
 };
 
 class SessionBook {
@@ -67,26 +71,34 @@ class SessionBook {
  private:
   struct Entry {
     SessionFacts facts;
-    ProcessKey root;  // a zero tgid = not seen
+    ProcessKey root;     // a zero tgid = not seen
+    ProcessKey serving;  // the child that serves it; a zero tgid: none is known, or the root does
+    BootTime serving_ended;  // set where it is not sure that this was the one
+    bool serving_sure = false;
     bool logged = false;
-    bool dirty = false;
   };
-  struct Connection {
+  struct Connection {  // to an sshd
     FlowId flow;
-    ProcessKey owner;
+    ProcessKey owner;  // of those that came after it, the last; a zero tgid = none: the listener
+                       // has it yet
+    BootTime began;
+    bool preexisting = false;
   };
+  using Connections =
+      std::multimap<Endpoint, Connection>;  // by the client's end: lines do not tell the other
   struct WaitingLine {
     LoginLine line;
     BootTime at;
     std::uint32_t failures_before = 0;
   };
-  struct Unclaimed {  // an audit session that began
+  struct Unclaimed {   // an audit session that began
     ProcessKey child;  // the first process with it that was told about
     Uid login_uid;
     BootTime at;
   };
   struct Hint {
     std::string key, text;
+    BootTime at;
   };
 
   void OnFork(const ForkEvent& event);
@@ -98,7 +110,7 @@ class SessionBook {
   void NoteChange(const Process& before, const ProcessKey& child, std::uint32_t session,
                   Uid login_uid, BootTime at);
   void SetAudit(Entry* entry, std::uint32_t session, Uid login_uid);
-  const Process* RootOf(std::uint32_t session, const ProcessKey& key);
+  const Process* WhatLetIn(std::uint32_t session, const ProcessKey& key);
   void BeginUnlogged(std::uint32_t session, const Unclaimed& found);
   void OnSsm(const ExecEvent& event);
 
@@ -106,11 +118,17 @@ class SessionBook {
   bool Join(const WaitingLine& waiting, bool last_try);
   bool JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entry);
   bool JoinConsole(const WaitingLine& waiting, bool last_try, Entry* entry);
-  const Process* LoginProcess(const LoginLine& line, const Connection* connection);
+  const Process* OfPid(std::uint32_t pid);
+  const Process* RootOf(const Connection& connection);
+  const Process* LoginProcess(const LoginLine& line);
+  const Connection* ConnectionOf(const LoginLine& line, const Process* root, bool* agrees);
   void LookForChildren(const Process& root, Entry* entry);
+  void SetServing(Entry* entry, const ProcessKey& child, bool sure);
+  void FindServing(Entry* entry);
+  bool IsRootUser(const SessionFacts& facts) const;
   void PutLogin(const WaitingLine& waiting, const Entry& entry);
   void NoteHint(std::deque<Hint>* hints, std::string key, std::string text);
-  static const std::string* FindHint(const std::deque<Hint>& hints, const std::string& key);
+  const std::string* FindHint(const std::deque<Hint>& hints, const std::string& key) const;
 
   // The session whose root has this tgid, and is that image of it.
   Entry* OfRoot(const ProcessKey& key);
@@ -128,9 +146,9 @@ class SessionBook {
   std::unordered_map<Tgid, ProcessId> by_root_;
   std::unordered_map<std::uint32_t, ProcessId> by_audit_;
   std::unordered_set<ProcessId> dirty_;
-  std::map<Endpoint, Connection> connections_;
-  std::deque<Endpoint> connection_order_;
-  std::unordered_set<Tgid> listeners_;  // processes that sshd's connections come in by
+  std::unordered_set<ProcessId> unserved_;  // whose serving child has ended, and perhaps was not it
+  Connections connections_;
+  std::deque<Connections::iterator> connection_order_;  // oldest first
   std::deque<WaitingLine> waiting_;
   std::map<std::uint32_t, Unclaimed> unclaimed_;
   std::deque<Hint> found_at_;    // fingerprint -> file:line

@@ -9,12 +9,14 @@ namespace {
 
 constexpr int kMaxAncestors = 64;
 constexpr std::size_t kMaxText = 256;
+constexpr std::chrono::minutes kHintHolds{2};  // EC2 Instance Connect takes a key back after one
 
 std::string Cut(const std::string& text) { return text.substr(0, kMaxText); }
 
 }  // namespace
 
 void SessionBook::On(const LoginLine& line, BootTime now, std::uint32_t failures_before) {
+  now_ = std::max(now_, now);
   switch (line.kind) {
     case LoginLineKind::kAccepted:
     case LoginLineKind::kConsole: {
@@ -31,15 +33,6 @@ void SessionBook::On(const LoginLine& line, BootTime now, std::uint32_t failures
       return NoteHint(&found_at_, line.key_fingerprint, line.key_found_at);
     case LoginLineKind::kKeyHandedOut:
       return NoteHint(&principals_, line.key_fingerprint, line.principal);
-    case LoginLineKind::kServing: {
-      const Process* root = processes_.FindLive(Tgid(line.pid));
-      Entry* entry = root == nullptr ? nullptr : OfRoot(root->key);
-      const Process* child = processes_.FindLive(Tgid(line.serving_pid));
-      if (entry == nullptr || child == nullptr || !Descends(child->key, root->key)) return;
-      entry->facts.serving = child->id;
-      dirty_.insert(entry->facts.id);
-      return;
-    }
     default:
       return;
   }
@@ -47,12 +40,14 @@ void SessionBook::On(const LoginLine& line, BootTime now, std::uint32_t failures
 
 void SessionBook::NoteHint(std::deque<Hint>* hints, std::string key, std::string text) {
   if (hints->size() >= limits_.max_hints) hints->pop_front();
-  hints->push_back({std::move(key), std::move(text)});
+  hints->push_back({std::move(key), std::move(text), now_});
 }
 
-const std::string* SessionBook::FindHint(const std::deque<Hint>& hints, const std::string& key) {
-  const auto found = std::find_if(hints.rbegin(), hints.rend(),
-                                  [&](const Hint& hint) { return hint.key == key; });
+const std::string* SessionBook::FindHint(const std::deque<Hint>& hints,
+                                         const std::string& key) const {
+  const auto found = std::find_if(hints.rbegin(), hints.rend(), [&](const Hint& hint) {
+    return hint.key == key && now_ - hint.at <= kHintHolds;
+  });
   return key.empty() || found == hints.rend() ? nullptr : &found->text;
 }
 
@@ -77,6 +72,7 @@ bool SessionBook::Join(const WaitingLine& waiting, bool last_try) {
     found.facts.audit_session = entry.facts.audit_session;
     found.facts.login_uid = entry.facts.login_uid;
     found.facts.serving = entry.facts.serving;
+    found.facts.ended = entry.facts.ended;
     found.facts.began = entry.facts.began;
     found.facts.changes = entry.facts.changes;
     for (const SessionLinkFacts& link : entry.facts.links) {
@@ -99,56 +95,116 @@ bool SessionBook::Join(const WaitingLine& waiting, bool last_try) {
   return true;
 }
 
-// The process of one connection: what the line says logged it, else the topmost sshd above whoever has the connection that does
-// not listen.
-const Process* SessionBook::LoginProcess(const LoginLine& line, const Connection* connection) {
-  if (line.pid != 0) {
-    const Process* process = processes_.FindLive(Tgid(line.pid));
-    return process != nullptr && IsSshd(*process) ? process : nullptr;
-  }
+// Of sshd's processes only: they run as root, and a text may name any pid. Those that ended are
+// known for a while.
+const Process* SessionBook::OfPid(std::uint32_t pid) {
+  const auto fits = [](const Process& process) { return IsSshd(process) && process.uid == Uid{0}; };
+  const Process* found = processes_.FindLive(Tgid(pid));
+  if (found != nullptr && fits(*found)) return found;
+  found = nullptr;
+  processes_.ForEachProcess([&](const Process& process) {
+    if (process.key.tgid == Tgid(pid) && fits(process) &&
+        (found == nullptr || found->key.start < process.key.start ||
+         (found->key.start == process.key.start && found->key.exec_id < process.key.exec_id))) {
+      found = &process;
+    }
+  });
+  return found;
+}
+
+// The sshd that was made for this connection: the topmost one above whoever has it that is not
+// older than it. Of a connection that was there before the agent the age is not known: the topmost
+// below another sshd.
+const Process* SessionBook::RootOf(const Connection& connection) {
   const Process* found = nullptr;
-  const Process* process = connection == nullptr ? nullptr : processes_.Find(connection->owner);
-  for (int i = 0; i < kMaxAncestors && process != nullptr && IsSshd(*process) &&
-                  !listeners_.contains(process->key.tgid);
-       ++i) {
-    found = process;
-    process = Parent(*process);
+  const Process* process = processes_.Find(connection.owner);
+  for (int i = 0; i < kMaxAncestors && process != nullptr && IsSshd(*process); ++i) {
+    const Process* parent = Parent(*process);
+    const bool listens = connection.preexisting
+                             ? found != nullptr && (parent == nullptr || !IsSshd(*parent))
+                             : process->key.start < connection.began;
+    if (listens) break;
+    // Of one process the newest image.
+    if (found == nullptr || found->key.tgid != process->key.tgid) found = process;
+    process = parent;
   }
   return found;
+}
+
+// What the line says logged it; where it does not (sshd -E), the one whose connection has the
+// line's address and port, if it is one.
+const Process* SessionBook::LoginProcess(const LoginLine& line) {
+  if (line.pid != 0) return OfPid(line.pid);
+  if (!line.from) return nullptr;
+  const Process* found = nullptr;
+  auto [it, end] = connections_.equal_range(*line.from);
+  for (; it != end; ++it) {
+    const Process* root = RootOf(it->second);
+    if (root == nullptr || root->ended != BootTime{}) {
+      if (found == nullptr) found = root;
+      continue;
+    }
+    if (found != nullptr && found != root && found->ended == BootTime{}) return nullptr;
+    found = root;
+  }
+  return found;
+}
+
+// `agrees`: it is that process's connection, as far as can be told.
+const SessionBook::Connection* SessionBook::ConnectionOf(const LoginLine& line, const Process* root,
+                                                         bool* agrees) {
+  *agrees = false;
+  if (!line.from) return nullptr;
+  const Connection* newest = nullptr;
+  auto [it, end] = connections_.equal_range(*line.from);
+  for (; it != end; ++it) {
+    const Connection& connection = it->second;
+    // Until somebody behind the listener sends, it is known by its time alone: the process came
+    // after it.
+    const bool fits =
+        root != nullptr && (IsSet(connection.owner) ? Descends(connection.owner, root->key)
+                                                    : root->key.start >= connection.began);
+    if (*agrees && !fits) continue;
+    if (newest == nullptr || fits != *agrees || newest->began < connection.began) {
+      newest = &connection;
+      *agrees = fits;
+    }
+  }
+  return newest;
 }
 
 bool SessionBook::JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entry) {
   const LoginLine& line = waiting.line;
   SessionFacts& facts = entry->facts;
-  const auto at = line.from ? connections_.find(*line.from) : connections_.end();
-  const Connection* connection = at == connections_.end() ? nullptr : &at->second;
-  const Process* root = LoginProcess(line, connection);
+  const Process* root = LoginProcess(line);
+  bool agrees = false;
+  const Connection* connection = ConnectionOf(line, root, &agrees);
   if ((root == nullptr || connection == nullptr) && !last_try) return false;
   if (root != nullptr) {
     entry->root = root->key;
     facts.id = facts.root = root->id;
+    facts.ended = root->ended;
     facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kMedium,
-                           line.pid != 0 ? "the line's pid is that of a running sshd"
-                                         : "sshd's process for the connection from that address and port"});
+                           line.pid != 0
+                               ? "the line's pid is that of an sshd"
+                               : "sshd's process for the connection from that address and port"});
   } else {
     ++counters_.unconfirmed;
-    const ProcessKey made{Tgid(line.pid),
-                          BootTimeFromNs(static_cast<std::uint64_t>(
-                              line.at ? ToNs(*line.at) : static_cast<std::int64_t>(ToNs(waiting.at)))),
+    const std::int64_t at = line.at ? ToNs(*line.at) : static_cast<std::int64_t>(ToNs(waiting.at));
+    const ProcessKey made{Tgid(line.pid), BootTimeFromNs(static_cast<std::uint64_t>(at)),
                           line.from ? line.from->port : 0U};
     facts.id = MakeProcessId(boot_id_, made);
-    facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kLow,
-                           "no sshd with the line's pid or connection was running: the line alone says so"});
+    facts.links.push_back(
+        {SessionLinkKind::kProcess, LinkConfidence::kLow,
+         "no sshd with the line's pid or connection is known: the line alone says so"});
   }
   if (connection == nullptr) return true;
   facts.flow = connection->flow;
-  // The listener has a connection until the process that it was made for sends something.
-  const bool agrees = root != nullptr && (Descends(connection->owner, root->key) ||
-                                          listeners_.contains(connection->owner.tgid));
+  facts.from = line.from;
   facts.links.push_back(
       {SessionLinkKind::kFlow, agrees ? LinkConfidence::kMedium : LinkConfidence::kLow,
        agrees ? "a connection of that sshd has the line's address and port"
-              : "a connection has the line's address and port, but another sshd serves it"});
+              : "a connection has the line's address and port, but not of that sshd"});
   return true;
 }
 
@@ -171,30 +227,15 @@ bool SessionBook::JoinConsole(const WaitingLine& waiting, bool last_try, Entry* 
   return true;
 }
 
-// Those that were forked before the line was read.
+// Those that were forked before the session was known.
 void SessionBook::LookForChildren(const Process& root, Entry* entry) {
-  const bool ssh = entry->facts.kind != LoginKind::kConsole;
-  const Process* newest = nullptr;
   processes_.ForEachProcess([&](const Process& process) {
-    if (process.parent_key.tgid != root.key.tgid || process.parent_key.start != root.key.start) {
-      return;
-    }
-    if (process.session_id != kNoSession && process.session_id != root.session_id) {
+    if (process.parent_key.tgid == root.key.tgid && process.parent_key.start == root.key.start &&
+        process.session_id != kNoSession && process.session_id != root.session_id) {
       SetAudit(entry, process.session_id, process.login_uid);
     }
-    // What came before the login has ended, or does not have the new audit session.
-    if (process.ended == BootTime{} && (newest == nullptr || newest->key.start < process.key.start)) {
-      newest = &process;
-    }
   });
-  if (!ssh || newest == nullptr || entry->facts.serving != ProcessId{}) return;
-  const bool audited = entry->facts.audit_session != kNoSession;
-  if (audited && newest->session_id != entry->facts.audit_session) return;
-  const bool root_user = audited ? entry->facts.login_uid == Uid{0} : entry->facts.user == "root";
-  // Without audit the newest child may still be the one that authenticates: it runs as another user than it will.
-  if (!audited && !root_user) return;
-  entry->facts.serving = root_user ? entry->facts.root : newest->id;
-  dirty_.insert(entry->facts.id);
+  if (entry->facts.kind != LoginKind::kConsole) FindServing(entry);
 }
 
 void SessionBook::PutLogin(const WaitingLine& waiting, const Entry& entry) {

@@ -100,7 +100,8 @@ bool ReadAttempt(std::string_view text, LoginLineKind kind, LoginLine* line) {
   const int readings = CountReadings(text, &reading);
   if (readings == 0) return false;
   line->kind = kind;
-  // Who was let in has an account, and no account is named so. A name that was only tried may be anything.
+  // Who was let in has an account, and no account is named so. A name that was only tried may be
+  // anything.
   line->ambiguous = readings > 1 && kind != LoginLineKind::kAccepted;
   if (!line->ambiguous) Take(reading, line);
   return true;
@@ -166,10 +167,8 @@ void ReadSshd(std::string_view text, LoginLine* line) {
     line->method = "too many";
     line->invalid_user = Eat(&text, "invalid user ");
     if (EatEnd(&text, " ssh2")) ReadNamed(text, LoginLineKind::kTooMany, line);
-  } else if (Eat(&text, "User child is on pid ")) {
-    if (ToNumber(text, &line->serving_pid)) line->kind = LoginLineKind::kServing;
-  } else if (preauth && (Eat(&text, "Connection closed by ") || Eat(&text, "Connection reset by ") ||
-                         Eat(&text, "Disconnected from "))) {
+  } else if (preauth && (Eat(&text, "Connection closed by ") ||
+                         Eat(&text, "Connection reset by ") || Eat(&text, "Disconnected from "))) {
     ReadClosed(text, line);
   }
 }
@@ -219,7 +218,8 @@ std::optional<LoginLine> ParseAuthLine(std::string_view line, AuthLogForm form,
       return std::nullopt;
     }
   }
-  if (header.program == "sshd" || header.program == "sshd-session" || header.program == "sshd-auth") {
+  if (header.program == "sshd" || header.program == "sshd-session" ||
+      header.program == "sshd-auth") {
     ReadSshd(text, &out);
   } else if (header.program == "login") {
     ReadLogin(text, &out);

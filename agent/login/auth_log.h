@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads one line of an authentication log: header of syslog in the forms that daemons write it, and what sshd, login and EC2
-// Instance Connect say of logins.
+// Reads one line of an authentication log: header of syslog in the forms that daemons write it, and
+// what sshd, login and EC2 Instance Connect say of logins.
 //
-// Stage: login. Pure: the time and zone that a line without a year is read by come with it. Total on any bytes; linear in the line.
-// User names and certificate ids are a stranger's text and may imitate the rest of a line ("x from 192.0.2.1 port 1 ssh2"). An
-// address is taken only where the line can be read in one way.
+// Stage: login. Pure: the time and zone that a line without a year is read by come with it. Total
+// on any bytes; linear in the line. User names and certificate ids are a stranger's text and may
+// imitate the rest of a line ("x from 192.0.2.1 port 1 ssh2"). An address is taken only where the
+// line can be read in one way.
 #ifndef CULPRIT_AGENT_LOGIN_AUTH_LOG_H_
 #define CULPRIT_AGENT_LOGIN_AUTH_LOG_H_
 

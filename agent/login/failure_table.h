@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Failed logins in sums: a record for each minute, source address, user and method, and what an address has failed lately.
+// Failed logins in sums: a record for each minute, source address, user and method, and what an
+// address has failed lately.
 //
-// Stage: login. Pure: time arrives with lines and Tick(). Thread: one caller. Failure: none. Who fails decides what the keys are,
-// so that users of one address beyond a few, and addresses beyond some thousands, share a record ("*", no address).
+// Stage: login. Pure: time arrives with lines and Tick(). Thread: one caller. Failure: none. Who
+// fails decides what the keys are, so that users of one address beyond a few, and addresses beyond
+// some thousands, share a record ("*", no address).
 #ifndef CULPRIT_AGENT_LOGIN_FAILURE_TABLE_H_
 #define CULPRIT_AGENT_LOGIN_FAILURE_TABLE_H_
 

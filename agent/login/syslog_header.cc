@@ -104,9 +104,9 @@ bool Rfc3339(std::string_view* text, const AuthLogClock& clock, std::optional<Wa
   std::string_view rest = *text;
   int year = 0;
   unsigned month = 0, day = 0;
-  if (rest.size() < 19 || rest[4] != '-' || rest[7] != '-' || (rest[10] != 'T' && rest[10] != ' ') ||
-      !ToNumber(rest.substr(0, 4), &year) || !ToNumber(rest.substr(5, 2), &month) ||
-      !ToNumber(rest.substr(8, 2), &day)) {
+  if (rest.size() < 19 || rest[4] != '-' || rest[7] != '-' ||
+      (rest[10] != 'T' && rest[10] != ' ') || !ToNumber(rest.substr(0, 4), &year) ||
+      !ToNumber(rest.substr(5, 2), &month) || !ToNumber(rest.substr(8, 2), &day)) {
     return false;
   }
   seconds time{}, offset = clock.utc_offset;
@@ -116,8 +116,9 @@ bool Rfc3339(std::string_view* text, const AuthLogClock& clock, std::optional<Wa
   rest.remove_prefix(19);
   std::string_view zone = Word(&rest);
   if (!Fraction(&zone, &fraction) || !Offset(zone, &offset)) return false;
-  *at = At(year_month_day(std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)),
-           time, offset);
+  *at =
+      At(year_month_day(std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)),
+         time, offset);
   if (*at) **at += fraction;
   *text = rest;
   return at->has_value();
@@ -171,7 +172,8 @@ std::optional<SyslogHeader> ParseSyslogHeader(std::string_view line, const AuthL
     }
   }
   if (!Traditional(&line, clock, &out.at) && !Rfc3339(&line, clock, &out.at)) return std::nullopt;
-  // Host, in busybox's form also facility and severity, then the program. Neither holds a colon at its end.
+  // Host, in busybox's form also facility and severity, then the program. Neither holds a colon at
+  // its end.
   for (int words = 0; words < 3; ++words) {
     if (Tag(Word(&line), &out)) {
       out.message = line;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The header of a log line: RFC 3164 and 5424, RFC 3339 times as rsyslog writes them, busybox's forms, journalctl's short ones.
-// Stage: login. Pure, total. Private to the folder.
+// The header of a log line: RFC 3164 and 5424, RFC 3339 times as rsyslog writes them, busybox's
+// forms, journalctl's short ones. Stage: login. Pure, total. Private to the folder.
 #ifndef CULPRIT_AGENT_LOGIN_SYSLOG_HEADER_H_
 #define CULPRIT_AGENT_LOGIN_SYSLOG_HEADER_H_
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logins: what a log tells (LoginLine), and the records that are made of it and of the kernel's events. Stage: model. Thread: values.
+// Logins: what a log tells (LoginLine), and the records that are made of it and of the kernel's
+// events. Stage: model. Thread: values.
 #ifndef CULPRIT_AGENT_MODEL_LOGIN_H_
 #define CULPRIT_AGENT_MODEL_LOGIN_H_
 
@@ -17,15 +18,14 @@ namespace culprit {
 // What one message says. Text comes from whoever connected: raw bytes, bounded by the line.
 enum class LoginLineKind : std::uint8_t {
   kOther = 0,
-  kAccepted,        // an authentication that opened a session
-  kFailed,          // one that did not
-  kInvalidUser,     // the user does not exist; an attempt may follow
-  kClosed,          // the connection ended before authentication
-  kTooMany,         // sshd cut it off
-  kKeyFound,        // which file and line a key stands in
-  kServing,         // pid of the process that serves the session
-  kKeyHandedOut,    // EC2 Instance Connect gave sshd a key, for a principal
-  kConsole,         // login(1) let somebody in
+  kAccepted,      // an authentication that opened a session
+  kFailed,        // one that did not
+  kInvalidUser,   // the user does not exist; an attempt may follow
+  kClosed,        // the connection ended before authentication
+  kTooMany,       // sshd cut it off
+  kKeyFound,      // which file and line a key stands in
+  kKeyHandedOut,  // EC2 Instance Connect gave sshd a key, for a principal
+  kConsole,       // login(1) let somebody in
 };
 
 struct LoginLine {
@@ -44,7 +44,6 @@ struct LoginLine {
   std::uint64_t certificate_serial = 0;
   std::string ca_fingerprint;
   std::string principal;
-  std::uint32_t serving_pid = 0;
 };
 
 // Values as in culprit.v1.LoginKind.
@@ -110,6 +109,7 @@ struct SessionFacts {
   ProcessId id, root, serving;
   LoginKind kind = LoginKind::kNone;
   FlowId flow;
+  std::optional<Endpoint> from;  // the client's end of that flow
   std::uint32_t audit_session = kNoSession;
   Uid login_uid = kNoUid;
   BootTime began, ended;

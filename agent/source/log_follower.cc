@@ -17,7 +17,10 @@ constexpr std::size_t kBlock = 16'384;
 }  // namespace
 
 LogFollower::LogFollower(std::string path, const LogPosition& from)
-    : path_(std::move(path)), at_(from) {}
+    : path_(std::move(path)), at_(from), skip_existing_(from.inode == 0) {
+  OpenFirst();
+  skip_existing_ = false;  // one that comes later is new as a whole
+}
 
 LogPosition LogFollower::position() const {
   LogPosition position = at_;
@@ -25,28 +28,48 @@ LogPosition LogFollower::position() const {
   return position;
 }
 
-// The file under the path is another than the open one, or none is open.
-void LogFollower::OpenIfNew() {
-  struct stat now {};
+void LogFollower::OpenFirst() {
+  if (OpenAt(path_, at_.inode != 0)) return;
+  if (at_.inode != 0 && OpenAt(path_ + ".1", true)) return;
+  OpenAt(path_, false);
+}
+
+// With `only_if_known` the file must be the one that was read before.
+bool LogFollower::OpenAt(const std::string& path, bool only_if_known) {
   // No device and no FIFO: reading one could wait for ever.
-  if (stat(path_.c_str(), &now) != 0 || !S_ISREG(now.st_mode)) {
-    first_ = first_ && static_cast<bool>(file_);
-    return;
-  }
-  if (static_cast<bool>(file_) && now.st_dev == at_.device && now.st_ino == at_.inode) return;
-  UniqueFd file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file || fstat(file.get(), &now) != 0 || !S_ISREG(now.st_mode)) return;
-  const bool known = at_.inode == now.st_ino && at_.device == now.st_dev &&
-                     at_.offset <= static_cast<std::uint64_t>(now.st_size);
-  const bool skip = first_ && at_.inode == 0;
-  if (!known || static_cast<bool>(file_)) {
-    at_ = {now.st_dev, now.st_ino, skip ? static_cast<std::uint64_t>(now.st_size) : 0};
-  }
-  first_ = false;
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat now {};
+  if (!file || fstat(file.get(), &now) != 0 || !S_ISREG(now.st_mode)) return false;
+  const bool known = now.st_ino == at_.inode && now.st_dev == at_.device;
+  if (only_if_known && !known) return false;
+  const auto size = static_cast<std::uint64_t>(now.st_size);
+  const std::uint64_t from = known && at_.offset <= size ? at_.offset : skip_existing_ ? size : 0;
+  at_ = {now.st_dev, now.st_ino, from};
+  Restart();
+  file_ = std::move(file);
+  return true;
+}
+
+void LogFollower::Restart() {
   partial_.clear();
   cut_ = false;
   passed_ = 0;
-  file_ = std::move(file);
+}
+
+// Called at the end of the open file. Whoever writes the log may go on in the old file until it has
+// opened the new one, and does not come back once it wrote to that: an empty new file is not yet a
+// reason to leave.
+bool LogFollower::SwitchIfRotated() {
+  struct stat now {};
+  if (stat(path_.c_str(), &now) != 0 || (now.st_ino == at_.inode && now.st_dev == at_.device) ||
+      now.st_size == 0) {
+    return false;
+  }
+  struct stat old {};
+  if (fstat(file_.get(), &old) == 0 && static_cast<std::uint64_t>(old.st_size) > at_.offset) {
+    return true;  // written between the read and the look
+  }
+  return OpenAt(path_, false);
 }
 
 void LogFollower::TakeLines(std::string_view bytes,
@@ -60,19 +83,18 @@ void LogFollower::TakeLines(std::string_view bytes,
     cut_ = cut_ || room < part.size();
     if (end == std::string_view::npos) return;
     line(partial_);
-    partial_.clear();
-    cut_ = false;
-    passed_ = 0;
+    Restart();
     bytes.remove_prefix(end + 1);
   }
 }
 
 bool LogFollower::Read(std::size_t max_bytes, const std::function<void(std::string_view)>& line) {
-  if (!static_cast<bool>(file_)) OpenIfNew();
-  if (!static_cast<bool>(file_)) return false;
+  if (!open()) OpenFirst();
+  if (!open()) return false;
   std::array<char, kBlock> block{};
   for (std::size_t read = 0; read < max_bytes;) {
-    const ssize_t n = pread(file_.get(), block.data(), block.size(), static_cast<off_t>(at_.offset));
+    const ssize_t n =
+        pread(file_.get(), block.data(), block.size(), static_cast<off_t>(at_.offset));
     if (n > 0) {
       at_.offset += static_cast<std::uint64_t>(n);
       read += static_cast<std::size_t>(n);
@@ -82,15 +104,10 @@ bool LogFollower::Read(std::size_t max_bytes, const std::function<void(std::stri
     struct stat now {};
     if (fstat(file_.get(), &now) == 0 && static_cast<std::uint64_t>(now.st_size) < at_.offset) {
       at_.offset = 0;  // emptied in place
-      partial_.clear();
-      cut_ = false;
-      passed_ = 0;
-      continue;
+      Restart();
+    } else if (!SwitchIfRotated()) {
+      return false;
     }
-    // All of it is read: whoever rotates has opened a new one.
-    const std::uint64_t inode = at_.inode;
-    OpenIfNew();
-    if (at_.inode == inode) return false;
   }
   return true;
 }
