@@ -21,6 +21,7 @@ constexpr int kLinkRaw = 101;
 // Boot time of the first packet: the host was up before.
 constexpr BootTime kFirst = BootTimeFromNs(3'600'000'000'000);
 constexpr seconds kTick(1);
+constexpr auto kLastAnswers = std::chrono::seconds(3);  // after the last packet
 constexpr std::size_t kMaxDamageLines = 100;
 constexpr std::size_t kMaxHostAddresses = 64;
 
@@ -260,6 +261,14 @@ Result<bool> CaptureReplay::Poll(std::chrono::milliseconds /*timeout*/,
       Take(record_);
     }
     TRY_VOID(Fetch());
+  }
+  // What got no answer is told so only after some time, as on a live host.
+  if (!last_tick_) last_tick_ = now_ + kLastAnswers;
+  if (next_tick_ <= *last_tick_) {
+    now_ = next_tick_;
+    assembler_.Tick(now_);
+    next_tick_ += kTick;
+    return true;
   }
   assembler_.Finish(now_);
   return false;

@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -101,6 +102,7 @@ class CaptureReplay final : public EventSource {
   Uuid boot_id_;
   std::int64_t first_wall_ns_ = 0;
   BootTime now_, next_tick_;
+  std::optional<BootTime> last_tick_;  // once there are no more packets
   std::shared_ptr<CaptureReplayStats> stats_;
 };
 

@@ -345,7 +345,7 @@ static __always_inline void charge_forward(struct forward_state *forward)
 			   rec->tx_wire_bytes, rec->tx_packets);
 }
 
-static __always_inline int tell_forward(struct seq_file *seq, struct forward_state *forward)
+static __always_inline int tell_forward(struct seq_file *seq, const bool walk, struct forward_state *forward)
 {
 	u64 now = bpf_ktime_get_boot_ns();
 	u64 packets;
@@ -366,7 +366,7 @@ static __always_inline int tell_forward(struct seq_file *seq, struct forward_sta
 		return 0;
 	finish_record(&forward->rec, CULPRIT_FLOW_SNAPSHOT, now);
 	forward->rec.header.reserved = sweep;
-	if (write_table(seq, &forward->rec, sizeof(forward->rec)))
+	if (write_table(seq, walk, &forward->rec, sizeof(forward->rec)))
 		return 1;
 	forward->exported = packets;
 	return 0;
@@ -376,13 +376,13 @@ SEC("iter/bpf_map_elem")
 int culprit_iter_forwards(struct bpf_iter__bpf_map_elem *ctx)
 {
 	if (ctx->value)
-		tell_forward(ctx->meta->seq, ctx->value);
+		tell_forward(ctx->meta->seq, ITERATE, ctx->value);
 	return 0;
 }
 
 static long walk_forward(void *map, struct culprit_forward_key *key, struct forward_state *forward, u32 *full)
 {
-	return *full = tell_forward(0, forward);
+	return *full = tell_forward(0, WALK, forward);
 }
 
 SEC("syscall")

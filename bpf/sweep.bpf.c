@@ -196,7 +196,7 @@ int culprit_iter_open(struct bpf_iter__task_file *ctx)
 	return flow ? tell_flow(ctx->meta->seq, flow, sk) : 0;
 }
 
-static __always_inline int tell_peer(struct seq_file *seq, struct flow_state *flow)
+static __always_inline int tell_peer(struct seq_file *seq, const bool walk, struct flow_state *flow)
 {
 	struct culprit_flow *record;
 	u64 now = bpf_ktime_get_boot_ns();
@@ -224,7 +224,7 @@ static __always_inline int tell_peer(struct seq_file *seq, struct flow_state *fl
 	__builtin_memcpy(record, &flow->rec, sizeof(*record));
 	finish_record(record, CULPRIT_FLOW_SNAPSHOT, now);
 	record->header.reserved = sweep;
-	if (write_table(seq, record, sizeof(*record)))
+	if (write_table(seq, walk, record, sizeof(*record)))
 		return 1;
 	flow->exported = packets;
 	if ((sweep & CULPRIT_SWEEP_REMOVE) && !(flow->phase & PHASE_RELEASED)) {
@@ -238,13 +238,13 @@ SEC("iter/bpf_map_elem")
 int culprit_iter_peers(struct bpf_iter__bpf_map_elem *ctx)
 {
 	if (ctx->value)
-		tell_peer(ctx->meta->seq, ctx->value);
+		tell_peer(ctx->meta->seq, ITERATE, ctx->value);
 	return 0;
 }
 
 static long walk_peer(void *map, struct culprit_peer_key *key, struct flow_state *flow, u32 *full)
 {
-	return *full = tell_peer(0, flow);
+	return *full = tell_peer(0, WALK, flow);
 }
 
 SEC("syscall")
@@ -268,7 +268,7 @@ static __always_inline u64 sum_of(const struct culprit_counters *rec)
 	return sum;
 }
 
-static __always_inline int tell_process(struct seq_file *seq, struct process_state *process)
+static __always_inline int tell_process(struct seq_file *seq, const bool walk, struct process_state *process)
 {
 	u64 now = bpf_ktime_get_boot_ns();
 	u64 sum = sum_of(&process->rec);
@@ -285,7 +285,7 @@ static __always_inline int tell_process(struct seq_file *seq, struct process_sta
 	process->rec.header.reserved = sweep;
 	process->rec.header.size = sizeof(process->rec);
 	process->rec.header.boot_ns = now;
-	if (write_table(seq, &process->rec, sizeof(process->rec)))
+	if (write_table(seq, walk, &process->rec, sizeof(process->rec)))
 		return 1;
 	process->exported = sum;
 	if (sweep & CULPRIT_SWEEP_REMOVE)
@@ -297,13 +297,13 @@ SEC("iter/bpf_map_elem")
 int culprit_iter_processes(struct bpf_iter__bpf_map_elem *ctx)
 {
 	if (ctx->value)
-		tell_process(ctx->meta->seq, ctx->value);
+		tell_process(ctx->meta->seq, ITERATE, ctx->value);
 	return 0;
 }
 
 static long walk_process(void *map, struct culprit_process_key *key, struct process_state *process, u32 *full)
 {
-	return *full = tell_process(0, process);
+	return *full = tell_process(0, WALK, process);
 }
 
 SEC("syscall")

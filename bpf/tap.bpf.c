@@ -457,6 +457,19 @@ int tap_in(struct __sk_buff *skb)
 	return skb->pkt_type == PACKET_OUTGOING ? 0 : snap_length(skb);
 }
 
+/* Loopback, where only what a stub resolver is asked is wanted. */
+SEC("socket")
+int tap_dns(struct __sk_buff *skb)
+{
+	struct parsed packet = {};
+	struct culprit_tap_counters *counters;
+
+	if (skb->pkt_type == PACKET_OUTGOING || !parse(skb, &packet) || !either_port(&packet.key, PORT_DNS))
+		return 0;
+	counters = see(CULPRIT_TAP_DNS, skb->len);
+	return counters ? keep(counters, CULPRIT_TAP_DNS, skb->len, WHOLE) : 0;
+}
+
 SEC("socket")
 int tap_out(struct __sk_buff *skb)
 {

@@ -15,10 +15,16 @@ struct {
 	__uint(max_entries, WALK_RING_BYTES);
 } walked __weak SEC(".maps");
 
-/* `seq` is 0 in a walk. Other than 0: no room. */
-static __always_inline long write_table(struct seq_file *seq, void *record, u32 size)
+#define ITERATE false
+#define WALK true
+
+/*
+ * `walk` is a constant, so that an iterator does not mention the ring: it is not made where nothing walks, and a program that
+ * names a map that is not there does not load. Other than 0: no room.
+ */
+static __always_inline long write_table(struct seq_file *seq, const bool walk, void *record, u32 size)
 {
-	if (seq)
+	if (!walk)
 		return bpf_seq_write(seq, record, size);
 	return bpf_ringbuf_output(&walked, record, size, BPF_RB_NO_WAKEUP);
 }

@@ -11,12 +11,14 @@
 #include <vector>
 
 #include "collector/data_dir.h"
+#include "collector/detect/follower.h"
 #include "collector/ingest/ingest.h"
 #include "collector/ingest/tls_server.h"
 #include "collector/journal/journal.h"
 #include "collector/maintenance.h"
 #include "collector/pki/pki.h"
 #include "collector/query/engine.h"
+#include "collector/query/findings_service.h"
 #include "collector/query/service.h"
 #include "collector/store/indexer.h"
 #include "common/file.h"
@@ -93,13 +95,18 @@ class CollectorImpl : public Collector {
     TRY(store_, OpenOrReindex(*journal_, StoreOptionsOf(config_)));
     indexer_ = std::make_unique<Indexer>(*journal_, *store_, IndexerOptionsOf(config_));
     index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
+    TRY(findings_, OpenFindingStore(config_.findings_path()));
+    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect);
+    detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     engine_ = std::make_unique<QueryEngine>(QueryEngineDeps{*store_, &activity_, &status_});
     packets_ =
         std::make_unique<PacketFetcher>(PacketFetchDeps{*store_, &ingest_->control(), &activity_});
     query_service_ = MakeQueryService(*engine_, packets_.get());
-    TRY(server_, StartTlsServer(ServerOptionsOf(config_), credentials_,
-                                {ingest_->service(), query_service_.get()}));
+    findings_service_ = MakeFindingsService(findings_.get());
+    TRY(server_,
+        StartTlsServer(ServerOptionsOf(config_), credentials_,
+                       {ingest_->service(), query_service_.get(), findings_service_.get()}));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
         CULPRIT_VERSION, config_.listen, server_->port(), config_.data_dir,
@@ -130,9 +137,10 @@ class CollectorImpl : public Collector {
     if (std::exchange(stopped_, true)) return;
     if (ingest_) ingest_->Drain(kReconnectAfter);
     if (server_) server_->Stop(config_.drain);
-    if (index_thread_.joinable()) {
-      index_thread_.request_stop();
-      index_thread_.join();
+    for (std::jthread* thread : {&index_thread_, &detect_thread_}) {
+      if (!thread->joinable()) continue;
+      thread->request_stop();
+      thread->join();
     }
     if (journal_) journal_->Stop();
     if (server_) {
@@ -195,6 +203,12 @@ class CollectorImpl : public Collector {
       problems.push_back(
           fmt::format("index-lag: {} frames are not visible in answers yet", index.lag));
     }
+    const DetectStats detect = detectors_->stats();
+    if (!detect.failing.empty()) {
+      problems.push_back(
+          fmt::format("detect: {}; evidence is still taken, findings are made once this is over",
+                      detect.failing));
+    }
     const auto left = credentials_.certificate.not_after - ReadWallClock();
     if (left < kExpiryWarning) {
       problems.push_back(
@@ -245,14 +259,16 @@ class CollectorImpl : public Collector {
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<EvidenceStore> store_;
   std::unique_ptr<Indexer> indexer_;
+  std::unique_ptr<FindingStore> findings_;
+  std::unique_ptr<DetectFollower> detectors_;
   std::unique_ptr<Ingest> ingest_;
   const Activity activity_{*this};
   const State status_{*this};
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
-  std::unique_ptr<grpc::Service> query_service_;
+  std::unique_ptr<grpc::Service> query_service_, findings_service_;
   std::unique_ptr<TlsServer> server_;
-  std::jthread index_thread_;
+  std::jthread index_thread_, detect_thread_;
   std::chrono::steady_clock::time_point next_retention_{};
   std::set<std::string> reported_;  // kinds of problems that are in force
   bool stopped_ = false;

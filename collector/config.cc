@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "collector/detect_config.h"
 #include "common/hex.h"
 #include "common/ids.h"
 #include "common/net_address.h"
@@ -99,6 +100,7 @@ Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::s
   toml.Duration("index.max_age", c.index.max_age, seconds(0), hours(24 * 36500));
   toml.Bytes("disk.warn_free", c.disk.warn_free, 0, kNoLimit);
   toml.Bytes("disk.critical_free", c.disk.critical_free, 0, kNoLimit);
+  ReadThresholds(toml, &c.detect);
   CheckMeaning(c, toml);
   TRY_VOID(toml.Finish());
   return c;
@@ -141,6 +143,7 @@ std::string FormatCollectorConfig(const CollectorConfig& c) {
   out += "\n[disk]\n";
   add("warn_free", c.disk.warn_free);
   add("critical_free", c.disk.critical_free);
+  out += FormatThresholds(c.detect);
   return out;
 }
 

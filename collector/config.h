@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "collector/detect/thresholds.h"
 #include "common/result.h"
 
 namespace culprit {
@@ -52,9 +53,12 @@ struct CollectorConfig {
     std::uint64_t critical_free = 512ULL << 20;
   } disk;
 
+  DetectThresholds detect;
+
   std::string pki() const { return pki_dir.empty() ? data_dir + "/pki" : pki_dir; }
   std::string journal_dir() const { return data_dir + "/journal"; }
   std::string index_dir() const { return data_dir + "/index"; }
+  std::string findings_path() const { return data_dir + "/findings.db"; }
 };
 
 // Errors: kInvalidArgument, one line for each thing that is wrong, with file and line. `name`

@@ -114,7 +114,7 @@ build() {
     say "building (the first time takes some minutes on two cores; log: $log)"
   fi
   if ! {
-    { [ -f "$top/build/$preset/build.ninja" ] || (cd "$top" && cmake --preset "$preset"); } &&
+    (cd "$top" && cmake --preset "$preset") &&
       (cd "$top" && cmake --build --preset "$preset" --target culprit-agent culprit-agent-sender culprit-agent-parser culprit-collector culprit)
   } >"$log" 2>&1; then
     grep -E 'error|FAILED' "$log" | head -n 20 >&2 || true

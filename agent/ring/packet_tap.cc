@@ -109,7 +109,14 @@ class PacketTap::Impl {
       return std::find(options_.interfaces.begin(), options_.interfaces.end(), link.name) !=
              options_.interfaces.end();
     }
-    return link.loopback ? options_.loopback : !link.enslaved;
+    if (link.loopback) return options_.loopback || filter_ != nullptr;
+    return !link.enslaved;
+  }
+
+  // A stub resolver answers on loopback; of the rest there, nobody but a local process is the other
+  // end.
+  bool DnsAlone(const Link& link) const {
+    return link.loopback && !options_.loopback && options_.interfaces.empty();
   }
 
   // Opens what has come and closes what has gone.
@@ -157,13 +164,15 @@ class PacketTap::Impl {
     if (link.loopback) directions = {PacketDirection::kUnknown};
     // A quarter of what is left to each keeps something for those that come later.
     const std::uint64_t left = options_.buffer_bytes - std::min(options_.buffer_bytes, used_bytes_);
-    const std::uint64_t each = std::clamp(left / 8, kMinHandleBytes, kMaxHandleBytes);
+    const std::uint64_t each =
+        DnsAlone(link) ? kMinHandleBytes : std::clamp(left / 8, kMinHandleBytes, kMaxHandleBytes);
     if (each * directions.size() > left) {
       return MakeError(Code::kResourceExhausted, "no room left for its buffers");
     }
     std::vector<std::unique_ptr<TapHandle>> handles;
     for (const PacketDirection direction : directions) {
-      TRY(auto handle, TapHandle::Open(link.name, direction, each, options_, filter_.get()));
+      TRY(auto handle,
+          TapHandle::Open(link.name, direction, each, options_, filter_.get(), DnsAlone(link)));
       handles.push_back(std::move(handle));
     }
     const int link_type = handles.front()->link_type();

@@ -27,7 +27,7 @@ namespace culprit {
 
 struct PacketTapOptions {
   std::vector<std::string> interfaces;  // empty: all that are up and are no part of another
-  bool loopback = false;                // of "all"
+  bool loopback = false;                // of "all"; without it, DNS alone is taken there
   // Kernel buffers of all handles together: never more. The first interfaces get the larger parts.
   std::uint64_t buffer_bytes = 32U << 20;
   // How long the kernel gathers packets before it wakes us.

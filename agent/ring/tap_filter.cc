@@ -69,6 +69,14 @@ void Add(const culprit_tap_counters& from, culprit_tap_counters* to) {
   to->over_rate += from.over_rate;
 }
 
+Status AttachProgram(int fd, const bpf_program* filter) {
+  const int program = bpf_program__fd(filter);
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) != 0) {
+    return ErrnoError("attach the packet tap's program");
+  }
+  return Ok();
+}
+
 }  // namespace
 
 struct TapFilter::Skeleton {
@@ -101,13 +109,10 @@ Result<std::unique_ptr<TapFilter>> TapFilter::Load(const TapPolicy& policy) {
 
 Status TapFilter::Attach(int fd, PacketDirection direction) {
   const auto& programs = skeleton_->object->progs;
-  const int program =
-      bpf_program__fd(direction == PacketDirection::kOut ? programs.tap_out : programs.tap_in);
-  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) != 0) {
-    return ErrnoError("attach the packet tap's program");
-  }
-  return Ok();
+  return AttachProgram(fd, direction == PacketDirection::kOut ? programs.tap_out : programs.tap_in);
 }
+
+Status TapFilter::AttachDns(int fd) { return AttachProgram(fd, skeleton_->object->progs.tap_dns); }
 
 Status TapFilter::Set(int map, const void* key, FlowPolicy policy) {
   const culprit_u32 value =

@@ -56,6 +56,8 @@ class TapFilter {
 
   // `fd` is a packet socket; `direction` is what it is to give out: kOut, or else what comes in.
   Status Attach(int fd, PacketDirection direction);
+  // Of what comes in, port 53 alone.
+  Status AttachDns(int fd);
   Status SetFlow(const Endpoint& a, const Endpoint& b, std::uint8_t protocol, FlowPolicy policy);
   Status SetAddress(const IpAddress& address, FlowPolicy policy);
   TapCounters counters() const;  // sums over all CPUs since the load

@@ -50,7 +50,7 @@ Result<std::unique_ptr<TapHandle>> TapHandle::Open(const std::string& interface,
                                                    PacketDirection direction,
                                                    std::uint64_t buffer_bytes,
                                                    const PacketTapOptions& options,
-                                                   TapFilter* filter) {
+                                                   TapFilter* filter, bool dns_alone) {
   char message[PCAP_ERRBUF_SIZE] = "";
   std::unique_ptr<pcap_t, ClosePcap> pcap(pcap_create(interface.c_str(), message));
   if (pcap == nullptr) return Unavailable("capture on " + interface + ": " + message);
@@ -70,19 +70,19 @@ Result<std::unique_ptr<TapHandle>> TapHandle::Open(const std::string& interface,
   }
   std::unique_ptr<TapHandle> handle(new TapHandle(std::move(pcap), direction));
   handle->link_type_ = pcap_datalink(handle->pcap_.get());
-  TRY_VOID(handle->Restrict(options, filter));
+  TRY_VOID(handle->Restrict(options, filter, dns_alone));
   return handle;
 }
 
 // From here on the socket takes packets of one direction, as the filter wants them.
-Status TapHandle::Restrict(const PacketTapOptions& options, TapFilter* filter) {
+Status TapHandle::Restrict(const PacketTapOptions& options, TapFilter* filter, bool dns_alone) {
   const int socket = pcap_fileno(pcap_.get());
   if (direction_ != PacketDirection::kOut) {
     const int one = 1;  // spares the filter a look; Linux 4.20
     setsockopt(socket, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
   }
   TRY_VOID(filter != nullptr
-               ? filter->Attach(socket, direction_)
+               ? dns_alone ? filter->AttachDns(socket) : filter->Attach(socket, direction_)
                : AttachClassicFilter(socket, direction_, options.policy.header_bytes));
   filtered_since_ns_ = ToNs(ReadWallClock());
   return Ok();

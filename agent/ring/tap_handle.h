@@ -27,7 +27,7 @@ class TapHandle {
                                                  PacketDirection direction,
                                                  std::uint64_t buffer_bytes,
                                                  const PacketTapOptions& options,
-                                                 TapFilter* filter);
+                                                 TapFilter* filter, bool dns_alone);
 
   int fd() const;
   int link_type() const { return link_type_; }
@@ -41,7 +41,7 @@ class TapHandle {
   };
   TapHandle(std::unique_ptr<pcap_t, ClosePcap> pcap, PacketDirection direction)
       : pcap_(std::move(pcap)), direction_(direction) {}
-  Status Restrict(const PacketTapOptions& options, TapFilter* filter);
+  Status Restrict(const PacketTapOptions& options, TapFilter* filter, bool dns_alone);
 
   std::unique_ptr<pcap_t, ClosePcap> pcap_;
   PacketDirection direction_;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
 
 namespace culprit::cli {
@@ -37,6 +38,7 @@ class GrpcClient : public Client {
     const auto channel = grpc::CreateCustomChannel("dns:///" + options_.collector,
                                                    grpc::SslCredentials(ssl), arguments);
     stub_ = v1::Query::NewStub(channel);
+    findings_ = v1::Findings::NewStub(channel);
   }
 
   Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) override {
@@ -58,21 +60,24 @@ class GrpcClient : public Client {
     return Call<v1::GetStatusResponse>(v1::GetStatusRequest(), &v1::Query::Stub::GetStatus);
   }
 
+  Result<v1::ListFindingsResponse> ListFindings(const v1::ListFindingsRequest& request) override {
+    return Call<v1::ListFindingsResponse>(request, &v1::Findings::Stub::ListFindings,
+                                          findings_.get());
+  }
+  Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& request) override {
+    return Call<v1::Finding>(request, &v1::Findings::Stub::SetFindingState, findings_.get());
+  }
+
   Status FollowFlows(const v1::ListFlowsRequest& request,
                      const std::function<bool(const v1::FlowRow&)>& visit) override {
-    grpc::ClientContext context;
-    if (!Enter(&context)) return Ok();
-    const auto reader = stub_->FollowFlows(&context, request);
-    v1::FlowRow row;
-    bool wanted = true;
-    while (wanted && reader->Read(&row)) wanted = visit(row);
-    if (!wanted) context.TryCancel();
-    const grpc::Status status = reader->Finish();
-    Leave();
-    if (!wanted || cancelled()) return Ok();
-    if (status.ok())
-      return Unavailable("the collector ended the stream of flows; run the command again to go on");
-    return Explain(status);
+    return Follow<v1::FlowRow>(
+        [&](grpc::ClientContext* context) { return stub_->FollowFlows(context, request); }, visit);
+  }
+  Status FollowFindings(const v1::ListFindingsRequest& request,
+                        const std::function<bool(const v1::Finding&)>& visit) override {
+    return Follow<v1::Finding>(
+        [&](grpc::ClientContext* context) { return findings_->FollowFindings(context, request); },
+        visit);
   }
 
   Status FetchPackets(
@@ -114,13 +119,34 @@ class GrpcClient : public Client {
     return cancelled_;
   }
 
+  template <class Row, class Open>
+  Status Follow(const Open& open, const std::function<bool(const Row&)>& visit) {
+    grpc::ClientContext context;
+    if (!Enter(&context)) return Ok();
+    const auto reader = open(&context);
+    Row row;
+    bool wanted = true;
+    while (wanted && reader->Read(&row)) wanted = visit(row);
+    if (!wanted) context.TryCancel();
+    const grpc::Status status = reader->Finish();
+    Leave();
+    if (!wanted || cancelled()) return Ok();
+    if (status.ok())
+      return Unavailable("the collector ended the stream; run the command again to go on");
+    return Explain(status);
+  }
+
   template <class Response, class Request, class Method>
   Result<Response> Call(const Request& request, Method method) {
+    return Call<Response>(request, method, stub_.get());
+  }
+  template <class Response, class Request, class Method, class Stub>
+  Result<Response> Call(const Request& request, Method method, Stub* stub) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + options_.timeout);
     if (!Enter(&context)) return MakeError(Code::kCancelled, "interrupted");
     Response response;
-    const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
+    const grpc::Status status = (stub->*method)(&context, request, &response);
     Leave();
     if (cancelled()) return MakeError(Code::kCancelled, "interrupted");
     if (!status.ok()) return Explain(status);
@@ -199,6 +225,7 @@ class GrpcClient : public Client {
 
   const ClientOptions options_;
   std::unique_ptr<v1::Query::Stub> stub_;
+  std::unique_ptr<v1::Findings::Stub> findings_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;
   bool cancelled_ = false;

@@ -14,6 +14,7 @@
 
 #include "common/credentials.h"
 #include "common/result.h"
+#include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 
 namespace culprit::cli {
@@ -44,6 +45,11 @@ class Client {
   virtual Status FetchPackets(
       const v1::FetchPacketsRequest& request,
       const std::function<Status(const v1::FetchPacketsResponse&)>& visit) = 0;
+  virtual Result<v1::ListFindingsResponse> ListFindings(const v1::ListFindingsRequest& request) = 0;
+  // As FollowFlows().
+  virtual Status FollowFindings(const v1::ListFindingsRequest& request,
+                                const std::function<bool(const v1::Finding&)>& visit) = 0;
+  virtual Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& request) = 0;
   // Ends the call that is running and all later ones.
   virtual void Cancel() = 0;
 };

@@ -31,6 +31,7 @@ constexpr const char* kFooter =
     "  5 not authorised (certificates); 130 interrupted.\n"
     "\n"
     "Examples:\n"
+    "  culprit findings --follow\n"
     "  culprit hosts\n"
     "  culprit top\n"
     "  culprit who 198.51.100.7:22 --at \"2026-03-01 19:03 PDT\"\n"
@@ -111,9 +112,9 @@ int Main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   GlobalOptions options;
   AddGlobalOptions(app, options);
-  const std::vector<Command> commands = {AddHosts(app),   AddFlows(app), AddWho(app),
-                                         AddProcess(app), AddDns(app),   AddPackets(app),
-                                         AddTop(app),     AddStatus(app)};
+  const std::vector<Command> commands = {
+      AddFindings(app), AddFinding(app), AddExplain(app), AddHosts(app), AddFlows(app), AddWho(app),
+      AddProcess(app),  AddDns(app),     AddPackets(app), AddTop(app),   AddStatus(app)};
   for (const Command& command : commands) AddGlobalOptions(*command.app, options);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "collector/cli/render.h"
+#include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 
 namespace culprit::cli {
@@ -31,6 +32,10 @@ struct WhoMatch {
   v1::GetProcessResponse process;  // empty: not known (any more)
 };
 std::string RenderWho(const std::vector<WhoMatch>& matches, const View& view);
+
+std::string RenderFindings(const std::vector<v1::Finding>& findings, const View& view);
+// The whole story of one.
+std::string RenderFinding(const v1::Finding& finding, const View& view);
 
 std::string RenderProcess(const v1::GetProcessResponse& process, const View& view);
 std::string RenderTop(const v1::TopResponse& top, const View& view);

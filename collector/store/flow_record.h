@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The typed rows of the index: what a stored frame says once it is unpacked, and what a query gets back.
+// The typed rows of the index: what a query gets back.
 // Stage: store. Thread: values. Wall times were computed once, from the clock pair of the frame that carried the record.
 #ifndef CULPRIT_COLLECTOR_STORE_FLOW_RECORD_H_
 #define CULPRIT_COLLECTOR_STORE_FLOW_RECORD_H_
@@ -10,51 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "collector/model/stored.h"
+#include "collector/model/decoded_frame.h"
 #include "common/ids.h"
 #include "common/net_address.h"
 #include "common/time.h"
 #include "culprit/v1/evidence.pb.h"
 
 namespace culprit {
-
-// Byte and packet counts of a flow: cumulative in an observation, a difference in a stored row.
-struct FlowCounters {
-  std::uint64_t tx_wire_bytes = 0, rx_wire_bytes = 0;
-  std::uint64_t tx_payload_bytes = 0, rx_payload_bytes = 0;
-  std::uint64_t tx_packets = 0, rx_packets = 0;
-  std::uint64_t tx_skb_bytes = 0, rx_skb_bytes = 0;
-  std::uint64_t retransmitted_bytes = 0;
-  friend bool operator==(const FlowCounters&, const FlowCounters&) = default;
-};
-
-// What a flow row says besides its counts: the newest row of a flow holds.
-struct FlowFacts {
-  FlowId flow;
-  ProcessId process;
-  ProcessId creator;
-  IpAddress local, remote;
-  std::uint16_t local_port = 0, remote_port = 0;
-  std::uint8_t protocol = 0;
-  v1::FlowDirection direction = v1::FLOW_DIRECTION_UNSPECIFIED;
-  v1::FlowState state = v1::FLOW_STATE_UNSPECIFIED;
-  std::uint32_t error = 0;
-  std::uint32_t flags = 0;
-  std::uint64_t cookie = 0;
-  std::uint32_t netns = 0;
-  std::uint32_t n_senders = 0;
-  std::uint32_t in_ifindex = 0, out_ifindex = 0;  // forwarded flows only; those have no creator
-  WallTime start;
-  WallTime last;  // of the last packet
-};
-
-// One row of a FlowBatch.
-struct FlowObservation {
-  FlowFacts facts;
-  FlowCounters cumulative;
-  std::uint64_t emitted_boot_ns = 0;
-  std::uint64_t start_boot_ns = 0;
-};
 
 // One stored row: what was added in (t0, t1].
 struct FlowDelta {
@@ -136,32 +98,6 @@ struct HostRecord {
   std::uint64_t frames = 0, records = 0, gaps = 0, forks = 0, rollbacks = 0, rejected = 0;
   std::uint64_t lost_events = 0, lost_frames = 0;
   std::map<v1::LossCause, HostLoss> losses;
-};
-
-// A stored frame, unpacked. `rejected` records could not be understood; the frame itself is always usable.
-struct DecodedFrame {
-  Lsn lsn = 0;
-  CollectorStamp stamp;
-  ClockPair clock;
-  Uuid boot_id, run_id;
-  std::vector<FlowObservation> flows;
-  std::vector<v1::Process> processes;
-  std::vector<v1::ProcessExit> exits;
-  std::vector<v1::ProcessCounters> counters;
-  std::vector<v1::Loss> losses;
-  std::vector<v1::FlowName> names;
-  std::vector<v1::DnsQuestion> dns;
-  bool has_host = false, has_fidelity = false, has_heartbeat = false, has_coverage = false;
-  v1::HostInfo host;
-  v1::Fidelity fidelity;
-  v1::Heartbeat heartbeat;
-  v1::Coverage coverage;
-  std::uint64_t rejected = 0;
-  std::uint64_t records() const {
-    return flows.size() + processes.size() + exits.size() + counters.size() + losses.size() +
-           names.size() + dns.size() + (has_host ? 1U : 0U) + (has_fidelity ? 1U : 0U) + (has_heartbeat ? 1U : 0U) +
-           (has_coverage ? 1U : 0U);
-  }
 };
 
 }  // namespace culprit

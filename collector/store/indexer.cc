@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "collector/store/batch_decoder.h"
+#include "collector/model/batch_decoder.h"
 #include "common/time.h"
 
 namespace culprit {

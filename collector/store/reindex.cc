@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "collector/store/batch_decoder.h"
+#include "collector/model/batch_decoder.h"
 #include "collector/store/indexer.h"
 #include "common/unique_fd.h"
 

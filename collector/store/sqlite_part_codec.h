@@ -9,7 +9,7 @@
 
 #include "collector/store/minute_rollup.h"
 #include "collector/store/pending_batch.h"
-#include "collector/store/sqlite_db.h"
+#include "collector/sqlite/sqlite_db.h"
 
 namespace culprit {
 

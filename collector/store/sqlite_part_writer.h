@@ -10,7 +10,7 @@
 
 #include "collector/store/pending_batch.h"
 #include "collector/store/process_bloom.h"
-#include "collector/store/sqlite_db.h"
+#include "collector/sqlite/sqlite_db.h"
 
 namespace culprit {
 

@@ -34,7 +34,11 @@ def map_bytes(pid):
     """Kernel memory of the maps that the agent holds open."""
     ids = set()
     for info in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
-        fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+        try:
+            text = info.read_text()
+        except FileNotFoundError:
+            continue  # closed meanwhile: a file that is being hashed
+        fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         if "map_id" in fields:
             ids.add(int(fields["map_id"]))
     maps = json.loads(run("bpftool", "-j", "map", "show").stdout)

@@ -18,8 +18,8 @@
 
 #include "collector/query/engine.h"
 #include "collector/query/filter.h"
-#include "collector/store/batch_decoder.h"
-#include "collector/store/sqlite_db.h"
+#include "collector/model/batch_decoder.h"
+#include "collector/sqlite/sqlite_db.h"
 #include "tests/support/record_builder.h"
 
 namespace culprit::testing {

@@ -13,9 +13,10 @@ CONTRACTS = {
     "agent/source/source.h", "agent/spool/spool.h", "agent/stream/sender_link.h", "agent/parser/parser_link.h",
     "agent/names/name_observer.h",
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
+    "collector/detect/finding_store.h", "collector/detect/rules.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
-SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki"}}
+SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
         "collector/model")
 PURE_FILES = (
@@ -23,7 +24,12 @@ PURE_FILES = (
     "agent/posture/sshd_effective", "agent/posture/sshd_keywords", "agent/posture/sshd_lexer", "agent/posture/sshd_numbers",
     "agent/posture/sshd_parser", "agent/posture/sshd_patterns", "agent/posture/sshd_values", "agent/ring/contact_book",
     "agent/ring/lane", "agent/ring/packet_export", "agent/ring/packet_join", "agent/ring/segment_index",
-    "agent/stream/control_wire", "collector/ingest/control_rules", "collector/ingest/validate",
+    "agent/stream/control_wire", "collector/detect/beacon", "collector/detect/brute_force", "collector/detect/dns_tunnel",
+    "collector/detect/egress", "collector/detect/engine", "collector/detect/events", "collector/detect/flood",
+    "collector/detect/group", "collector/detect/host_detector", "collector/detect/mining", "collector/detect/process_book",
+    "collector/detect/reflector", "collector/detect/relay", "collector/detect/rules", "collector/detect/scan",
+    "collector/detect/spam", "collector/detect/windows",
+    "collector/ingest/control_rules", "collector/ingest/validate",
 )
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"

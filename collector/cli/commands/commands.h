@@ -25,6 +25,9 @@ Command AddWho(CLI::App& app);
 Command AddProcess(CLI::App& app);
 Command AddDns(CLI::App& app);
 Command AddPackets(CLI::App& app);
+Command AddFindings(CLI::App& app);
+Command AddFinding(CLI::App& app);
+Command AddExplain(CLI::App& app);
 Command AddTop(CLI::App& app);
 Command AddStatus(CLI::App& app);
 

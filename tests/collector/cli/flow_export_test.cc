@@ -56,6 +56,17 @@ class FakeClient : public Client {
       const std::function<Status(const v1::FetchPacketsResponse&)>& /*visit*/) override {
     return Ok();
   }
+  Result<v1::ListFindingsResponse> ListFindings(
+      const v1::ListFindingsRequest& /*request*/) override {
+    return v1::ListFindingsResponse();
+  }
+  Status FollowFindings(const v1::ListFindingsRequest& /*request*/,
+                        const std::function<bool(const v1::Finding&)>& /*visit*/) override {
+    return Ok();
+  }
+  Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& /*request*/) override {
+    return v1::Finding();
+  }
   void Cancel() override {}
 
   std::uint32_t fails_at = ~0U, page = 10'000;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/store/batch_decoder.h"
+#include "collector/model/batch_decoder.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fstream>
 
-#include "collector/store/sqlite_db.h"
+#include "collector/sqlite/sqlite_db.h"
 #include "tests/collector/store/store_fixture.h"
 
 namespace culprit::testing {

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "collector/store/batch_decoder.h"
+#include "collector/model/batch_decoder.h"
 #include "collector/store/evidence_store.h"
 #include "tests/support/record_builder.h"
 

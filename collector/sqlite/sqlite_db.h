@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // RAII over the SQLite C API: a connection, a prepared statement, errors as Result.
-// Stage: store (edge). Thread: a connection and its statements belong to one thread at a time.
-#ifndef CULPRIT_COLLECTOR_STORE_SQLITE_DB_H_
-#define CULPRIT_COLLECTOR_STORE_SQLITE_DB_H_
+// Stage: sqlite (edge, shared by those that keep tables). Thread: a connection and its statements belong to one thread at a time.
+#ifndef CULPRIT_COLLECTOR_SQLITE_SQLITE_DB_H_
+#define CULPRIT_COLLECTOR_SQLITE_SQLITE_DB_H_
 
 #include <cstdint>
 #include <memory>
@@ -77,4 +77,4 @@ class SqliteDb {
 
 }  // namespace culprit
 
-#endif  // CULPRIT_COLLECTOR_STORE_SQLITE_DB_H_
+#endif  // CULPRIT_COLLECTOR_SQLITE_SQLITE_DB_H_

@@ -2,11 +2,11 @@
 // Unpacks a stored frame: inflates its payload, parses the EvidenceBatch, turns flow columns into rows and boot times
 // into wall times. Total on any bytes: what makes no sense is counted and passed over, never an error, because the
 // frame is evidence already.
-// Stage: store. Pure. Thread: any.
-#ifndef CULPRIT_COLLECTOR_STORE_BATCH_DECODER_H_
-#define CULPRIT_COLLECTOR_STORE_BATCH_DECODER_H_
+// Stage: model. Pure. Thread: any.
+#ifndef CULPRIT_COLLECTOR_MODEL_BATCH_DECODER_H_
+#define CULPRIT_COLLECTOR_MODEL_BATCH_DECODER_H_
 
-#include "collector/store/flow_record.h"
+#include "collector/model/decoded_frame.h"
 
 namespace culprit {
 
@@ -17,4 +17,4 @@ WallTime BootToWall(const ClockPair& clock, std::uint64_t boot_ns);
 
 }  // namespace culprit
 
-#endif  // CULPRIT_COLLECTOR_STORE_BATCH_DECODER_H_
+#endif  // CULPRIT_COLLECTOR_MODEL_BATCH_DECODER_H_

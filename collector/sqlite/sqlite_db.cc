@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/store/sqlite_db.h"
+#include "collector/sqlite/sqlite_db.h"
 
 #include <sqlite3.h>
 

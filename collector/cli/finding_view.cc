@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "collector/cli/views.h"
+#include "collector/detect/rules.h"
+#include "common/text.h"
+#include "common/units.h"
+
+namespace culprit::cli {
+namespace {
+
+// "SEVERITY_HIGH" -> "high", "FINDING_STATE_FALSE_POSITIVE" -> "false positive".
+std::string WordOf(const std::string& name, std::string_view prefix) {
+  std::string word = name.substr(std::min(prefix.size(), name.size()));
+  for (char& c : word) {
+    if (c == '_') c = ' ';
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return word;
+}
+std::string Word(v1::Severity severity) { return WordOf(v1::Severity_Name(severity), "SEVERITY_"); }
+std::string Word(v1::Confidence confidence) {
+  return WordOf(v1::Confidence_Name(confidence), "CONFIDENCE_");
+}
+std::string Word(v1::FindingState state) {
+  return WordOf(v1::FindingState_Name(state), "FINDING_STATE_");
+}
+
+Style StyleOf(v1::Severity severity) {
+  if (severity >= v1::SEVERITY_HIGH) return Style::kBad;
+  return severity == v1::SEVERITY_MEDIUM ? Style::kWarning : Style::kPlain;
+}
+
+std::string ProcessOf(const v1::Finding& finding) {
+  if (!finding.command_line().empty()) return finding.command_line();
+  return finding.exe().empty() ? "unknown process" : finding.exe();
+}
+
+std::string AmountOf(double value, const std::string& unit) {
+  if (unit == "B" || unit == "B/s") {
+    return FormatByteSize(static_cast<std::uint64_t>(value)) + unit.substr(1);
+  }
+  const bool whole = value == static_cast<double>(static_cast<std::int64_t>(value));
+  return whole ? fmt::format("{:.0f}{}{}", value, unit.empty() || unit == "%" ? "" : " ", unit)
+               : fmt::format("{:.1f}{}{}", value, unit.empty() || unit == "%" ? "" : " ", unit);
+}
+
+std::string TargetOf(const v1::Target& target) {
+  std::string text = target.address();
+  if (text.find(':') != std::string::npos && target.port() != 0) text = "[" + text + "]";
+  if (target.port() != 0) text += fmt::format(":{}", target.port());
+  if (!target.name().empty()) text += (text.empty() ? "" : " ") + target.name();
+  return text;
+}
+
+void Line(const char* title, std::string_view text, const View& view, std::string* out) {
+  *out += FitLine(fmt::format("{:<12}{}", title, text), view) + "\n";
+}
+
+void Heading(const char* title, const View& view, std::string* out) {
+  *out += "\n" + Styled(title, Style::kBold, view.colour) + "\n";
+}
+
+void WhoPart(const v1::Finding& finding, const View& view, std::string* out) {
+  Heading("Who", view, out);
+  Line("process", fmt::format("{} {}", finding.pid(), ProcessOf(finding)), view, out);
+  if (!finding.exe().empty()) Line("executable", finding.exe(), view, out);
+  if (!finding.user().empty()) Line("user", finding.user(), view, out);
+  const char* title = "started by";
+  for (const std::string& ancestor : finding.ancestry()) {
+    Line(title, ancestor, view, out);
+    title = "";
+  }
+}
+
+void EvidencePart(const v1::Finding& finding, const View& view, std::string* out) {
+  Heading("What was counted", view, out);
+  Table measures({{"MEASURE"}, {"VALUE", true}, {"THRESHOLD", true}});
+  for (const v1::Measure& measure : finding.measures()) {
+    measures.Add(
+        {{measure.name()},
+         {AmountOf(measure.value(), measure.unit())},
+         {measure.threshold() == 0 ? "-" : AmountOf(measure.threshold(), measure.unit())}});
+  }
+  *out += measures.Render(view);
+  if (finding.targets_size() == 0) return;
+  Heading("Where", view, out);
+  Table targets({{"TARGET"}, {"SENT", true}, {"RECEIVED", true}});
+  for (const v1::Target& target : finding.targets()) {
+    const bool counted = target.tx_bytes() + target.rx_bytes() > 0;
+    targets.Add({{TargetOf(target)},
+                 {counted ? FormatByteSize(target.tx_bytes()) : "-"},
+                 {counted ? FormatByteSize(target.rx_bytes()) : "-"}});
+  }
+  *out += targets.Render(view);
+}
+
+}  // namespace
+
+std::string RenderFindings(const std::vector<v1::Finding>& findings, const View& view) {
+  Table table({{"ID"},
+               {"LAST"},
+               {"SEVERITY"},
+               {"RULE"},
+               {"HOST", false, 8, 2},
+               {"PID", true},
+               {"PROCESS", false, 16},
+               {"STATE", false, 0, 3},
+               {"REASON", false, 24}});
+  for (const v1::Finding& finding : findings) {
+    table.Add({{finding.id()},
+               {ShortTime(finding.last_ns(), view)},
+               {Word(finding.severity()), StyleOf(finding.severity())},
+               {finding.rule()},
+               {finding.host()},
+               {finding.pid() == 0 ? "-" : std::to_string(finding.pid())},
+               {ProcessOf(finding)},
+               {Word(finding.state())},
+               {finding.reason()}});
+  }
+  return table.Render(view);
+}
+
+std::string RenderFinding(const v1::Finding& finding, const View& view) {
+  std::string out;
+  const Rule& rule = RuleOf(finding.rule());
+  out += Styled(fmt::format("{}: {}", Word(finding.severity()), rule.title),
+                StyleOf(finding.severity()), view.colour) +
+         "\n" + FitLine(finding.reason(), {.width = 0}) + "\n\n";
+  Line("finding", finding.id(), view, &out);
+  Line("host", finding.host(), view, &out);
+  Line("rule",
+       fmt::format("{} version {}; confidence {}", finding.rule(), finding.rule_version(),
+                   Word(finding.confidence())),
+       view, &out);
+  Line("first", FormatTime(finding.first_ns(), view.zone), view, &out);
+  Line("last", FormatTime(finding.last_ns(), view.zone), view, &out);
+  std::string state = Word(finding.state());
+  if (!finding.state_by().empty()) state += " by " + finding.state_by();
+  if (!finding.state_reason().empty()) state += ": " + finding.state_reason();
+  Line("state", state, view, &out);
+  std::string attack;
+  for (const std::string& id : finding.attack_ids()) attack += (attack.empty() ? "" : ", ") + id;
+  Line("ATT&CK", attack, view, &out);
+  for (const std::string& weight : finding.weights()) Line("weighs", weight, view, &out);
+  WhoPart(finding, view, &out);
+  EvidencePart(finding, view, &out);
+  out += fmt::format(
+      "\nNext: culprit process {} --host {}; culprit packets --process {}; culprit explain {}\n",
+      finding.process_id(), EscapeText(finding.host()), finding.process_id(), finding.rule());
+  return out;
+}
+
+}  // namespace culprit::cli

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "collector/detect/detectors.h"
+#include "common/units.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::size_t kMaxTargets = 16;
+
+}  // namespace
+
+void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
+                 DetectContext& out) {
+  // Whoever connects to a service of ours and fetches much is its client; what is pushed out is our
+  // own doing.
+  if (!flow.outbound() || !flow.facts.remote.IsPublic() || flow.added.tx_wire_bytes == 0) return;
+  if (out.IsOldDestination(flow.facts.remote, flow.at)) return;
+  EgressState& state = Need(group.egress);
+  Egress& to = state.fresh.Touch(flow.facts.remote, flow.at);
+  to.tx += flow.added.tx_wire_bytes;
+  to.rx += flow.added.rx_wire_bytes;
+  state.minute.Add(flow.at, flow.added.tx_wire_bytes);
+  if (state.began == WallTime{} || state.fresh.Count(flow.at) == 1) {
+    state.began = std::min(flow.facts.start, flow.at);
+  }
+  // Cheap first: most flows are small.
+  const std::uint64_t minute = state.minute.Sum(flow.at);
+  if (to.tx < t.bytes / 256 && minute < t.bytes_per_second * 60) return;
+  std::uint64_t tx = 0, rx = 0;
+  std::vector<std::pair<std::uint64_t, v1::Target>> busiest;
+  state.fresh.ForEach(flow.at, [&](const IpAddress& address, const Egress& egress) {
+    tx += egress.tx;
+    rx += egress.rx;
+    busiest.emplace_back(egress.tx, MakeTarget({address, 0}, egress.tx, egress.rx));
+  });
+  if (tx < static_cast<std::uint64_t>(t.out_in_ratio) * rx) return;
+  if (tx < t.bytes && minute < t.bytes_per_second * 60) return;
+  std::sort(busiest.begin(), busiest.end(),
+            [](const auto& a, const auto& b) { return a.first > b.first; });
+  Alarm alarm = MakeAlarm("egress", v1::SEVERITY_MEDIUM, flow.facts.process);
+  alarm.first = state.began;
+  alarm.at = flow.at;
+  alarm.lsn = flow.lsn;
+  for (std::size_t i = 0; i < std::min(busiest.size(), kMaxTargets); ++i) {
+    alarm.targets.push_back(std::move(busiest[i].second));
+  }
+  alarm.reason = fmt::format(
+      "sent {} within an hour to {} that this host never talked to before", FormatByteSize(tx),
+      busiest.size() == 1 ? "an address" : fmt::format("{} addresses", busiest.size()));
+  alarm.measures = {MakeMeasure("sent to new addresses", static_cast<double>(tx),
+                                static_cast<double>(t.bytes), "B"),
+                    MakeMeasure("over the last minute", static_cast<double>(minute) / 60,
+                                static_cast<double>(t.bytes_per_second), "B/s"),
+                    MakeMeasure("received from them", static_cast<double>(rx), 0, "B")};
+  alarm.flows = {flow.facts.flow};
+  out.Raise(group, std::move(alarm));
+}
+
+}  // namespace culprit

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// DetectEngine: a HostDetector for each host, fed with frames in the order of the journal.
+// Stage: detect. Pure. Thread: one caller. Bounded: of more hosts than it holds, those that were
+// silent longest are forgotten.
+#ifndef CULPRIT_COLLECTOR_DETECT_ENGINE_H_
+#define CULPRIT_COLLECTOR_DETECT_ENGINE_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "collector/detect/host_detector.h"
+
+namespace culprit {
+
+class DetectEngine {
+ public:
+  DetectEngine(const DetectThresholds& thresholds, FindingSink sink)
+      : thresholds_(thresholds), sink_(std::move(sink)) {}
+
+  void Take(const DecodedFrame& frame);
+  std::size_t hosts() const { return hosts_.size(); }
+
+ private:
+  struct Host {
+    std::unique_ptr<HostDetector> detector;
+    Lsn last = 0;
+    std::string name;
+  };
+  const DetectThresholds thresholds_;
+  FindingSink sink_;
+  // By boot, too: ids and times of one boot say nothing about those of another, and each capture
+  // that is replayed is one.
+  std::map<std::pair<Uuid, Uuid>, Host> hosts_;
+};
+
+}  // namespace culprit
+
+#endif  // CULPRIT_COLLECTOR_DETECT_ENGINE_H_

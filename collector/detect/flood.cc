@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <netinet/in.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "collector/detect/detectors.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::size_t kMaxTargets = 8;
+constexpr std::uint64_t kFewTargets = 8;  // more is a scan, or a busy client
+
+std::vector<v1::Target> BusiestOf(RecentMap<Endpoint, std::uint64_t>& sent, WallTime at) {
+  std::vector<std::pair<std::uint64_t, Endpoint>> all;
+  sent.ForEach(at,
+               [&](const Endpoint& to, std::uint64_t packets) { all.emplace_back(packets, to); });
+  std::sort(all.rbegin(), all.rend());
+  std::vector<v1::Target> targets;
+  for (std::size_t i = 0; i < std::min(all.size(), kMaxTargets); ++i) {
+    targets.push_back(MakeTarget(all[i].second));
+  }
+  return targets;
+}
+
+std::string Towards(const std::vector<v1::Target>& targets) {
+  if (targets.empty()) return "";
+  const v1::Target& busiest = targets[0];
+  const std::string port = busiest.port() == 0 ? "" : fmt::format(" port {}", busiest.port());
+  return fmt::format(" to {}{}{}", busiest.address(), port,
+                     targets.size() == 1 ? "" : " and others");
+}
+
+void CountPackets(const ActivityEvent& activity, const FloodThresholds& t, Group& group,
+                  DetectContext& out) {
+  const v1::ProcessCounters& added = activity.added;
+  const auto sent =
+      static_cast<double>(std::max(added.tx_packets(), added.raw_packets() + added.link_packets()));
+  const double rate = sent / activity.seconds;
+  const double answered = sent > 0 ? 100.0 * static_cast<double>(added.rx_packets()) / sent : 100;
+  FloodState& state = Need(group.flood);
+  if (rate < t.packets_per_second || answered > t.answered_percent) {
+    state.packet_seconds = 0;
+    return;
+  }
+  if (state.packet_seconds == 0) state.packets_since = activity.at;
+  state.packet_seconds += static_cast<std::uint32_t>(std::max(1.0, activity.seconds));
+  if (state.packet_seconds < t.seconds) return;
+  Alarm alarm = MakeAlarm("flood", v1::SEVERITY_HIGH, activity.process);
+  alarm.confidence = v1::CONFIDENCE_HIGH;
+  alarm.first = state.packets_since;
+  alarm.at = activity.at;
+  alarm.lsn = activity.lsn;
+  alarm.targets = BusiestOf(state.targets, activity.at);
+  alarm.reason = fmt::format("sends {:.0f} packets/s{} and hears next to nothing back", rate,
+                             Towards(alarm.targets));
+  alarm.measures = {MakeMeasure("packets sent", rate, t.packets_per_second, "/s"),
+                    MakeMeasure("received per packet sent", answered, t.answered_percent, "%"),
+                    MakeMeasure("for", state.packet_seconds, t.seconds, "s")};
+  out.Raise(group, std::move(alarm));
+}
+
+void CountAttempts(const ActivityEvent& activity, const FloodThresholds& t, Group& group,
+                   DetectContext& out) {
+  const v1::ProcessCounters& added = activity.added;
+  const double rate =
+      static_cast<double>(added.tcp_attempts() + added.bare_syns()) / activity.seconds;
+  FloodState& state = Need(group.flood);
+  // Most of a flood's attempts are not answered, or are given up at once.
+  const bool unanswered = added.ok() * 5 <= added.tcp_attempts() + added.bare_syns();
+  const bool few = activity.window_addresses <= kFewTargets && activity.window_ports <= kFewTargets;
+  if (rate < t.attempts_per_second || !unanswered || !few) {
+    state.attempt_seconds = 0;
+    return;
+  }
+  if (state.attempt_seconds == 0) state.attempts_since = activity.at;
+  state.attempt_seconds += static_cast<std::uint32_t>(std::max(1.0, activity.seconds));
+  const bool burst = rate >= t.burst_attempts && added.ok() == 0;
+  if (state.attempt_seconds < t.seconds && !burst) return;
+  Alarm alarm = MakeAlarm("flood", v1::SEVERITY_HIGH, activity.process);
+  alarm.confidence = v1::CONFIDENCE_HIGH;
+  alarm.first = state.attempts_since;
+  alarm.at = activity.at;
+  alarm.lsn = activity.lsn;
+  alarm.targets = BusiestOf(state.targets, activity.at);
+  alarm.reason = fmt::format("tries {:.0f} connections/s{}, nearly none of which is answered", rate,
+                             Towards(alarm.targets));
+  alarm.measures = {
+      MakeMeasure("attempts", rate, t.attempts_per_second, "/s"),
+      MakeMeasure("for", state.attempt_seconds, t.seconds, "s"),
+      MakeMeasure("addresses within 10 s", static_cast<double>(activity.window_addresses), 0)};
+  out.Raise(group, std::move(alarm));
+}
+
+}  // namespace
+
+// Rows say where it went.
+void WatchFlood(const FlowEvent& flow, Group& group) {
+  if (flow.inbound() || flow.added.tx_packets == 0) return;
+  Need(group.flood).targets.Touch(flow.remote(), flow.at) += flow.added.tx_packets;
+}
+
+void WatchFlood(const ActivityEvent& activity, const FloodThresholds& t, Group& group,
+                DetectContext& out) {
+  CountPackets(activity, t, group, out);
+  CountAttempts(activity, t, group, out);
+}
+
+}  // namespace culprit

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/detect/follower.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "collector/detect/engine.h"
+#include "collector/model/batch_decoder.h"
+
+namespace culprit {
+namespace {
+
+constexpr Lsn kWarmFrames = 20'000;  // read again after a start
+constexpr auto kPause = std::chrono::milliseconds(200);
+constexpr auto kCommitInterval = std::chrono::milliseconds(500);
+
+}  // namespace
+
+// What could not be stored is found again: the detectors begin anew behind the last mark.
+void DetectFollower::Run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    const Status followed = Follow(stop);
+    if (followed) return;
+    Report(store_.committed(), followed);
+    for (int i = 0; i < 10 && !stop.stop_requested(); ++i) std::this_thread::sleep_for(kPause);
+  }
+}
+
+Status DetectFollower::Follow(const std::stop_token& stop) {
+  Status put = Ok();
+  DetectEngine engine(thresholds_, [&](const v1::Finding& finding) {
+    if (put) put = store_.Put(finding, ReadWallClock());
+    const std::lock_guard lock(mutex_);
+    ++stats_.findings;
+  });
+  const Lsn done = store_.committed();
+  Lsn next = done > kWarmFrames ? done - kWarmFrames + 1 : 1;
+  while (!stop.stop_requested()) {
+    const auto until = std::chrono::steady_clock::now() + kCommitInterval;
+    TRY_VOID(journal_.Scan(next, [&](const StoredFrame& stored) {
+      engine.Take(DecodeStoredFrame(stored));
+      next = stored.lsn + 1;
+      return put.has_value() && !stop.stop_requested() && std::chrono::steady_clock::now() < until;
+    }));
+    TRY_VOID(std::move(put));
+    // While old frames are read again, the mark stays where it was.
+    TRY_VOID(store_.Commit(std::max(store_.committed(), next - 1)));
+    Report(next - 1, Ok());
+    journal_.WaitFor(next, kPause);
+  }
+  return Ok();
+}
+
+void DetectFollower::Report(Lsn applied, const Status& status) {
+  const std::lock_guard lock(mutex_);
+  stats_.applied_lsn = applied;
+  stats_.failing = status ? "" : status.error().message;
+}
+
+DetectStats DetectFollower::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+}  // namespace culprit

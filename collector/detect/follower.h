@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// DetectFollower: reads the journal as it grows, feeds the detectors and keeps what they find.
+//
+// Stage: detect (edge: journal, findings). Thread: Run() belongs to one thread; stats() from any.
+// After a start it reads a bounded tail of the journal again, so that what the detectors remember
+// is warm; findings of it change nothing that is there. Failure: where findings cannot be stored it
+// says so in stats() and tries again from the last LSN that was stored.
+#ifndef CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
+#define CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
+
+#include <mutex>
+#include <stop_token>
+#include <string>
+
+#include "collector/detect/finding_store.h"
+#include "collector/detect/thresholds.h"
+#include "collector/journal/journal.h"
+
+namespace culprit {
+
+struct DetectStats {
+  Lsn applied_lsn = 0;
+  std::uint64_t findings = 0;  // put, updates included
+  std::string failing;         // empty = working
+};
+
+class DetectFollower {
+ public:
+  // All outlive the follower.
+  DetectFollower(Journal& journal, FindingStore& store, const DetectThresholds& thresholds)
+      : journal_(journal), store_(store), thresholds_(thresholds) {}
+  // Blocks until asked to stop.
+  void Run(const std::stop_token& stop);
+  DetectStats stats() const;
+
+ private:
+  Status Follow(const std::stop_token& stop);
+  void Report(Lsn applied, const Status& status);
+
+  Journal& journal_;
+  FindingStore& store_;
+  const DetectThresholds thresholds_;
+  mutable std::mutex mutex_;
+  DetectStats stats_;  // guarded by mutex_
+};
+
+}  // namespace culprit
+
+#endif  // CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_

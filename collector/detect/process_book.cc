@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/detect/process_book.h"
+
+#include <algorithm>
+#include <array>
+
+namespace culprit {
+namespace {
+
+constexpr std::size_t kMaxProcesses = 32'768;
+constexpr int kMaxDepth = 32;
+constexpr std::size_t kMaxCommandLine = 256;
+
+constexpr std::array<std::string_view, 6> kOddPlaces = {
+    "/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/dev/mqueue/", "/var/crash/"};
+constexpr std::array<std::string_view, 8> kWebServers = {"nginx",   "apache2", "httpd",  "lighttpd",
+                                                         "php-fpm", "caddy",   "tomcat", "uwsgi"};
+
+bool StartsWithAny(std::string_view text, const auto& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [text](std::string_view prefix) { return text.starts_with(prefix); });
+}
+
+bool IsSshd(const v1::Process& process) {
+  const std::string_view name = BaseName(process.exe());
+  return name == "sshd" || name == "sshd-session" || name == "sshd-auth";
+}
+
+// One that starts programs on behalf of others; empty = no.
+std::string StarterKind(const v1::Process& process) {
+  const std::string_view name = BaseName(process.exe());
+  if (IsSshd(process)) return "sshd";
+  if (name == "cron" || name == "crond" || name == "atd" || name == "anacron") return "cron";
+  if (StartsWithAny(name, kWebServers)) return "a web server";
+  return "";
+}
+
+}  // namespace
+
+std::string_view BaseName(std::string_view path) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::string CommandLineOf(const v1::Process& process) {
+  std::string line;
+  for (const std::string& word : process.argv()) {
+    if (!line.empty()) line += ' ';
+    line += word;
+    if (line.size() > kMaxCommandLine) {
+      line.resize(kMaxCommandLine);
+      return line + "...";
+    }
+  }
+  if (!line.empty()) return line;
+  return process.exe().empty() ? process.comm() : process.exe();
+}
+
+void ProcessBook::Take(const v1::Process& definition) {
+  Entry& entry = entries_[definition.process_id()];
+  // A later record replaces what it fills in.
+  if (entry.process.process_id() == 0) {
+    entry.process = definition;
+  } else {
+    v1::Process merged = definition;
+    if (merged.argv_size() > 0) entry.process.clear_argv();
+    entry.process.MergeFrom(merged);
+  }
+  entry.used = ++clock_;
+  if (entries_.size() > kMaxProcesses) Shrink();
+}
+
+void ProcessBook::Shrink() {
+  const std::uint64_t limit = clock_ - kMaxProcesses / 2;
+  std::erase_if(entries_, [limit](const auto& one) { return one.second.used < limit; });
+}
+
+const v1::Process* ProcessBook::Find(ProcessId id) const {
+  const auto it = entries_.find(id.value());
+  return it == entries_.end() ? nullptr : &it->second.process;
+}
+
+const v1::Process* ProcessBook::ParentOf(const v1::Process& process) const {
+  return process.parent_id() == 0 ? nullptr : Find(ProcessId{process.parent_id()});
+}
+
+ProcessTraits ProcessBook::TraitsOf(ProcessId id) const {
+  ProcessTraits traits;
+  const v1::Process* process = Find(id);
+  if (process == nullptr) return traits;
+  traits.deleted = process->exe_deleted();
+  traits.memory_only = process->exe_memfd();
+  traits.odd_path = StartsWithAny(process->exe(), kOddPlaces);
+  traits.is_sshd = IsSshd(*process);
+  traits.is_agent = process->is_agent();
+  const v1::Process* above = ParentOf(*process);
+  for (int depth = 0; above != nullptr && depth < kMaxDepth; ++depth) {
+    traits.under = StarterKind(*above);
+    if (!traits.under.empty()) break;
+    above = ParentOf(*above);
+  }
+  return traits;
+}
+
+std::string ProcessBook::GroupOf(ProcessId id) const {
+  const v1::Process* process = Find(id);
+  if (process == nullptr) return "process " + std::to_string(id.value());
+  // The topmost ancestor below pid 1 and below what starts programs for others.
+  const v1::Process* root = process;
+  for (int depth = 0; depth < kMaxDepth; ++depth) {
+    const v1::Process* above = ParentOf(*root);
+    if (above == nullptr || above->tgid() <= 1) break;
+    if (!StarterKind(*above).empty() && above->tgid() != root->tgid()) break;
+    root = above;
+  }
+  const std::string program = process->exe().empty() ? process->comm() : process->exe();
+  return process->container_id() + "|" + program + "|" + std::to_string(root->tgid()) + "|" +
+         std::to_string(root->start_boot_ns());
+}
+
+std::vector<std::string> ProcessBook::AncestryOf(ProcessId id) const {
+  std::vector<std::string> lines;
+  const v1::Process* process = Find(id);
+  const v1::Process* above = process == nullptr ? nullptr : ParentOf(*process);
+  for (int depth = 0; above != nullptr && depth < kMaxDepth; ++depth) {
+    lines.push_back(std::to_string(above->tgid()) + " " + CommandLineOf(*above));
+    above = ParentOf(*above);
+  }
+  return lines;
+}
+
+bool ProcessBook::IsLoginSshd(ProcessId id) const {
+  const v1::Process* process = Find(id);
+  if (process == nullptr || !IsSshd(*process)) return false;
+  const v1::Process* parent = ParentOf(*process);
+  return parent != nullptr && IsSshd(*parent) && parent->tgid() != process->tgid();
+}
+
+}  // namespace culprit

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who chose the destination? A client that asks for it by SOCKS or CONNECT, a login that forwards
+// through its sshd, or nobody in this host's configuration: many public places that carry, byte for
+// byte, what public clients send and receive.
+#include <netinet/in.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <array>
+
+#include "collector/detect/detectors.h"
+#include "common/units.h"
+
+namespace culprit {
+namespace {
+
+constexpr auto kWindow = std::chrono::seconds(600);
+constexpr std::size_t kMaxTargets = 16;
+// What sshd itself, its PAM and its name service ask: DNS, Kerberos, LDAP.
+constexpr std::array<std::uint16_t, 6> kOwnBusiness = {53, 88, 389, 464, 636, 853};
+
+template <class Map>
+std::vector<v1::Target> BusiestOf(Map& map, WallTime at) {
+  std::vector<std::pair<std::uint64_t, Endpoint>> all;
+  map.ForEach(at, [&](const Endpoint& to, std::uint64_t bytes) { all.emplace_back(bytes, to); });
+  std::sort(all.rbegin(), all.rend());
+  std::vector<v1::Target> targets;
+  for (std::size_t i = 0; i < std::min(all.size(), kMaxTargets); ++i) {
+    targets.push_back(MakeTarget(all[i].second, all[i].first));
+  }
+  return targets;
+}
+
+// The smaller as a part of the larger, in per cent.
+double Conserved(std::uint64_t a, std::uint64_t b) {
+  const std::uint64_t larger = std::max(a, b);
+  return larger == 0 ? 0
+                     : 100.0 * static_cast<double>(std::min(a, b)) / static_cast<double>(larger);
+}
+
+void WatchSshd(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out) {
+  if (!flow.outbound() || flow.facts.remote.IsLoopback() ||
+      std::find(kOwnBusiness.begin(), kOwnBusiness.end(), flow.facts.remote_port) !=
+          kOwnBusiness.end()) {
+    return;
+  }
+  RelayState& state = Need(group.relay);
+  const std::uint64_t bytes = flow.added.tx_wire_bytes + flow.added.rx_wire_bytes;
+  if (state.ssh_destinations.Count(flow.at) == 0) state.ssh_began = flow.facts.start;
+  state.ssh_destinations.Touch(flow.remote(), flow.at) += bytes;
+  state.ssh_bytes += bytes;
+  const std::size_t destinations = state.ssh_destinations.Count(flow.at);
+  const bool much = destinations >= t.ssh_destinations || state.ssh_bytes >= t.ssh_bytes;
+  Alarm alarm =
+      MakeAlarm("ssh-relay", much ? v1::SEVERITY_HIGH : v1::SEVERITY_MEDIUM, flow.facts.process);
+  alarm.confidence = v1::CONFIDENCE_HIGH;
+  alarm.first = state.ssh_began;
+  alarm.at = flow.at;
+  alarm.lsn = flow.lsn;
+  alarm.targets = BusiestOf(state.ssh_destinations, flow.at);
+  alarm.reason = fmt::format(
+      "the sshd of a login connects to {} by itself: the client at the other end of that login "
+      "chose where "
+      "to (ssh -D, -L or -J), {} so far",
+      destinations == 1 ? flow.remote().ToString() : fmt::format("{} destinations", destinations),
+      FormatByteSize(state.ssh_bytes));
+  alarm.measures = {MakeMeasure("destinations within ten minutes",
+                                static_cast<double>(destinations), t.ssh_destinations),
+                    MakeMeasure("relayed", static_cast<double>(state.ssh_bytes),
+                                static_cast<double>(t.ssh_bytes), "B")};
+  alarm.flows = {flow.facts.flow};
+  out.Raise(group, std::move(alarm));
+}
+
+// What a client of a proxy asked for came about.
+void WatchGranted(const FlowEvent& flow, const RelayThresholds& t, Group& group,
+                  DetectContext& out) {
+  RelayState& state = *group.relay;
+  bool* by_address = state.asked.Find(flow.remote());
+  const std::string name = out.NameOf(flow.facts.remote);
+  bool* by_name = name.empty() ? nullptr : state.asked_names.Find(name);
+  bool* asked = by_address != nullptr ? by_address : by_name;
+  if (asked == nullptr || *asked) return;
+  *asked = true;
+  ++state.granted;
+  if (state.granted < t.asked || !flow.facts.remote.IsPublic()) return;
+  const bool open = state.asking.IsPublic();
+  Alarm alarm = MakeAlarm("relay", open ? v1::SEVERITY_HIGH : v1::SEVERITY_LOW, flow.facts.process);
+  alarm.confidence = v1::CONFIDENCE_HIGH;
+  alarm.first = flow.facts.start;
+  alarm.at = flow.at;
+  alarm.lsn = flow.lsn;
+  alarm.targets = {MakeTarget(flow.remote())};
+  alarm.reason = fmt::format(
+      "a proxy: {} asked for {} destinations by SOCKS or CONNECT, and it connected there",
+      open ? "a public client, " + state.asking.ToString() + "," : state.asking.ToString(),
+      state.granted);
+  alarm.measures = {MakeMeasure("destinations asked for and reached", state.granted, t.asked)};
+  alarm.flows = {flow.facts.flow};
+  out.Raise(group, std::move(alarm));
+}
+
+void TakeLegs(const FlowEvent& flow, RelayState* state) {
+  if (state->window_began + kWindow < flow.at) {
+    state->in_rx = state->in_tx = state->out_rx = state->out_tx = 0;
+    state->window_began = flow.at;
+  }
+  const std::uint64_t bytes = flow.added.tx_payload_bytes + flow.added.rx_payload_bytes;
+  if (flow.inbound()) {
+    state->in_rx += flow.added.rx_payload_bytes;
+    state->in_tx += flow.added.tx_payload_bytes;
+    if (flow.facts.remote.IsPublic()) state->clients.Touch(flow.facts.remote, flow.at) += bytes;
+  } else if (flow.outbound()) {
+    state->out_rx += flow.added.rx_payload_bytes;
+    state->out_tx += flow.added.tx_payload_bytes;
+    if (flow.facts.remote.IsPublic() && flow.answered) {
+      state->destinations.Touch(flow.remote(), flow.at) += bytes;
+    }
+  }
+}
+
+void WatchConserved(const FlowEvent& flow, const RelayThresholds& t, Group& group,
+                    DetectContext& out) {
+  RelayState& state = *group.relay;
+  if (state.in_rx + state.in_tx < t.bytes || state.out_rx + state.out_tx < t.bytes) return;
+  const double there = Conserved(state.in_rx, state.out_tx);
+  const double back = Conserved(state.out_rx, state.in_tx);
+  if (there < t.conserved_percent || back < t.conserved_percent) return;
+  const std::size_t clients = state.clients.Count(flow.at);
+  const std::size_t destinations = state.destinations.Count(flow.at);
+  if (clients == 0 || destinations < t.destinations) return;
+  Alarm alarm = MakeAlarm("relay", v1::SEVERITY_HIGH, flow.facts.process);
+  alarm.confidence = v1::CONFIDENCE_MEDIUM;
+  alarm.first = state.window_began;
+  alarm.at = flow.at;
+  alarm.lsn = flow.lsn;
+  alarm.targets = BusiestOf(state.destinations, flow.at);
+  alarm.reason = fmt::format(
+      "passes on what {} public clients send to {} public destinations, and back: {} in and "
+      "{} out are the same within {:.0f} %",
+      clients, destinations, FormatByteSize(state.in_rx + state.out_rx),
+      FormatByteSize(state.in_tx + state.out_tx), 100 - std::min(there, back));
+  alarm.measures = {MakeMeasure("conserved", std::min(there, back), t.conserved_percent, "%"),
+                    MakeMeasure("public destinations within ten minutes",
+                                static_cast<double>(destinations), t.destinations),
+                    MakeMeasure("public clients", static_cast<double>(clients), 1)};
+  alarm.flows = {flow.facts.flow};
+  out.Raise(group, std::move(alarm));
+}
+
+}  // namespace
+
+void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out) {
+  if (flow.facts.protocol != IPPROTO_TCP && flow.facts.protocol != IPPROTO_UDP) return;
+  if (out.processes().IsLoginSshd(flow.facts.process)) {
+    WatchSshd(flow, t, group, out);
+    return;
+  }
+  // Only who serves somebody can be a relay.
+  if (!group.relay && !flow.inbound()) return;
+  TakeLegs(flow, &Need(group.relay));
+  if (!flow.outbound()) return;
+  if (flow.answered) WatchGranted(flow, t, group, out);
+  WatchConserved(flow, t, group, out);
+}
+
+void WatchRelay(const NameEvent& name, const FlowFacts* flow, Group& group) {
+  const bool asks = name.name.source() == v1::NAME_SOURCE_SOCKS ||
+                    name.name.source() == v1::NAME_SOURCE_HTTP_CONNECT;
+  if (!asks || flow == nullptr || flow->direction != v1::FLOW_DIRECTION_INBOUND) return;
+  RelayState& state = Need(group.relay);
+  state.asking = flow->remote;
+  const auto address = IpAddress::Parse(name.name.name());
+  if (address) {
+    state.asked.Touch({*address, static_cast<std::uint16_t>(name.name.port())}, name.at);
+  } else {
+    state.asked_names.Touch(name.name.name(), name.at);
+  }
+}
+
+}  // namespace culprit

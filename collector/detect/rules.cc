@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/detect/rules.h"
+
+#include <algorithm>
+
+namespace culprit {
+namespace {
+
+constexpr Rule kRules[] = {
+    {"scan",
+     1,
+     "scanning other hosts",
+     {"T1046", "T1595.001"},
+     "Each address and port that a program tries for the first time counts for a scan if it is "
+     "refused or not answered, "
+     "and against it if it is answered; nine more failures than successes are a finding. Also: "
+     "datagrams or pings to many "
+     "targets of which hardly any answers, and SYNs made past the system's own TCP to many "
+     "targets.",
+     "Peer-to-peer programs, service discovery, a backend of many addresses that is down.",
+     "Jung, Paxson, Berger, Balakrishnan: Fast Portscan Detection Using Sequential Hypothesis "
+     "Testing (2004)."},
+    {"flood",
+     1,
+     "flooding a target",
+     {"T1498.001"},
+     "Thousands of packets a second with next to nothing coming back, or more than a hundred "
+     "attempts a second to connect to "
+     "a few targets that do not answer, for three seconds in a row.",
+     "Load tests, telemetry and media that are sent one way by UDP at a high rate.",
+     "CESNET NEMEA HostStats; sizes of the AWS GuardDuty tester."},
+    {"brute-force",
+     1,
+     "guessing passwords",
+     {"T1110.001", "T1110.003"},
+     "Connections to a service with logins (SSH, RDP, FTP, databases, mail) that are answered, "
+     "short and small: several to one "
+     "server within a minute, or to several servers.",
+     "Configuration management with very short runs, health checks of databases, a client that "
+     "reconnects in a loop.",
+     "Shapes of CESNET NEMEA and Zeek detect-bruteforcing."},
+    {"ssh-relay",
+     1,
+     "a login used as a relay",
+     {"T1090.002", "T1572"},
+     "The sshd process of a login makes connections by itself. Programs that a user runs are "
+     "processes of their own: "
+     "sshd connects only where the client at the other end asked it to (ssh -D, -L, -J).",
+     "An administrator's own jump host or port forwarding.",
+     "OpenSSH: direct-tcpip channels are opened by the session's own process (serverloop.c)."},
+    {"relay",
+     1,
+     "a relay for somebody else",
+     {"T1090.002", "T1496.002"},
+     "A client asks for destinations by SOCKS or CONNECT and the program connects there; or many "
+     "public destinations carry, "
+     "byte for byte and both ways, what public clients send and receive.",
+     "A proxy that is meant to be public. A reverse proxy has few destinations of its own choice "
+     "and is not one.",
+     "Zhang and Paxson: Detecting Stepping Stones (2000); conservation of bytes."},
+    {"egress",
+     1,
+     "much data to new places",
+     {"T1041", "T1048", "T1567"},
+     "Half a gigabyte within an hour, or five megabytes a second for a minute, to public "
+     "addresses that the host had not "
+     "talked to before, with little coming back.",
+     "A first full backup, publishing of large files, a new log collector.",
+     "Slips exfiltration thresholds, made relative to what the host did before."},
+    {"mining",
+     1,
+     "mining cryptocurrency",
+     {"T1496.001"},
+     "A connection that speaks Stratum, goes to a pool by its name, or is on a pool's port with "
+     "the long, sparse, regular "
+     "rhythm of a miner.",
+     "A crypto node that its owner runs.",
+     "CESNET NEMEA miner detector; Vesely and Zadnik: How to Detect Cryptocurrency Miners? "
+     "(2019)."},
+    {"beacon",
+     1,
+     "regular calls home",
+     {"T1071.001", "T1571"},
+     "At least twenty connections to one public address whose intervals and sizes hardly vary.",
+     "Agents of monitoring and updates. Low by itself: look at the program.",
+     "RITA v5 beacon score (interval and size part)."},
+    {"dns-tunnel",
+     1,
+     "data in DNS names",
+     {"T1071.004", "T1048.003"},
+     "A hundred different names below one domain within ten minutes, or fifty long ones within a "
+     "minute.",
+     "Block lists and reputation services that are asked by DNS, some content networks.",
+     "Slips and RITA C2-over-DNS; measured shapes of iodine and dnscat2."},
+    {"spam",
+     1,
+     "mail to many servers",
+     {"T1496"},
+     "Connections to port 25 of ten public servers within ten minutes.",
+     "A mail server.",
+     "AWS GuardDuty Backdoor:EC2/Spambot."},
+    {"reflector",
+     1,
+     "a service misused for amplification",
+     {"T1498.002"},
+     "A UDP service of this host gives large answers to small questions, a thousand and more "
+     "within five minutes.",
+     "A busy public DNS server. An innocent cause of a report about denial of service, and still "
+     "to be stopped.",
+     "CESNET NEMEA amplification detector."},
+};
+
+}  // namespace
+
+std::span<const Rule> AllRules() { return kRules; }
+
+const Rule& RuleOf(std::string_view name) {
+  static const Rule none;
+  const auto rules = AllRules();
+  const auto it = std::find_if(rules.begin(), rules.end(),
+                               [name](const Rule& rule) { return name == rule.name; });
+  return it == rules.end() ? none : *it;
+}
+
+}  // namespace culprit

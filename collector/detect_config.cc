@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/detect_config.h"
+
+#include <spdlog/fmt/fmt.h>
+
+namespace culprit {
+namespace {
+
+constexpr std::uint32_t kMaxCount = 1'000'000'000;
+constexpr std::uint64_t kMaxBytes = 1ULL << 50;
+
+// Calls `number` and `bytes` for each key of `t`, whose type may be const.
+template <class Thresholds, class Number, class Bytes>
+void ForEachKey(Thresholds& t, const Number& number, const Bytes& bytes) {
+  number("detect.scan.net_failures", t.scan.net_failures);
+  number("detect.scan.unanswered", t.scan.unanswered);
+  number("detect.scan.unanswered_percent", t.scan.unanswered_percent);
+  number("detect.scan.crafted_targets", t.scan.crafted_targets);
+  number("detect.flood.packets_per_second", t.flood.packets_per_second);
+  number("detect.flood.answered_percent", t.flood.answered_percent);
+  number("detect.flood.attempts_per_second", t.flood.attempts_per_second);
+  number("detect.flood.seconds", t.flood.seconds);
+  number("detect.flood.burst_attempts", t.flood.burst_attempts);
+  number("detect.brute_force.connections", t.brute_force.connections);
+  number("detect.brute_force.ssh_connections", t.brute_force.ssh_connections);
+  number("detect.brute_force.targets", t.brute_force.targets);
+  bytes("detect.brute_force.bytes", t.brute_force.bytes);
+  number("detect.brute_force.seconds", t.brute_force.seconds);
+  number("detect.relay.ssh_destinations", t.relay.ssh_destinations);
+  bytes("detect.relay.ssh_bytes", t.relay.ssh_bytes);
+  number("detect.relay.destinations", t.relay.destinations);
+  number("detect.relay.conserved_percent", t.relay.conserved_percent);
+  bytes("detect.relay.bytes", t.relay.bytes);
+  number("detect.relay.asked", t.relay.asked);
+  bytes("detect.egress.bytes", t.egress.bytes);
+  bytes("detect.egress.bytes_per_second", t.egress.bytes_per_second);
+  number("detect.egress.out_in_ratio", t.egress.out_in_ratio);
+  number("detect.mining.score", t.mining.score);
+  number("detect.mining.seconds", t.mining.seconds);
+  number("detect.beacon.connections", t.beacon.connections);
+  number("detect.beacon.score_percent", t.beacon.score_percent);
+  number("detect.dns_tunnel.unique_names", t.dns_tunnel.unique_names);
+  number("detect.dns_tunnel.text_names", t.dns_tunnel.text_names);
+  number("detect.dns_tunnel.data_names", t.dns_tunnel.data_names);
+  number("detect.dns_tunnel.long_names", t.dns_tunnel.long_names);
+  number("detect.dns_tunnel.long_name_bytes", t.dns_tunnel.long_name_bytes);
+  number("detect.spam.servers", t.spam.servers);
+  number("detect.reflector.gain", t.reflector.gain);
+  number("detect.reflector.answers", t.reflector.answers);
+  number("detect.reflector.answer_bytes", t.reflector.answer_bytes);
+}
+
+}  // namespace
+
+void ReadThresholds(TomlReader& toml, DetectThresholds* thresholds) {
+  ForEachKey(
+      *thresholds,
+      [&](const char* key, std::uint32_t& value) { toml.Uint32(key, value, 1, kMaxCount); },
+      [&](const char* key, std::uint64_t& value) { toml.Bytes(key, value, 1, kMaxBytes); });
+}
+
+std::string FormatThresholds(const DetectThresholds& thresholds) {
+  std::string out, section;
+  const auto add = [&](std::string_view key, std::uint64_t value) {
+    const std::size_t dot = key.rfind('.');
+    if (key.substr(0, dot) != section) {
+      section = key.substr(0, dot);
+      out += fmt::format("\n[{}]\n", section);
+    }
+    out += fmt::format("{} = {}\n", key.substr(dot + 1), value);
+  };
+  ForEachKey(thresholds, add, add);
+  return out;
+}
+
+}  // namespace culprit

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Findings gRPC service: an operator reads findings, follows them and decides about them.
+// Stage: query (edge: gRPC). Thread: gRPC's.
+#ifndef CULPRIT_COLLECTOR_QUERY_FINDINGS_SERVICE_H_
+#define CULPRIT_COLLECTOR_QUERY_FINDINGS_SERVICE_H_
+
+#include <memory>
+
+#include "collector/detect/finding_store.h"
+
+namespace grpc {
+class Service;
+}  // namespace grpc
+
+namespace culprit {
+
+// `findings` outlives the service.
+std::unique_ptr<grpc::Service> MakeFindingsService(FindingStore* findings);
+
+}  // namespace culprit
+
+#endif  // CULPRIT_COLLECTOR_QUERY_FINDINGS_SERVICE_H_
