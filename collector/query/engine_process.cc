@@ -18,8 +18,8 @@ constexpr std::uint32_t kMaxFlows = 10'000;
 
 WallTime Began(const ProcessRecord& p) { return std::max(p.start, p.exec); }
 
-// Of all that had this pid the process that came last, and of its images the last. An image that was replaced has no exit,
-// so that having none says nothing.
+// Of all that had this pid the process that came last, and of its images the last. An image that
+// was replaced has no exit, so that having none says nothing.
 bool Newer(const ProcessRecord& a, const ProcessRecord& b) {
   if (a.start != b.start) return a.start > b.start;
   return a.definition.exec_id() > b.definition.exec_id();
@@ -111,6 +111,7 @@ Result<v1::GetProcessResponse> QueryEngine::GetProcess(const v1::GetProcessReque
   Names names(deps_.store);
   v1::GetProcessResponse out;
   *out.mutable_process() = RenderProcess(process, names);
+  RenderSessionOf(process, &names, out.mutable_process());
   *out.mutable_counters() = RenderCounters(process);
   TRY_VOID(AddFamily(deps_.store, process, &names, &out));
   if (request.without_flows()) return out;
