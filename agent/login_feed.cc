@@ -15,7 +15,8 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kReadBytes = 256U << 10;  // of a log at once
+constexpr std::size_t kReadBytes = 1U << 20;  // of a log at once
+constexpr std::chrono::seconds kSums{1};      // how often it is looked which are due
 constexpr std::size_t kMaxPositions = 64U << 10;
 
 std::chrono::seconds UtcOffset(WallTime now) {
@@ -133,7 +134,10 @@ void LoginFeed::Pump(const ClockPair& clock) {
     log.follower.Read(kReadBytes, [&](std::string_view line) { OnLine(line, log.form, clock); });
   }
   sessions_.Tick(clock.boot);
-  failures_.Tick(clock.boot, &failures_out_);
+  if (clock.boot >= next_sums_) {
+    next_sums_ = clock.boot + kSums;
+    failures_.Tick(clock.boot, &failures_out_);
+  }
   if (flush_) failures_.Flush(&failures_out_);
   SavePositions(clock.boot);
 }

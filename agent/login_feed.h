@@ -60,7 +60,7 @@ class LoginFeed {
   SessionBook sessions_;
   std::vector<LoginFailureFacts> failures_out_;
   std::vector<LogPosition> saved_;
-  BootTime next_save_;
+  BootTime next_save_, next_sums_;
   std::uint64_t lines_ = 0, understood_ = 0;
 };
 

@@ -16,6 +16,7 @@ constexpr std::size_t kMaxText = 256;
 // How long sshd may take from the end of the process before the login to the one behind it, which
 // is told by its fork.
 constexpr std::chrono::seconds kHandOver{1};
+constexpr std::chrono::milliseconds kRetry{100};  // of lines that wait for their process
 
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
@@ -45,6 +46,8 @@ bool IsScheduler(std::string_view name) {
 }  // namespace
 
 bool IsSshd(const Process& process) { return IsSshdName(NameOf(process)); }
+
+bool IsRootSshd(const Process& process) { return IsSshd(process) && process.uid == Uid{0}; }
 
 void SessionBook::On(const Event& event) {
   if (const auto* fork = std::get_if<ForkEvent>(&event)) {
@@ -83,8 +86,10 @@ void SessionBook::OnFlow(const FlowEvent& event) {
 
 void SessionBook::OnFork(const ForkEvent& event) {
   NoteAudit(event.child, event.parent, event.session_id, event.login_uid, event.at);
+  // The first after the login. What sshd forks later (helpers of PAM at the logout) serves nobody.
   Entry* entry = OfRoot(event.parent);
-  if (entry != nullptr && IsSsh(entry->facts) && !IsRootUser(entry->facts)) {
+  if (entry != nullptr && IsSsh(entry->facts) && !IsRootUser(entry->facts) &&
+      !entry->serving_sure) {
     SetServing(entry, event.child, true);
   }
 }
@@ -101,6 +106,10 @@ void SessionBook::OnExec(const ExecEvent& event) {
 }
 
 void SessionBook::OnExit(const ExitEvent& event) {
+  if (const Process* ended = processes_.Find(event.key); ended != nullptr && IsRootSshd(*ended)) {
+    ended_sshd_.emplace_back(event.key);
+    if (ended_sshd_.size() > limits_.max_ended) ended_sshd_.pop_front();
+  }
   if (Entry* entry = OfRoot(event.key); entry != nullptr && entry->facts.ended == BootTime{}) {
     entry->facts.ended = event.at;
     by_root_.erase(event.key.tgid);
@@ -173,7 +182,8 @@ void SessionBook::NoteAudit(const ProcessKey& child, const ProcessKey& parent,
 void SessionBook::NoteChange(const Process& before, const ProcessKey& child, std::uint32_t session,
                              Uid login_uid, BootTime at) {
   const auto found = by_audit_.find(before.session_id);
-  if (found == by_audit_.end()) return;
+  // A daemon that somebody started by hand lets others in: those are logins of their own.
+  if (found == by_audit_.end() || IsRootSshd(before) || IsScheduler(NameOf(before))) return;
   Entry& entry = sessions_.at(found->second);
   const LoginUidChangeFacts change{
       MakeProcessId(boot_id_, child), at, before.login_uid, login_uid, before.session_id, session};
@@ -194,6 +204,7 @@ void SessionBook::SetAudit(Entry* entry, std::uint32_t session, Uid login_uid) {
   entry->facts.login_uid = login_uid;
   entry->facts.links.push_back({SessionLinkKind::kAudit, LinkConfidence::kHigh,
                                 "a child of the login process is the first of this audit session"});
+  CheckUser(entry);
   by_audit_[session] = entry->facts.id;
   unclaimed_.erase(session);
   dirty_.insert(entry->facts.id);
@@ -238,10 +249,24 @@ const Process* SessionBook::WhatLetIn(std::uint32_t session, const ProcessKey& k
   return by_sshd || NameOf(*parent) == "login" ? parent : top;
 }
 
+// The session that a process left by writing its own login uid, where that is what happened.
+const ProcessId* SessionBook::ChangedWithin(const Process& root, std::uint32_t session) {
+  const Process* parent = Parent(root);
+  if (IsSshd(root) || NameOf(root) == "login" || root.session_id != session || parent == nullptr) {
+    return nullptr;
+  }
+  const auto before = by_audit_.find(parent->session_id);
+  return before == by_audit_.end() || IsScheduler(NameOf(*parent)) ? nullptr : &before->second;
+}
+
 // Nothing in a log told about it in time: what began it says what it is.
 void SessionBook::BeginUnlogged(std::uint32_t session, const Unclaimed& found) {
   const Process* root = WhatLetIn(session, found.child);
   if (root == nullptr || IsScheduler(NameOf(*root)) || OfRoot(root->key) != nullptr) return;
+  if (const ProcessId* within = ChangedWithin(*root, session)) {
+    by_audit_[session] = *within;  // told as a change of that session
+    return;
+  }
   SessionFacts facts;
   facts.id = facts.root = root->id;
   facts.kind = IsSshd(*root)              ? LoginKind::kSsh
@@ -282,11 +307,7 @@ SessionBook::Entry* SessionBook::Begin(SessionFacts facts, const ProcessKey& roo
 
 void SessionBook::Forget(ProcessId id) {
   const auto found = sessions_.find(id);
-  const SessionFacts& facts = found->second.facts;
-  if (const auto audit = by_audit_.find(facts.audit_session);
-      audit != by_audit_.end() && audit->second == id) {
-    by_audit_.erase(audit);
-  }
+  std::erase_if(by_audit_, [id](const auto& audit) { return audit.second == id; });
   if (const auto root = by_root_.find(found->second.root.tgid);
       root != by_root_.end() && root->second == id) {
     by_root_.erase(root);
@@ -321,9 +342,12 @@ bool SessionBook::Descends(const ProcessKey& key, const ProcessKey& from) {
 
 void SessionBook::Tick(BootTime now) {
   now_ = now;
-  std::deque<WaitingLine> waiting = std::exchange(waiting_, {});
-  for (WaitingLine& line : waiting) {
-    if (!Join(line, now - line.at >= limits_.wait)) waiting_.push_back(std::move(line));
+  if (now >= next_try_) {
+    next_try_ = now + kRetry;
+    std::deque<WaitingLine> waiting = std::exchange(waiting_, {});
+    for (WaitingLine& line : waiting) {
+      if (!Join(line, now - line.at >= limits_.wait)) waiting_.push_back(std::move(line));
+    }
   }
   for (auto it = unclaimed_.begin(); it != unclaimed_.end();) {
     if (now - it->second.at < limits_.wait) {
@@ -352,7 +376,10 @@ void SessionBook::Tick(BootTime now) {
     }
     sessions_out_.push_back(sessions_.at(id).facts);
   }
-  dirty_.clear();
+  // What has no process has no end either: it is told, and not kept.
+  for (const ProcessId id : std::exchange(dirty_, {})) {
+    if (!IsSet(sessions_.at(id).root)) Forget(id);
+  }
 }
 
 void SessionBook::Take(RecordBatch* batch, std::size_t max_records) {

@@ -32,12 +32,14 @@ namespace culprit {
 
 struct SessionLimits {
   std::size_t max_sessions = 4'096;
-  std::size_t max_flows = 8'192;    // connections to sshd
-  std::size_t max_waiting = 1'024;  // lines, and audit sessions that no line told about yet
-  std::size_t max_hints = 256;      // lines that add to a login that comes after them
-  std::size_t max_changes = 8;      // of login uid, told about for one session
-  std::size_t max_pending = 8'192;  // records
-  std::chrono::seconds wait{2};     // for the events that belong to a line, and the other way round
+  std::size_t max_flows = 8'192;      // connections to sshd
+  std::size_t max_waiting = 1'024;    // lines, and audit sessions that no line told about yet
+  std::size_t max_ended = 1'024;      // sshds that a line may still name
+  std::size_t max_unconfirmed = 120;  // lines without a process that are told about, a minute
+  std::size_t max_hints = 256;        // lines that add to a login that comes after them
+  std::size_t max_changes = 8;        // of login uid, told about for one session
+  std::size_t max_pending = 8'192;    // records
+  std::chrono::seconds wait{2};  // for the events that belong to a line, and the other way round
   std::chrono::seconds keep{3'600};  // an ended session, for processes that go on
 };
 
@@ -76,6 +78,8 @@ class SessionBook {
     BootTime serving_ended;  // set where it is not sure that this was the one
     bool serving_sure = false;
     bool logged = false;
+    bool doubted = false;  // CheckUser() or Contradict() said so
+    std::string key;       // fingerprint of the line
   };
   struct Connection {  // to an sshd
     FlowId flow;
@@ -111,6 +115,7 @@ class SessionBook {
                   Uid login_uid, BootTime at);
   void SetAudit(Entry* entry, std::uint32_t session, Uid login_uid);
   const Process* WhatLetIn(std::uint32_t session, const ProcessKey& key);
+  const ProcessId* ChangedWithin(const Process& root, std::uint32_t session);
   void BeginUnlogged(std::uint32_t session, const Unclaimed& found);
   void OnSsm(const ExecEvent& event);
 
@@ -126,6 +131,9 @@ class SessionBook {
   void SetServing(Entry* entry, const ProcessKey& child, bool sure);
   void FindServing(Entry* entry);
   bool IsRootUser(const SessionFacts& facts) const;
+  void CheckUser(Entry* entry);
+  void Contradict(Entry* entry, const LoginLine& line);
+  bool MayTellUnconfirmed();
   void PutLogin(const WaitingLine& waiting, const Entry& entry);
   void NoteHint(std::deque<Hint>* hints, std::string key, std::string text);
   const std::string* FindHint(const std::deque<Hint>& hints, const std::string& key) const;
@@ -150,6 +158,10 @@ class SessionBook {
   Connections connections_;
   std::deque<Connections::iterator> connection_order_;  // oldest first
   std::deque<WaitingLine> waiting_;
+  BootTime next_try_;
+  std::deque<ProcessKey> ended_sshd_;  // oldest first
+  BootTime unconfirmed_since_;         // begin of the minute that is counted
+  std::size_t unconfirmed_ = 0;        // in it
   std::map<std::uint32_t, Unclaimed> unclaimed_;
   std::deque<Hint> found_at_;    // fingerprint -> file:line
   std::deque<Hint> principals_;  // fingerprint -> for whom it was handed out
@@ -161,6 +173,8 @@ class SessionBook {
 
 // Whether it is a process of OpenSSH's server.
 bool IsSshd(const Process& process);
+// Only such a one lets anybody in.
+bool IsRootSshd(const Process& process);
 
 }  // namespace culprit
 

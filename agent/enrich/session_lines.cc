@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SessionBook: what lines of a log add, and how a line finds its process.
 #include <algorithm>
+#include <utility>
 
 #include "agent/enrich/session_book.h"
 
@@ -23,8 +24,9 @@ void SessionBook::On(const LoginLine& line, BootTime now, std::uint32_t failures
       const WaitingLine waiting{line, now, failures_before};
       if (Join(waiting, false)) return;
       if (waiting_.size() >= limits_.max_waiting) {
-        ++counters_.dropped;
-        return;
+        const WaitingLine oldest = std::exchange(waiting_.front(), {});
+        waiting_.pop_front();
+        Join(oldest, true);
       }
       waiting_.push_back(waiting);
       return;
@@ -66,7 +68,10 @@ bool SessionBook::Join(const WaitingLine& waiting, bool last_try) {
     found.facts.kind = LoginKind::kInstanceConnect;
   }
   if (const auto known = sessions_.find(found.facts.id); known != sessions_.end()) {
-    if (known->second.logged) return true;  // the line was read twice
+    if (known->second.logged) {  // the line was read twice, or another one tells otherwise
+      Contradict(&known->second, waiting.line);
+      return true;
+    }
     // Its audit session was seen first.
     Entry& entry = known->second;
     found.facts.audit_session = entry.facts.audit_session;
@@ -80,14 +85,18 @@ bool SessionBook::Join(const WaitingLine& waiting, bool last_try) {
     }
     entry.facts = found.facts;
     entry.logged = true;
+    entry.key = waiting.line.key_fingerprint;
+    CheckUser(&entry);
     dirty_.insert(entry.facts.id);
     PutLogin(waiting, entry);
     return true;
   }
   const ProcessKey root = found.root;
+  if (!IsSet(root) && !MayTellUnconfirmed()) return true;
   Entry* entry = Begin(std::move(found.facts), root);
   if (entry == nullptr) return true;
   entry->logged = true;
+  entry->key = waiting.line.key_fingerprint;
   if (const Process* process = processes_.Find(root); process != nullptr) {
     LookForChildren(*process, entry);
   }
@@ -95,34 +104,26 @@ bool SessionBook::Join(const WaitingLine& waiting, bool last_try) {
   return true;
 }
 
-// Of sshd's processes only: they run as root, and a text may name any pid. Those that ended are
-// known for a while.
+// Of sshd's processes only, as root: a text may name any pid. One that ended is known for a while.
 const Process* SessionBook::OfPid(std::uint32_t pid) {
-  const auto fits = [](const Process& process) { return IsSshd(process) && process.uid == Uid{0}; };
-  const Process* found = processes_.FindLive(Tgid(pid));
-  if (found != nullptr && fits(*found)) return found;
-  found = nullptr;
-  processes_.ForEachProcess([&](const Process& process) {
-    if (process.key.tgid == Tgid(pid) && fits(process) &&
-        (found == nullptr || found->key.start < process.key.start ||
-         (found->key.start == process.key.start && found->key.exec_id < process.key.exec_id))) {
-      found = &process;
-    }
-  });
-  return found;
+  const Process* live = processes_.FindLive(Tgid(pid));
+  if (live != nullptr && IsRootSshd(*live)) return live;
+  const auto ended = std::find_if(ended_sshd_.rbegin(), ended_sshd_.rend(),
+                                  [&](const ProcessKey& key) { return key.tgid == Tgid(pid); });
+  return ended == ended_sshd_.rend() ? nullptr : processes_.Find(*ended);
 }
 
 // The sshd that was made for this connection: the topmost one above whoever has it that is not
 // older than it. Of a connection that was there before the agent the age is not known: the topmost
-// below another sshd.
+// that runs as root and below another one.
 const Process* SessionBook::RootOf(const Connection& connection) {
   const Process* found = nullptr;
   const Process* process = processes_.Find(connection.owner);
   for (int i = 0; i < kMaxAncestors && process != nullptr && IsSshd(*process); ++i) {
     const Process* parent = Parent(*process);
-    const bool listens = connection.preexisting
-                             ? found != nullptr && (parent == nullptr || !IsSshd(*parent))
-                             : process->key.start < connection.began;
+    const bool listens = connection.preexisting ? found != nullptr && found->uid == Uid{0} &&
+                                                      (parent == nullptr || !IsSshd(*parent))
+                                                : process->key.start < connection.began;
     if (listens) break;
     // Of one process the newest image.
     if (found == nullptr || found->key.tgid != process->key.tgid) found = process;
@@ -236,6 +237,42 @@ void SessionBook::LookForChildren(const Process& root, Entry* entry) {
     }
   });
   if (entry->facts.kind != LoginKind::kConsole) FindServing(entry);
+}
+
+// The kernel's login uid is what sshd asked for: a line that names another user is not the login's.
+void SessionBook::CheckUser(Entry* entry) {
+  SessionFacts& facts = entry->facts;
+  if (!entry->logged || entry->doubted || facts.login_uid == kNoUid) return;
+  const std::string name = users_.NameOf(facts.login_uid);
+  if (name.empty() || name == facts.user) return;
+  entry->doubted = true;
+  facts.links.push_back(
+      {SessionLinkKind::kAudit, LinkConfidence::kLow,
+       "the kernel's login uid is that of " + Cut(name) + ", the line names another user"});
+  dirty_.insert(facts.id);
+}
+
+void SessionBook::Contradict(Entry* entry, const LoginLine& line) {
+  if (entry->doubted ||
+      (Cut(line.user) == entry->facts.user && line.key_fingerprint == entry->key)) {
+    return;
+  }
+  entry->doubted = true;
+  entry->facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kLow,
+                                "another line tells a different login of the same process: as " +
+                                    Cut(line.user) + " " + Cut(line.key_fingerprint)});
+  dirty_.insert(entry->facts.id);
+}
+
+// Lines that no process stands behind cost nothing to write.
+bool SessionBook::MayTellUnconfirmed() {
+  if (now_ - unconfirmed_since_ > std::chrono::minutes(1)) {
+    unconfirmed_since_ = now_;
+    unconfirmed_ = 0;
+  }
+  if (++unconfirmed_ <= limits_.max_unconfirmed) return true;
+  ++counters_.dropped;
+  return false;
 }
 
 void SessionBook::PutLogin(const WaitingLine& waiting, const Entry& entry) {

@@ -101,6 +101,7 @@ bool LogFollower::Read(std::size_t max_bytes, const std::function<void(std::stri
       TakeLines({block.data(), static_cast<std::size_t>(n)}, line);
       continue;
     }
+    if (n < 0) return false;
     struct stat now {};
     if (fstat(file_.get(), &now) == 0 && static_cast<std::uint64_t>(now.st_size) < at_.offset) {
       at_.offset = 0;  // emptied in place
