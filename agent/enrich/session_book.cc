@@ -146,7 +146,8 @@ void SessionBook::FindServing(Entry* entry) {
   if (!IsRootUser(entry->facts)) {
     processes_.ForEachProcess([&](const Process& process) {
       const bool may = process.ended == BootTime{} || entry->facts.ended != BootTime{};
-      if (process.forked && may && SameTask(process.parent_key, entry->root) &&
+      const bool sshd = (process.forked || process.preexisting) && IsSshd(process);
+      if (sshd && may && SameTask(process.parent_key, entry->root) &&
           (!IsSet(newest) || newest.start < process.key.start)) {
         newest = process.key;
       }
