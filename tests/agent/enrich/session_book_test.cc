@@ -181,7 +181,7 @@ TEST_F(SessionBookTest, ALineWithoutAPidThatFitsTwoConnectionsIsJoinedToNone) {
 // The listener is gone (an upgrade restarted it): of two sshds the upper one let the user in.
 TEST_F(SessionBookTest, AConnectionOlderThanTheAgentHasItsMonitorForARoot) {
   for (const bool listener : {false, true}) {
-    const std::uint32_t tgid = listener ? 300 : 100;
+    const std::uint32_t tgid = listener ? 7 : 5;  // older than the first event
     const auto snapshot = [&](const ProcessKey& key, const ProcessKey& parent, std::uint32_t uid) {
       ExecEvent e = Sshd(key, parent);
       e.from_iterator = true;
