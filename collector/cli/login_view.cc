@@ -99,11 +99,10 @@ std::string LoginText(const v1::LoginRow& row, const View& view) {
   for (const auto& change : row.changes()) {
     lines.Add(
         "changed",
-        fmt::format("{}: process {} made its login uid {} of {}, its audit session "
-                    "{} of {}",
+        fmt::format("{}: process {}: login uid from {} to {}, audit session from {} to {}",
                     FormatTime(change.at_ns(), view.zone), change.process_id(),
-                    UidText(change.to_login_uid()), UidText(change.from_login_uid()),
-                    UidText(change.to_audit_session()), UidText(change.from_audit_session())));
+                    UidText(change.from_login_uid()), UidText(change.to_login_uid()),
+                    UidText(change.from_audit_session()), UidText(change.to_audit_session())));
   }
   return lines.Take();
 }

@@ -62,7 +62,16 @@ Cell StateCell(const v1::FlowRow& flow) {
   return {text, bad ? Style::kWarning : Style::kPlain};
 }
 
+std::string LoginOf(const v1::FlowRow& flow) {
+  if (flow.session_id().empty()) return "-";
+  return fmt::format("{}@{}", Or(flow.session_user(), "?"),
+                     Or(flow.session_address(), flow.session_kind()));
+}
+
 std::string What(const v1::FlowRow& flow) {
+  if (flow.forwarded_by_session()) {
+    return fmt::format("{} [for {}]", Or(flow.exe(), flow.comm()), LoginOf(flow));
+  }
   if (!flow.command_line().empty()) return flow.command_line();
   if (flow.comm().empty() && flow.direction() == "forwarded") return "(forwarded)";
   const auto& flags = flow.flags();
@@ -151,17 +160,6 @@ std::string RenderHosts(const v1::ListHostsResponse& hosts, const View& view) {
   }
   return table.Render(view) + (notes.empty() ? "" : "\n" + notes);
 }
-
-namespace {
-
-std::string LoginOf(const v1::FlowRow& flow) {
-  if (flow.session_id().empty()) return "-";
-  return fmt::format("{}@{}{}", Or(flow.session_user(), "?"),
-                     Or(flow.session_address(), flow.session_kind()),
-                     flow.forwarded_by_session() ? " forwarded" : "");
-}
-
-}  // namespace
 
 std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view) {
   const bool logins = std::ranges::any_of(

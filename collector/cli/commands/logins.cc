@@ -34,7 +34,7 @@ constexpr const char* kSessionFooter =
     "included; its bytes and\n"
     "destinations. The login's own connection is told apart: what is copied over SSH passes there. "
     "Connections that sshd\n"
-    "makes for the client (ssh -D, -L, -J, -R) are marked \"forwarded\".\n"
+    "makes for the client (ssh -D, -L, -J, -R) are marked \"[for USER@ADDRESS]\".\n"
     "With --json one document: {\"login\", \"processes\", \"connection\", \"flows\", \"totals\", "
     "\"destinations\", \"cut\"}.\n"
     "\n"
