@@ -70,7 +70,13 @@ class Walker {
       if (S_ISLNK(entry->mode)) row["link"] = RowText(entry->link);
     }
     evidence_.Add("files", std::move(row));
-    if (S_ISDIR(entry->mode)) Below(place, path, depth);
+    if (depth == place.depth) device_ = entry->facts.device;
+    if (!S_ISDIR(entry->mode)) return;
+    // What is mounted below a place is another place, or none: procfs in a container's tree.
+    if (entry->facts.device == device_)
+      Below(place, path, depth);
+    else
+      evidence_.Skip(path, "another file system is mounted there");
   }
 
  private:
@@ -170,6 +176,7 @@ class Walker {
   const HostFiles& host_;
   std::set<std::tuple<std::uint64_t, std::uint64_t, std::string>> seen_;
   std::size_t entries_ = 0;
+  std::uint64_t device_ = 0;
   bool told_ = false;
 };
 
@@ -179,8 +186,6 @@ std::vector<Place> VolatilePlaces() {
   std::vector<Place> places;
   for (const char* path : {"/etc/ld.so.preload", "/etc/ld.so.conf", "/etc/ld.so.conf.d"})
     places.push_back({path, false, false, 2, true});
-  for (const char* path : {"/dev/shm", "/tmp", "/var/tmp", "/run/shm"})
-    places.push_back({path, false, false, 6, true});
   for (const char* path :
        {"/var/log/auth.log", "/var/log/auth.log.1", "/var/log/secure", "/var/log/audit",
         "/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog", "/var/log/syslog",
@@ -188,6 +193,9 @@ std::vector<Place> VolatilePlaces() {
         "/var/log/cloud-init-output.log", "/var/log/amazon/ssm", "/var/log/apt/history.log",
         "/var/log/dpkg.log", "/var/log/dnf.log", "/var/log/journal", "/run/log/journal"})
     places.push_back({path, true, false, 3, true});
+  // Last, since anybody can fill them.
+  for (const char* path : {"/dev/shm", "/tmp", "/var/tmp", "/run/shm"})
+    places.push_back({path, false, false, 6, true});
   return places;
 }
 

@@ -50,7 +50,7 @@ class ProcessReader {
     Row row;
     row["pid"] = pid;
     Basics(*stat, task, &row);
-    Texts(&row);
+    Texts(task != nullptr && task->kernel_thread, &row);
     Links(&row);
     evidence_.Add("processes", std::move(row));
     Descriptors();
@@ -76,7 +76,7 @@ class ProcessReader {
     }
   }
 
-  void Texts(Row* row) {
+  void Texts(bool kernel_thread, Row* row) {
     const std::string status = ReadAt(directory_.get(), "status", kSmall).value_or("");
     for (const char* field : {"Uid", "Gid", "Groups", "TracerPid", "NSpid", "Threads", "VmRSS",
                               "CapEff", "CapPrm", "CapAmb", "NoNewPrivs", "Seccomp"})
@@ -97,7 +97,7 @@ class ProcessReader {
     if (environment) {
       for (const auto& [name, value] : EnvironmentNames(*environment))
         variables[RowText(name)] = RowText(value);
-    } else {
+    } else if (!kernel_thread) {
       evidence_.Skip("/proc/" + std::to_string(pid_) + "/environ", environment.error().message);
     }
   }
@@ -226,7 +226,10 @@ bool StillThere(int procfs, std::uint32_t pid) {
 std::vector<std::uint32_t> PidsOf(const Result<std::vector<KernelTask>>& tasks) {
   std::vector<std::uint32_t> pids;
   if (!tasks) return pids;
-  for (const KernelTask& task : *tasks) pids.push_back(task.pid);
+  // The iterator of some kernels begins at pid 2.
+  pids.push_back(1);
+  for (const KernelTask& task : *tasks)
+    if (task.pid != 1) pids.push_back(task.pid);
   std::sort(pids.begin(), pids.end());
   return pids;
 }
@@ -260,7 +263,9 @@ void CollectProcesses(Evidence& evidence, const HostFiles& host, const SnapshotP
                       ProcessFacts* facts) {
   const UniqueFd proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   const std::size_t limit = evidence.limits().processes;
-  const std::vector<std::uint32_t> mounted = ListProcesses(proc.get(), limit);
+  std::vector<std::uint32_t> mounted = ListProcesses(proc.get(), limit);
+  // What lies over a directory hides what is in it, not its name.
+  std::erase_if(mounted, [&](std::uint32_t pid) { return !StillThere(proc.get(), pid); });
   const std::vector<std::uint32_t> own = ListProcesses(procfs.fd.get(), limit);
   if (own.size() >= limit) evidence.Skip("/proc", "more processes than the limit");
   if (!procfs.detached) evidence.Skip("a procfs of our own", procfs.problem);
