@@ -139,17 +139,9 @@ Result<UniqueFd> HostFiles::OpenPlace(const std::string& path) const {
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   // /proc/self is a link; below /etc and the like there must be none on the way.
   if (!path.starts_with("/proc/") && !path.starts_with("/sys/")) how.resolve |= RESOLVE_NO_SYMLINKS;
-  long fd = syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how);
-  if (fd < 0 && errno == ELOOP) {
-    // With RESOLVE_NO_SYMLINKS the last part may not be a link either: look at it in its directory.
-    const std::size_t slash = path.rfind('/');
-    const std::string parent =
-        slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-    const long directory = syscall(SYS_openat2, root_.get(), parent.c_str(), &how, sizeof how);
-    if (directory < 0) return MakeError(Code::kFailedPrecondition, "a symbolic link on the way");
-    const UniqueFd in(static_cast<int>(directory));
-    fd = openat(in.get(), path.substr(slash + 1).c_str(), O_PATH | O_CLOEXEC | O_NOFOLLOW);
-  }
+  const long fd = syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how);
+  if (fd < 0 && errno == ELOOP)
+    return MakeError(Code::kFailedPrecondition, "a symbolic link on the way");
   if (fd < 0) return ErrnoError("open");
   return UniqueFd(static_cast<int>(fd));
 }

@@ -30,6 +30,7 @@ Command AddFinding(CLI::App& app);
 Command AddExplain(CLI::App& app);
 Command AddTop(CLI::App& app);
 Command AddStatus(CLI::App& app);
+Command AddVerify(CLI::App& app);
 
 }  // namespace culprit::cli
 
