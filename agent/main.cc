@@ -15,6 +15,7 @@
 #include "agent/daemon.h"
 #include "agent/snapshot_command.h"
 #include "agent/source/bpf_source.h"
+#include "agent/ssh_check_command.h"
 #include "common/bundle_report.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -44,6 +45,7 @@ constexpr const char* kFooter =
     "  sudo culprit-agent status --json\n"
     "  sudo culprit-agent run --data /tmp/agent --record events.rec   # then, as anybody:\n"
     "  culprit-agent replay events.rec --print\n"
+    "  sudo culprit-agent ssh-check\n"
     "  culprit-agent replay capture.pcapng.zst --host 192.0.2.7 --to 127.0.0.1:7443";
 
 struct Options {
@@ -273,6 +275,27 @@ void AddCommon(CLI::App* command, Options* options) {
                       "State directory, instead of state_dir of the configuration");
 }
 
+void AddReplayOptions(CLI::App* replay, Options* options) {
+  replay
+      ->add_option("FILE", options->file,
+                   "A recording of `run --record`; pcap or pcapng, a directory of them; Zeek's "
+                   "conn.log or dns.log; all but recordings also packed with gzip or zstd; - = "
+                   "standard input")
+      ->required();
+  replay->add_option("--to", options->collector, "HOST:PORT of a collector, as --collector");
+  replay->add_option("--out", options->out, "Write records as lines of JSON to this file");
+  replay->add_option("--host", options->hosts,
+                     "Of a capture: address or CIDR of the host to watch, may be repeated "
+                     "(default: every private address)");
+  replay->add_option("--process-map", options->process_map,
+                     "Of a capture: file of lines ADDRESS PORT PROTOCOL PID EXE [UID], * = any");
+  replay->add_option("--name", options->name,
+                     "Of a capture: what the host is called at the collector (default: the file's "
+                     "name)");
+  replay->add_flag("--print", options->print,
+                   "Write records as lines of JSON to stdout instead of a spool");
+}
+
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app{
@@ -291,6 +314,8 @@ int Main(int argc, char** argv) {
   CLI::App* snapshot =
       app.add_subcommand("snapshot", "Save the volatile evidence of this host in one signed file");
   AddSnapshot(snapshot, &options);
+  SshCheckOptions ssh;
+  const CLI::App* ssh_check = AddSshCheck(app, &ssh);
   CLI::App* version = app.add_subcommand("version", "Show the version");
   for (CLI::App* command : {run, status, check, replay, snapshot}) AddCommon(command, &options);
   for (CLI::App* command : {run, check, replay}) {
@@ -303,24 +328,7 @@ int Main(int argc, char** argv) {
   }
   run->add_option("--record", options.record, "Also write the events to this file, for replay");
   status->add_flag("--json", options.json, "JSON instead of text");
-  replay
-      ->add_option("FILE", options.file,
-                   "A recording of `run --record`; pcap or pcapng, a directory of them; Zeek's "
-                   "conn.log or dns.log; all but recordings also packed with gzip or zstd; - = "
-                   "standard input")
-      ->required();
-  replay->add_option("--to", options.collector, "HOST:PORT of a collector, as --collector");
-  replay->add_option("--out", options.out, "Write records as lines of JSON to this file");
-  replay->add_option("--host", options.hosts,
-                     "Of a capture: address or CIDR of the host to watch, may be repeated "
-                     "(default: every private address)");
-  replay->add_option("--process-map", options.process_map,
-                     "Of a capture: file of lines ADDRESS PORT PROTOCOL PID EXE [UID], * = any");
-  replay->add_option("--name", options.name,
-                     "Of a capture: what the host is called at the collector (default: the file's "
-                     "name)");
-  replay->add_flag("--print", options.print,
-                   "Write records as lines of JSON to stdout instead of a spool");
+  AddReplayOptions(replay, &options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -334,6 +342,7 @@ int Main(int argc, char** argv) {
   if (replay->parsed()) return Replay(options);
   if (snapshot->parsed())
     return snapshot->get_subcommands().empty() ? Snapshot(options) : VerifySnapshot(options);
+  if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;
 }

@@ -12,11 +12,8 @@
 
 #include "agent/identity.h"
 #include "agent/json_writer.h"
-#include "agent/posture/accounts.h"
-#include "agent/posture/disk_tree.h"
-#include "agent/posture/sshd_config.h"
-#include "agent/snapshot/redact.h"
 #include "agent/snapshot/snapshot.h"
+#include "agent/snapshot_posture.h"
 #include "agent/status.h"
 #include "common/file.h"
 #include "common/hex.h"
@@ -28,93 +25,7 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kMaxText = std::size_t{4} << 20;
-constexpr std::size_t kMaxAccounts = 200;
 constexpr std::size_t kMaxProgram = std::size_t{256} << 20;
-
-std::string Read(DiskTree& tree, const std::string& path) {
-  const auto content = tree.Read(path, kMaxText);
-  return content ? content->bytes : std::string();
-}
-
-// "%h/.ssh/authorized_keys" and the like, as sshd expands them.
-std::string ExpandKeysPath(const std::string& pattern, const Account& account) {
-  std::string path;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    const char next = pattern[i] == '%' && i + 1 < pattern.size() ? pattern[i + 1] : '\0';
-    if (next == '\0') {
-      path.push_back(pattern[i]);
-      continue;
-    }
-    if (next == 'h') path += account.home;
-    if (next == 'u') path += account.name;
-    if (next == 'U') path += std::to_string(account.uid);
-    if (next == '%') path.push_back('%');
-    ++i;
-  }
-  return path.starts_with('/') ? path : account.home + "/" + path;
-}
-
-void AddKeys(Evidence& evidence, DiskTree& tree, const Account& account, const std::string& path) {
-  Row row;
-  row["user"] = RowText(account.name);
-  row["path"] = RowText(path);
-  const auto info = tree.Stat(path);
-  row["there"] = info.has_value();
-  if (info) {
-    row["mode"] = info->mode;
-    row["uid"] = info->uid;
-    row["mtime_ns"] = info->mtime_ns;
-    row["ctime_ns"] = info->ctime_ns;
-    row["immutable"] = info->immutable;
-    row["append_only"] = info->append_only;
-  }
-  const auto content = tree.Read(path, kMaxText);
-  if (content && HoldsPrivateKey(content->bytes)) {
-    evidence.Skip(path, "holds a private key: never copied");
-  } else if (content) {
-    row["text"] = RowText(content->bytes);
-  }
-  if (content && content->cut) row["cut"] = true;
-  evidence.Add("authorized_keys", std::move(row));
-}
-
-// What sshd decides for each user who can log in, and the keys that let him in, wherever they lie.
-void CollectSshd(Evidence& evidence) {
-  evidence.At("sshd's configuration");
-  auto tree = DiskTree::Open("/");
-  if (!tree) {
-    evidence.Skip("sshd's configuration", tree.error().message);
-    return;
-  }
-  const std::string shadow = Read(**tree, "/etc/shadow");
-  const Accounts accounts(Read(**tree, "/etc/passwd"), Read(**tree, "/etc/group"),
-                          shadow.empty() ? nullptr : &shadow);
-  const SshdConfig config = SshdConfig::Parse(**tree, accounts, {});
-  for (const ConfigProblem& problem : config.problems())
-    evidence.Skip("sshd's configuration", problem.what);
-  std::size_t count = 0;
-  for (const Account& account : accounts.all()) {
-    if (evidence.Over() || !account.LoginShell()) continue;
-    if (++count > kMaxAccounts) {
-      evidence.Skip("sshd's configuration", "more users than the limit");
-      return;
-    }
-    std::vector<ConfigProblem> problems;
-    const Settings settings =
-        config.Effective({account.name, "", "192.0.2.1", "192.0.2.2", 22}, &problems);
-    Row row;
-    row["user"] = RowText(account.name);
-    Row& lines = row["settings"] = Row::array();
-    for (const std::string& line : DumpSettings(settings)) lines.push_back(RowText(line));
-    evidence.Add("sshd", std::move(row));
-    const auto keys = settings.find("authorizedkeysfile");
-    if (keys == settings.end()) continue;
-    for (const SettingValue& value : keys->second)
-      if (value.text != "none")
-        AddKeys(evidence, **tree, account, ExpandKeysPath(value.text, account));
-  }
-}
 
 std::string OwnHash() {
   const auto bytes = ReadWholeFile("/proc/self/exe", kMaxProgram);
@@ -240,7 +151,7 @@ Status RunSnapshot(const SnapshotCommand& command) {
   options.agent_status = [state_dir = command.config.state_dir] {
     return AskStatus(state_dir, true);
   };
-  options.posture = CollectSshd;
+  options.posture = CollectPosture;
   const bool terminal = isatty(STDERR_FILENO) == 1;
   options.progress = [terminal](const std::string& step) {
     if (terminal) std::cerr << "collecting " << step << "\n";

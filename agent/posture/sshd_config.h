@@ -12,7 +12,7 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -104,12 +104,17 @@ class SshdConfig {
   // Every file that was read, in order, once.
   std::vector<std::string> Files() const;
   const std::string& path() const { return options_.path; }
+  // The line as it stands in its file, without blanks around it; "" for defaults.
+  std::string LineAt(const Origin& origin) const;
+  // The first line of the main file that says something: its keyword in lower case, a blank, the
+  // rest.
+  std::string FirstStatement() const;
 
  private:
   friend class SshdParser;
   struct Include {
     std::string selector;
-    std::optional<ConfigFile> file;  // none: nothing matched
+    std::shared_ptr<const ConfigFile> file;  // nullptr: nothing matched
   };
 
   SshdParseOptions options_;

@@ -204,7 +204,7 @@ SshdConfig SshdConfig::Parse(FileTree& tree, const Accounts& accounts, SshdParse
   SshdConfig config;
   config.options_ = std::move(options);
   config.accounts_ = accounts;
-  SshdParser parser(&config, &tree, nullptr);
+  SshdParser parser(&config, &tree);
   parser.CommandLine();
   bool loaded = true;
   if (!EqualNoCase(config.options_.path, "none")) {
@@ -226,12 +226,7 @@ SshdConfig SshdConfig::Parse(FileTree& tree, const Accounts& accounts, SshdParse
 
 Settings SshdConfig::Effective(const Connection& connection,
                                std::vector<ConfigProblem>* problems) const {
-  SshdConfig scratch;  // what a pass for a connection reads: nothing is written to it
-  scratch.options_ = options_;
-  scratch.accounts_ = accounts_;
-  scratch.main_ = main_;
-  scratch.includes_ = includes_;
-  SshdParser parser(&scratch, nullptr, &connection);
+  SshdParser parser(*this, connection);
   parser.Run();
   Settings settings = global_;
   for (auto& [name, setting] : parser.settings()) {
@@ -259,6 +254,32 @@ bool SshdConfig::Refused() const {
     return problem.kind == ConfigProblem::Kind::kFatal ||
            problem.kind == ConfigProblem::Kind::kError;
   });
+}
+
+std::string SshdConfig::LineAt(const Origin& origin) const {
+  const ConfigFile* file = main_.path == origin.file ? &main_ : nullptr;
+  for (const Include& include : includes_)
+    if (include.file && include.file->path == origin.file) file = include.file.get();
+  if (file == nullptr || origin.line == 0) return "";
+  std::string_view text = file->bytes;
+  for (std::uint32_t line = 1; line < origin.line && !text.empty(); ++line)
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  text = text.substr(0, text.find('\n'));
+  return std::string(text.substr(0, text.find_last_not_of(" \t\r\f") + 1));
+}
+
+std::string SshdConfig::FirstStatement() const {
+  std::string_view text = main_.bytes;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    WordReader words{std::string(line)};
+    const auto name = words.Next();
+    if (!name || name->empty() || (*name)[0] == '#') continue;
+    const std::string rest(words.rest().value_or(""));
+    return Lower(*name) + " " + rest.substr(0, rest.find_last_not_of(" \t\r\f") + 1);
+  }
+  return "";
 }
 
 std::vector<std::string> SshdConfig::Files() const {

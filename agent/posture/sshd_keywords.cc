@@ -147,6 +147,12 @@ constexpr Keyword kKeywords[] = {
 
 }  // namespace
 
+bool LastValueWins(std::string_view canonical) {
+  return canonical == "maxstartups" || canonical == "persourcemaxstartups" ||
+         canonical == "persourcenetblocksize" || canonical == "ipqos" ||
+         canonical == "fingerprinthash" || canonical == "streamlocalbindmask";
+}
+
 const Keyword* FindKeyword(std::string_view name) {
   static const auto* const kByName = [] {
     auto* map = new std::unordered_map<std::string_view, const Keyword*>;

@@ -72,6 +72,8 @@ struct Keyword {
 
 // Case is ignored; nullptr: unknown.
 const Keyword* FindKeyword(std::string_view name);
+// The few keywords of which sshd 9.2 takes the last value, not the first.
+bool LastValueWins(std::string_view canonical);
 // Words of a kChoice keyword, in pairs of what is written and what it means.
 std::vector<std::pair<std::string_view, std::string_view>> ChoicesOf(std::string_view canonical);
 

@@ -168,8 +168,8 @@ bool SshdParser::IncludeOne(const std::string& selector, Frame& frame) {
     if (includes_[i].selector != selector) continue;
     known = true;
     if (includes_[i].file) {
-      const ConfigFile file = *includes_[i].file;  // the list may grow meanwhile
-      File(file, inner);
+      const auto file = includes_[i].file;  // the list may grow meanwhile
+      File(*file, inner);
     }
     active_ = active;
     match_ = match;
@@ -177,7 +177,7 @@ bool SshdParser::IncludeOne(const std::string& selector, Frame& frame) {
   if (known || stopped_) return !stopped_;
   if (tree_ == nullptr) return true;
   const auto paths = Glob(*tree_, selector, kMaxGlob);
-  if (paths.empty()) includes_.push_back({selector, std::nullopt});
+  if (paths.empty()) includes_.push_back({selector, nullptr});
   for (const std::string& path : paths) {
     auto file = LoadConfigFile(*tree_, path, &problems_);
     if (!file) {
@@ -188,15 +188,15 @@ bool SshdParser::IncludeOne(const std::string& selector, Frame& frame) {
     active_ = active;
     match_ = match;
     if (stopped_) return false;
-    includes_.push_back({selector, std::move(*file)});
+    includes_.push_back({selector, std::make_shared<const ConfigFile>(std::move(*file))});
   }
   return true;
 }
 
 void SshdParser::EnterMatch(Line& line, Frame& frame) {
-  if (connection_ == nullptr) {
-    match_ = static_cast<int>(config_->matches_.size());
-    config_->matches_.push_back({origin_, line.rest});
+  if (first_ != nullptr) {
+    match_ = static_cast<int>(first_->matches_.size());
+    first_->matches_.push_back({origin_, line.rest});
   }
   WordReader words(line.rest);
   const int matched = MatchLine(words, frame.never_match ? nullptr : connection_);

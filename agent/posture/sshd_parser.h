@@ -30,10 +30,11 @@ class Arguments {
 
 class SshdParser {
  public:
-  // `tree` nullptr: what `config` has already read is all there is. `connection` nullptr: the first
-  // pass.
-  SshdParser(SshdConfig* config, FileTree* tree, const Connection* connection)
-      : config_(config), tree_(tree), connection_(connection) {}
+  // The first pass: reads files from `tree`, and writes matches and lines into `config`.
+  SshdParser(SshdConfig* config, FileTree* tree) : config_(config), first_(config), tree_(tree) {}
+  // A pass for a connection over what the first one has read.
+  SshdParser(const SshdConfig& config, const Connection& connection)
+      : config_(&config), connection_(&connection) {}
 
   void CommandLine();
   void Run();
@@ -104,9 +105,10 @@ class SshdParser {
   bool Bad(std::string what);
   void Skew(std::string what);
 
-  SshdConfig* config_;
-  FileTree* tree_;
-  const Connection* connection_;
+  const SshdConfig* config_;
+  SshdConfig* first_ = nullptr;  // config_ in the first pass
+  FileTree* tree_ = nullptr;
+  const Connection* connection_ = nullptr;
   Settings settings_;
   std::vector<ConfigProblem> problems_;
   std::vector<SshdConfig::Include> includes_;

@@ -33,8 +33,7 @@ const std::string* SshdParser::Need(Line& line) {
 }
 
 void SshdParser::Note(const std::string& keyword, std::string text) {
-  if (connection_ == nullptr)
-    config_->lines_.push_back({keyword, std::move(text), origin_, match_});
+  if (first_ != nullptr) first_->lines_.push_back({keyword, std::move(text), origin_, match_});
 }
 
 void SshdParser::Offer(const std::string& keyword, std::string text) {

@@ -209,6 +209,8 @@ def check_files(folder, planted):
     check(one(keys, "keys of ana", user="ana", path="/etc/ssh/keys/ana")["text"].startswith("ssh-ed25519"), "by AuthorizedKeysFile")
     root = one(rows(folder, "sshd"), "sshd", user="root")
     check("permitrootlogin yes" in root["settings"], f"{root}")
+    posture = json.loads((folder / "live/ssh-posture.json").read_text())
+    check(any(finding["id"] == "cfg.root_login" for finding in posture["findings"]), "what ssh-check finds")
     for path in ("/root/.ssh/id_ed25519", "/etc/ssh/ssh_host_ed25519_key"):
         check(one(files, path, path=path)["not_copied"] == "a private key", f"{path} was copied")
     kinds = {path: one(files, path, path=path)["kind"] for path in ("/tmp/fifo", "/etc/fifo", "/tmp/loop-a", "/tmp/device", "/root/.ssh/rc")}
@@ -243,6 +245,8 @@ def check_forgeries(bundle, key):
     part.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1:])
     code, edited = verdict(part)
     check(code == 1 and edited["findings"], f"{edited}")
+    done = run(BIN / "culprit", "verify", bundle, "--key", key, "--json", check=False)
+    check(done.returncode == 0 and json.loads(done.stdout) == good, f"culprit verify: {done.stdout}")
     code, other = verdict(bundle, "--key", "SHA256:" + "A" * 43)
     check(code == 1 and other["findings"][0]["defect"] == "wrong-key", f"{other}")
     note(f"truncated (tiers {cut['whole_tiers']} still whole), edited and signed by another: each refused with its reason")

@@ -20,7 +20,12 @@ SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/mo
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
         "collector/model")
 PURE_FILES = (
-    "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/glob", "agent/posture/sshd_defaults",
+    "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/authorized_keys", "agent/posture/drop_in", "agent/posture/glob",
+    "agent/posture/host_checks", "agent/posture/key_checks", "agent/posture/key_options", "agent/posture/key_paths",
+    "agent/posture/key_records", "agent/posture/key_scan", "agent/posture/policy", "agent/posture/posture", "agent/posture/posture_scan",
+    "agent/posture/private_keys", "agent/posture/revoked_keys", "agent/posture/ssh_key",
+    "agent/posture/server_checks", "agent/posture/ssh_servers", "agent/posture/sshd_checks", "agent/posture/sshd_command",
+    "agent/posture/sshd_defaults", "agent/posture/sshd_rows", "agent/posture/systemd_unit",
     "agent/posture/sshd_effective", "agent/posture/sshd_keywords", "agent/posture/sshd_lexer", "agent/posture/sshd_numbers",
     "agent/posture/sshd_parser", "agent/posture/sshd_patterns", "agent/posture/sshd_values", "agent/ring/contact_book",
     "agent/ring/lane", "agent/ring/packet_export", "agent/ring/packet_join", "agent/ring/segment_index",
