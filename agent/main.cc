@@ -17,6 +17,7 @@
 #include "agent/source/bpf_source.h"
 #include "agent/ssh_check_command.h"
 #include "common/bundle_report.h"
+#include "common/bundle_summary.h"
 #include "common/file.h"
 #include "common/log.h"
 
@@ -222,6 +223,18 @@ int VerifySnapshot(const Options& options) {
   return report->good ? kExitOk : kExitFailed;
 }
 
+int ShowSnapshot(const Options& options) {
+  const auto text = SummariseBundleFile(options.file, options.json);
+  if (!text) return FailBy(text.error());
+  std::cout << *text;
+  return kExitOk;
+}
+
+int SnapshotCommandLine(const CLI::App& snapshot, const Options& options) {
+  if (snapshot.get_subcommands().empty()) return Snapshot(options);
+  return snapshot.got_subcommand("show") ? ShowSnapshot(options) : VerifySnapshot(options);
+}
+
 void AddSnapshot(CLI::App* snapshot, Options* options) {
   snapshot->require_subcommand(0, 1);
   snapshot->add_option("--out", options->out,
@@ -248,7 +261,10 @@ void AddSnapshot(CLI::App* snapshot, Options* options) {
   verify->add_option("--key", options->key,
                      "The key that must have signed: its fingerprint (SHA256:...), or a file with "
                      "its public part");
-  verify->add_flag("--json", options->json, "JSON instead of text");
+  CLI::App* show = snapshot->add_subcommand("show", "What stands out in a bundle");
+  show->add_option("FILE", options->file, "The bundle")->required();
+  for (CLI::App* command : {verify, show})
+    command->add_flag("--json", options->json, "JSON instead of text");
 }
 
 int CheckConfig(const Options& options) {
@@ -340,8 +356,7 @@ int Main(int argc, char** argv) {
   if (status->parsed()) return ShowStatus(options);
   if (check->parsed()) return CheckConfig(options);
   if (replay->parsed()) return Replay(options);
-  if (snapshot->parsed())
-    return snapshot->get_subcommands().empty() ? Snapshot(options) : VerifySnapshot(options);
+  if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;

@@ -229,6 +229,19 @@ def check_files(folder, planted):
     note("persistence, keys and logs are there; secrets, pipes, devices and links are not")
 
 
+def check_summary(bundle, planted):
+    """What was planted is named."""
+    notable = json.loads(run(BIN / "culprit", "snapshot", "show", bundle, "--json").stdout)["notable"]
+    for kind, which in (("hidden-process", "hidden"), ("memory-executable", "memory"), ("deleted-executable", "deleted"), ("packet-socket", "pid"),
+                        ("deleted-file", "pid"), ("listener", "pid")):
+        check(any(n["kind"] == kind and n["pid"] == planted[which] for n in notable), f"{kind} of {planted[which]} is not named: {notable}")
+    for kind, text in (("preload", "/etc/ld.so.preload"), ("ssh", "cfg.root_login")) + ((("locked-file", "/root/.ssh/authorized_keys"),) if planted["attributes"] else ()):
+        check(any(n["kind"] == kind and text in n["text"] for n in notable), f"{kind} {text} is not named: {notable}")
+    shown = run(BIN / "culprit-agent", "snapshot", "show", bundle).stdout
+    check("\x1b" not in shown and "hidden-process" in shown, "the text of it")
+    note(f"{len(notable)} things stand out, all that was planted among them")
+
+
 def check_forgeries(bundle, key):
     def verdict(path, *more):
         done = run(BIN / "culprit-agent", "snapshot", "verify", path, "--json", *more, check=False)
@@ -270,6 +283,7 @@ def main():
         check_processes(folder, planted)
         check_sockets(folder, planted)
         check_files(folder, planted)
+        check_summary(bundle, planted)
         check_forgeries(bundle, summary["key_fingerprint"])
 
 

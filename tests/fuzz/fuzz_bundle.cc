@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/bundle_report.h"
+#include "common/bundle_summary.h"
 #include "common/bundle_verify.h"
 #include "tests/support/bundle_bytes.h"
 
@@ -22,6 +23,10 @@ void Check(std::string_view bytes) {
   const auto verdict = VerifyBundle(SourceOfBytes(bytes), nobody, limits);
   if (!verdict || verdict->good() || verdict->trusted) std::abort();
   if (verdict->findings.size() > 100) std::abort();
+  const auto summary = SummariseBundle(SourceOfBytes(bytes), limits);
+  if (!summary || summary->notable.size() > 500 || SummaryText(*summary).empty() ||
+      SummaryJson(*summary).empty())
+    std::abort();
   if (VerdictText(*verdict, "x").empty() || VerdictJson(*verdict, "x").empty()) std::abort();
 }
 
@@ -53,6 +58,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   CheckManifest(bytes);
   const std::size_t middle = std::min(bytes.find("-----BEGIN SSH"), bytes.size());
+  Check(PackBundle({{"live/processes.jsonl", std::string(bytes)},
+                    {"live/hidden-1.jsonl", std::string(bytes)},
+                    {"live/sockets.jsonl", std::string(bytes)},
+                    {"live/executables.jsonl", std::string(bytes)},
+                    {"live/ssh-posture.json", std::string(bytes)},
+                    {"live/files.jsonl", std::string(bytes)}}));
   Check(PackBundle({{"manifest.jsonl", std::string(bytes.substr(0, middle))},
                     {"manifest.jsonl.sig", std::string(bytes.substr(middle))}}));
   return 0;

@@ -29,6 +29,7 @@ Command AddFindings(CLI::App& app);
 Command AddFinding(CLI::App& app);
 Command AddExplain(CLI::App& app);
 Command AddTop(CLI::App& app);
+Command AddSnapshot(CLI::App& app);
 Command AddStatus(CLI::App& app);
 Command AddVerify(CLI::App& app);
 
