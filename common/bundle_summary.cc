@@ -8,6 +8,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "common/bundle_manifest.h"
 #include "common/file.h"
 #include "common/text.h"
 #include "common/units.h"
@@ -246,6 +247,7 @@ Result<BundleSummary> SummariseBundle(ByteSource source, const BundleLimits& lim
   BundleReader reader(std::move(source), limits);
   BundleSummary summary;
   Summariser summariser(&summary);
+  bool whole = false;
   while (true) {
     auto member = reader.Next();
     auto bytes = member && *member && Wanted((*member)->name) ? Content(reader)
@@ -256,7 +258,12 @@ Result<BundleSummary> SummariseBundle(ByteSource source, const BundleLimits& lim
           "summed up as far as it goes: " + (member ? bytes.error() : member.error()).message);
       break;
     }
-    if (!*member) break;
+    if (!*member) {
+      if (!whole)
+        summariser.Note("damaged", 0, "it ends before its manifest: summed up as far as it goes");
+      break;
+    }
+    whole |= (*member)->name == kSignatureName;
     summariser.Member((*member)->name, *bytes);
   }
   summariser.Sort();

@@ -8,7 +8,8 @@
 namespace culprit {
 namespace {
 
-BundleSummary Summarise(const std::vector<TarMember>& members) {
+BundleSummary Summarise(std::vector<TarMember> members) {
+  members.push_back({"manifest.jsonl.sig", ""});
   const std::string bytes = PackBundle(members);
   auto summary = SummariseBundle(SourceOfBytes(bytes));
   EXPECT_TRUE(summary);
