@@ -34,7 +34,9 @@ Command AddFindings(CLI::App& app);
 Command AddFinding(CLI::App& app);
 Command AddExplain(CLI::App& app);
 Command AddTop(CLI::App& app);
+Command AddSnapshot(CLI::App& app);
 Command AddStatus(CLI::App& app);
+Command AddVerify(CLI::App& app);
 
 }  // namespace culprit::cli
 
