@@ -152,7 +152,7 @@ Result<CaptureReplayOptions> CaptureOptions(const Options& options) {
   return capture;
 }
 
-// A capture, a Zeek log, or a recording of `run --record`: its first bytes tell.
+// A capture, a Zeek log, a VPC flow log, or a recording of `run --record`: its first bytes tell.
 Result<std::unique_ptr<EventSource>> OpenReplay(const CaptureReplayOptions& capture,
                                                 UserEventSink user_events) {
   auto recording = ReplaySource::Open(capture.path, user_events);
@@ -251,7 +251,7 @@ int Main(int argc, char** argv) {
       app.add_subcommand("check-config", "Show the configuration in force and check what it names");
   CLI::App* replay =
       app.add_subcommand("replay",
-                         "Run the whole agent on a recording, a capture or a Zeek log; needs no "
+                         "Run the whole agent on a recording, a capture, a Zeek or VPC flow log; needs no "
                          "privileges");
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
