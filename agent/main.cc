@@ -221,8 +221,8 @@ void AddReplayOptions(CLI::App* replay, Options* options) {
   replay
       ->add_option("FILE", options->file,
                    "A recording of `run --record`; pcap or pcapng, a directory of them; Zeek's "
-                   "conn.log or dns.log; all but recordings also packed with gzip or zstd; - = "
-                   "standard input")
+                   "conn.log or dns.log; a VPC flow log; all but recordings also packed with gzip "
+                   "or zstd; - = standard input")
       ->required();
   replay->add_option("--to", options->collector, "HOST:PORT of a collector, as --collector");
   replay->add_option("--out", options->out, "Write records as lines of JSON to this file");
@@ -249,10 +249,10 @@ int Main(int argc, char** argv) {
       "status", "Ask the running agent: hooks, degraded modes, spool, losses, cost");
   CLI::App* check =
       app.add_subcommand("check-config", "Show the configuration in force and check what it names");
-  CLI::App* replay =
-      app.add_subcommand("replay",
-                         "Run the whole agent on a recording, a capture, a Zeek or VPC flow log; needs no "
-                         "privileges");
+  CLI::App* replay = app.add_subcommand(
+      "replay",
+      "Run the whole agent on a recording, a capture, a Zeek or VPC flow log; needs no "
+      "privileges");
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
   CLI::App* version = app.add_subcommand("version", "Show the version");
