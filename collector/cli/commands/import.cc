@@ -58,6 +58,7 @@ std::vector<std::string> CommandOf(const Args& args, const std::string& data) {
 // The exit code.
 Result<int> RunProgram(const std::vector<std::string>& command) {
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   pid_t pid = 0;
