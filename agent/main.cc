@@ -157,7 +157,7 @@ Result<CaptureReplayOptions> CaptureOptions(const Options& options) {
   return capture;
 }
 
-// A capture, a Zeek log, or a recording of `run --record`: its first bytes tell.
+// A capture, a Zeek log, a VPC flow log, or a recording of `run --record`: its first bytes tell.
 Result<std::unique_ptr<EventSource>> OpenReplay(const CaptureReplayOptions& capture,
                                                 UserEventSink user_events) {
   auto recording = ReplaySource::Open(capture.path, user_events);
@@ -295,8 +295,8 @@ void AddReplayOptions(CLI::App* replay, Options* options) {
   replay
       ->add_option("FILE", options->file,
                    "A recording of `run --record`; pcap or pcapng, a directory of them; Zeek's "
-                   "conn.log or dns.log; all but recordings also packed with gzip or zstd; - = "
-                   "standard input")
+                   "conn.log or dns.log; a VPC flow log; all but recordings also packed with gzip "
+                   "or zstd; - = standard input")
       ->required();
   replay->add_option("--to", options->collector, "HOST:PORT of a collector, as --collector");
   replay->add_option("--out", options->out, "Write records as lines of JSON to this file");
@@ -323,10 +323,10 @@ int Main(int argc, char** argv) {
       "status", "Ask the running agent: hooks, degraded modes, spool, losses, cost");
   CLI::App* check =
       app.add_subcommand("check-config", "Show the configuration in force and check what it names");
-  CLI::App* replay =
-      app.add_subcommand("replay",
-                         "Run the whole agent on a recording, a capture or a Zeek log; needs no "
-                         "privileges");
+  CLI::App* replay = app.add_subcommand(
+      "replay",
+      "Run the whole agent on a recording, a capture, a Zeek or VPC flow log; needs no "
+      "privileges");
   CLI::App* snapshot =
       app.add_subcommand("snapshot", "Save the volatile evidence of this host in one signed file");
   AddSnapshot(snapshot, &options);

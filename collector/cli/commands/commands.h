@@ -30,6 +30,8 @@ Command AddPackets(CLI::App& app);
 Command AddWhere(CLI::App& app);
 Command AddCost(CLI::App& app);
 Command AddAnswer(CLI::App& app);
+Command AddJoin(CLI::App& app);
+Command AddImport(CLI::App& app);
 Command AddFindings(CLI::App& app);
 Command AddFinding(CLI::App& app);
 Command AddExplain(CLI::App& app);
