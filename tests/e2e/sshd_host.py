@@ -30,7 +30,7 @@ for node in null zero random urandom tty; do : > dev/$node; mount --bind /dev/$n
 mkdir dev/pts; mount -t devpts -o newinstance,ptmxmode=0666,gid=5 culprit-test dev/pts; ln -s pts/ptmx dev/ptmx
 ln -s "$1/log.socket" dev/log
 mount --rbind dev /dev
-for file in passwd shadow group; do mount --bind etc/$file /etc/$file; done
+for file in passwd shadow group sudoers; do mount --bind etc/$file /etc/$file; done
 shift
 exec "$@"
 """
@@ -71,6 +71,8 @@ class SshHost:
             path = self.dir / "etc" / name
             path.write_text(pathlib.Path("/etc", name).read_text() + text)
             path.chmod(0o600 if name == "shadow" else 0o644)
+        (self.dir / "etc/sudoers").write_text("root ALL=(ALL) ALL\nalice ALL=(ALL) NOPASSWD: ALL\n")
+        (self.dir / "etc/sudoers").chmod(0o440)
         (self.dir / "keys/root_keys").write_text((self.dir / "keys/client.pub").read_text())
 
     def write_configurations(self):
@@ -80,6 +82,8 @@ class SshHost:
             f"Match User root\n  AuthorizedKeysFile {self.dir}/keys/root_keys\n")
         (self.dir / "ssh_config").write_text(
             "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\nIdentitiesOnly yes\nExitOnForwardFailure yes\n")
+        (self.dir / "jump_config").write_text((self.dir / "ssh_config").read_text() +
+                                              f"Port {PORT}\nIdentityFile {self.dir}/keys/client\nBatchMode yes\n")
         (self.dir / "askpass").write_text(f"#!/bin/sh\necho {shlex.quote(PASSWORD)}\n")
         (self.dir / "askpass").chmod(0o755)
         (self.dir / "askpass-wrong").write_text("#!/bin/sh\necho wrong\n")
@@ -90,6 +94,10 @@ class SshHost:
                                    log="sshd.log")
         wait_until("sshd listening", lambda: f":{PORT}" in self.inside.run("ss", "-ltn").stdout)
         return self.sshd
+
+    def within(self, *command, **options):
+        """Runs a command where sshd is: same accounts, same /dev/log."""
+        return run("nsenter", "-t", self.sshd.pid, "-m", "-n", f"--wd={self.dir}", *command, **options)
 
     def key(self, name="client"):
         return ["-i", self.dir / "keys" / name, "-o", "BatchMode=yes"]
