@@ -179,6 +179,7 @@ const SessionBook::Connection* SessionBook::ConnectionOf(const LoginLine& line, 
 bool SessionBook::JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entry) {
   const LoginLine& line = waiting.line;
   SessionFacts& facts = entry->facts;
+  const LinkConfidence sure = line.vouched ? LinkConfidence::kHigh : LinkConfidence::kMedium;
   const Process* root = LoginProcess(line);
   bool agrees = false;
   const Connection* connection = ConnectionOf(line, root, &agrees);
@@ -187,8 +188,9 @@ bool SessionBook::JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entr
     entry->root = root->key;
     facts.id = facts.root = root->id;
     facts.ended = root->ended;
-    facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kMedium,
-                           line.pid != 0
+    facts.links.push_back({SessionLinkKind::kProcess, sure,
+                           line.vouched ? "the journal has the line from that sshd of root"
+                           : line.pid != 0
                                ? "the line's pid is that of an sshd"
                                : "sshd's process for the connection from that address and port"});
   } else {
@@ -205,7 +207,7 @@ bool SessionBook::JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entr
   facts.flow = connection->flow;
   facts.from = line.from;
   facts.links.push_back(
-      {SessionLinkKind::kFlow, agrees ? LinkConfidence::kMedium : LinkConfidence::kLow,
+      {SessionLinkKind::kFlow, agrees ? sure : LinkConfidence::kLow,
        agrees ? "a connection of that sshd has the line's address and port"
               : "a connection has the line's address and port, but not of that sshd"});
   return true;
@@ -219,7 +221,8 @@ bool SessionBook::JoinConsole(const WaitingLine& waiting, bool last_try, Entry* 
     entry->root = root->key;
     facts.id = facts.root = root->id;
     facts.ended = root->ended;
-    facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kMedium,
+    facts.links.push_back({SessionLinkKind::kProcess,
+                           waiting.line.vouched ? LinkConfidence::kHigh : LinkConfidence::kMedium,
                            "the line's pid is that of root's login"});
     return true;
   }

@@ -25,6 +25,7 @@ class LoginFeedTest : public EnricherTest {
     std::string pattern = ::testing::TempDir() + "/culprit-feed-XXXXXX";
     directory_ = mkdtemp(pattern.data());
     config_.state_dir = directory_;
+    config_.logins.journal = false;
     config_.logins.files = {directory_ + "/auth.log", directory_ + "/secure"};
     std::ofstream(config_.logins.files[0]) << "";
   }

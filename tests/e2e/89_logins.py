@@ -267,7 +267,7 @@ def main():
         rig.start_collector()
         outside, inside = rig.namespaces()
         host = SshHost(rig, inside, outside)
-        rig.agent_extra = f'[logins]\nfiles = ["{host.log}"]\n'
+        rig.agent_extra = f'[logins]\njournal = false\nfiles = ["{host.log}"]\n'
         rig.start_agent()
         rig.spawn(*outside.command("python3", "-c", SINK_SERVER))
         web = rig.dir / "web"
