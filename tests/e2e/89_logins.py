@@ -29,6 +29,7 @@ WEB_BYTES = 200_000
 class Story:
     def __init__(self, rig, host):
         self.rig, self.host, self.seen = rig, host, set()
+        self.sure = "high" if host.journald else "medium"  # of what the log alone says
         self.sender = rig.dir / "sender.py"
         self.sender.write_text(SENDER)
         self.fingerprint = host.fingerprint()
@@ -59,7 +60,7 @@ class Story:
         check(row["key_fingerprint"] == key, f"key {row['key_fingerprint']}, not {key}")
         def joined():
             links = self.session(row)["login"]["links"]
-            check({link["kind"]: link["confidence"] for link in links} == {"process": "medium", "flow": "medium", "audit": "high"}, f"{links}")
+            check({link["kind"]: link["confidence"] for link in links} == {"process": self.sure, "flow": self.sure, "audit": "high"}, f"{links}")
             return True
         wait_until("all links of the chain", joined, 10)
         if ended:
@@ -262,7 +263,38 @@ def of_one_key(story):
     note("what was done with the key, over all its sessions")
 
 
+def by_the_journal(story):
+    """The journal knows who wrote a line: what root's sshd did not write is no login."""
+    by_key(story)
+    forged = "Accepted password for root from 203.0.113.66 port 4000 ssh2"
+    story.host.ssh("alice", f"logger -t sshd -p auth.info '{forged}'", options=story.host.key())
+    story.check_login(story.login(), "alice", "publickey")
+    story.host.ssh("bob", "true", password="askpass-wrong", check=False)
+    story.host.ssh("bob", "true", password="askpass")
+    row = story.login()
+    story.check_login(row, "bob", "password")
+    check(row["failures_before"] == 1, f"{row}")
+    check(not story.rig.query("logins", "--since", "1h", "--from", "203.0.113.66"), "a line that a user wrote is a login")
+    counters = story.rig.agent_status()["counters"]
+    check(counters["login log entries that root did not write"] == 1, f"{counters}")
+    story.rig.agent.stop()
+    story.rig.start_agent()
+    wait_until("the agent after its start", story.rig.agent_status)
+    story.host.ssh("alice", "true", options=story.host.key())
+    story.check_login(story.login(), "alice", "publickey")  # and none that was read before
+    note("the journal: followed over a restart, and what root did not write is no login")
+
+
 def main():
+    with Rig("journal") as rig:
+        rig.start_collector()
+        outside, inside = rig.namespaces()
+        host = SshHost(rig, inside, outside, journal=True)
+        rig.agent_extra = f'[logins]\njournal_directory = "{host.dir / "journal"}"\n'
+        rig.start_agent()
+        rig.spawn(*outside.command("python3", "-c", SINK_SERVER))
+        host.start()
+        by_the_journal(Story(rig, host))
     with Rig("logins") as rig:
         rig.start_collector()
         outside, inside = rig.namespaces()

@@ -28,7 +28,15 @@ cd "$1"
 mount -t tmpfs -o mode=0755 culprit-test dev
 for node in null zero random urandom tty; do : > dev/$node; mount --bind /dev/$node dev/$node; done
 mkdir dev/pts; mount -t devpts -o newinstance,ptmxmode=0666,gid=5 culprit-test dev/pts; ln -s pts/ptmx dev/ptmx
-ln -s "$1/log.socket" dev/log
+if [ -d journal ]; then
+    mount -t tmpfs culprit-test /run/systemd; mount -t tmpfs culprit-test /run/log
+    mkdir -p /run/systemd/journal /run/log/journal
+    mount -t cgroup2 culprit-test /sys/fs/cgroup  # `ip netns exec` has a bare /sys
+    mount --bind journal /run/log/journal
+    ln -s /run/systemd/journal/dev-log dev/log
+else
+    ln -s "$1/log.socket" dev/log
+fi
 mount --rbind dev /dev
 for file in passwd shadow group sudoers; do mount --bind etc/$file /etc/$file; done
 shift
@@ -37,9 +45,9 @@ exec "$@"
 
 
 class SshHost:
-    """Accounts alice (61001) and bob (61002) with a password and alice's key, and root with the key; `alice` may be reached as user@address."""
+    """With `journal` systemd's journald has /dev/log, and writes to dir/journal. Accounts alice (61001) and bob (61002) with a password and alice's key, and root with the key; `alice` may be reached as user@address."""
 
-    def __init__(self, rig, inside, outside):
+    def __init__(self, rig, inside, outside, journal=False):
         self.rig, self.inside, self.outside = rig, inside, outside
         self.dir = rig.dir / "sshd"
         self.log = self.dir / "auth.log"
@@ -49,9 +57,17 @@ class SshHost:
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.dir / "keys" / name)
         self.make_accounts()
         self.write_configurations()
+        pathlib.Path("/run/sshd").mkdir(exist_ok=True)
+        if journal:
+            for path in (self.dir / "journal", pathlib.Path("/run/systemd"), pathlib.Path("/run/log")):
+                path.mkdir(exist_ok=True)
+            self.journald = rig.spawn(*inside.command("sh", "-c", START, "sh", self.dir, "/lib/systemd/systemd-journald"), log="journald.log")
+            wait_until("journald's file", lambda: list((self.dir / "journal").glob("*/system.journal")))
+            wait_until("journald's socket", lambda: run("nsenter", "-t", self.journald.pid, "-m", "test", "-S", "/dev/log"))
+            return
+        self.journald = None
         rig.spawn("python3", "-c", SYSLOG, self.dir / "log.socket", self.log, log="syslog.log")
         wait_until("the log's socket", lambda: (self.dir / "log.socket").exists())
-        pathlib.Path("/run/sshd").mkdir(exist_ok=True)
         self.log.touch()
 
     def make_accounts(self):
@@ -90,8 +106,12 @@ class SshHost:
         (self.dir / "askpass-wrong").chmod(0o755)
 
     def start(self):
-        self.sshd = self.rig.spawn(*self.inside.command("sh", "-c", START, "sh", self.dir, "/usr/sbin/sshd", "-D", "-f", self.dir / "sshd_config"),
-                                   log="sshd.log")
+        sshd = ["/usr/sbin/sshd", "-D", "-f", self.dir / "sshd_config"]
+        if self.journald:
+            command = ["nsenter", "-t", self.journald.pid, "-m", "-n", *sshd]
+        else:
+            command = self.inside.command("sh", "-c", START, "sh", self.dir, *sshd)
+        self.sshd = self.rig.spawn(*command, log="sshd.log")
         wait_until("sshd listening", lambda: f":{PORT}" in self.inside.run("ss", "-ltn").stdout)
         return self.sshd
 
