@@ -61,6 +61,9 @@ class GrpcClient : public Client {
   Result<v1::GetStatusResponse> GetStatus() override {
     return Call<v1::GetStatusResponse>(v1::GetStatusRequest(), &v1::Query::Stub::GetStatus);
   }
+  Result<v1::WhereResponse> Where(const v1::WhereRequest& request) override {
+    return Call<v1::WhereResponse>(request, &v1::Query::Stub::Where);
+  }
 
   Result<v1::ListFindingsResponse> ListFindings(const v1::ListFindingsRequest& request) override {
     return Call<v1::ListFindingsResponse>(request, &v1::Findings::Stub::ListFindings,
