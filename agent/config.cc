@@ -59,6 +59,8 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bool("packets.names", config.packets.names);
   toml.Path("packets.parser", config.packets.parser);
   toml.Bool("logins.enabled", config.logins.enabled);
+  toml.Bool("logins.journal", config.logins.journal);
+  toml.Path("logins.journal_directory", config.logins.journal_directory);
   toml.Strings("logins.files", config.logins.files);
   toml.Strings("logins.sshd_files", config.logins.sshd_files);
   toml.Uint32("limits.max_flows", config.limits.max_flows, 64, 4'000'000);
@@ -262,7 +264,9 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          "\nfirst_bytes = " + std::to_string(packets.first_bytes) +
          "\nbuffer_bytes = " + std::to_string(packets.buffer_bytes) +
          "\nnames = " + flag(packets.names) + "\nparser = " + Quoted(config.ParserProgram()) +
-         "\n\n[logins]\nenabled = " + flag(config.logins.enabled) + "\nfiles = [" +
+         "\n\n[logins]\nenabled = " + flag(config.logins.enabled) +
+         "\njournal = " + flag(config.logins.journal) +
+         "\njournal_directory = " + Quoted(config.logins.journal_directory) + "\nfiles = [" +
          Listed(config.logins.files) + "]\nsshd_files = [" + Listed(config.logins.sshd_files) +
          "]\n\n[limits]\nmax_flows = " + std::to_string(config.limits.max_flows) +
          "\nmax_processes = " + std::to_string(config.limits.max_processes) +

@@ -69,6 +69,8 @@ struct AgentConfig {
 
   struct Logins {
     bool enabled = true;
+    bool journal = true;            // where there is one, instead of `files`
+    std::string journal_directory;  // empty: this machine's
     std::vector<std::string> files = {"/var/log/auth.log", "/var/log/secure"};
     std::vector<std::string> sshd_files;  // as `sshd -E` writes them: messages alone
   } logins;

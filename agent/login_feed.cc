@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/login_feed.h"
 
+#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = 1U << 20;  // of a log at once
 constexpr std::chrono::seconds kSums{1};      // how often it is looked which are due
+constexpr std::size_t kReadEntries = 10'000;  // of the journal at once
 constexpr std::size_t kMaxPositions = 64U << 10;
 
 std::chrono::seconds UtcOffset(WallTime now) {
@@ -47,9 +49,36 @@ LoginFeed::LoginFeed(const AgentConfig& config, const Uuid& boot_id, Enricher& p
     const auto at = std::ranges::find(known, path, [](const auto& entry) { return entry.first; });
     logs_.push_back({LogFollower(path, at == known.end() ? LogPosition{} : at->second), form});
   };
-  for (const std::string& path : config.logins.files) add(path, AuthLogForm::kSyslog);
+  OpenJournal(config);
+  if (!journal_) {
+    for (const std::string& path : config.logins.files) add(path, AuthLogForm::kSyslog);
+  }
   for (const std::string& path : config.logins.sshd_files) add(path, AuthLogForm::kMessages);
   Watch();
+  poll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  for (const int fd : {watch_.get(), journal_ ? journal_->poll_fd() : -1}) {
+    epoll_event event{EPOLLIN, {}};
+    if (fd >= 0) epoll_ctl(poll_.get(), EPOLL_CTL_ADD, fd, &event);
+  }
+}
+
+void LoginFeed::OpenJournal(const AgentConfig& config) {
+  if (!config.logins.journal) return;
+  journal_path_ = config.state_dir + "/logins-journal";
+  std::string cursor;
+  if (auto text = ReadWholeFile(journal_path_, kMaxPositions)) cursor = std::move(*text);
+  auto journal =
+      JournalFollower::Open(config.logins.journal_directory,
+                            {std::begin(kAuthPrograms), std::end(kAuthPrograms)}, cursor);
+  if (journal) journal_ = std::move(*journal);
+}
+
+// Not written: entries are read again after a restart, which is harmless.
+void LoginFeed::SaveCursor(BootTime now) {
+  if (!journal_ || journal_->cursor() == saved_cursor_ || (now < next_cursor_ && !flush_)) return;
+  next_cursor_ = now + std::chrono::seconds(1);
+  if (WriteFileAtomically(journal_path_, journal_->cursor(), 0600))
+    saved_cursor_ = journal_->cursor();
 }
 
 // The logs, and their directories: one may be renamed and created again. What is watched already
@@ -111,11 +140,29 @@ void LoginFeed::SavePositions(BootTime now) {
   if (WriteFileAtomically(state_path_, text, 0600)) saved_ = std::move(positions);
 }
 
-void LoginFeed::OnLine(std::string_view text, AuthLogForm form, const ClockPair& clock) {
+void LoginFeed::OnText(std::string_view text, AuthLogForm form, const ClockPair& clock) {
   ++lines_;
   const auto line = ParseAuthLine(text, form, {clock.wall, UtcOffset(clock.wall)});
+  if (line && line->kind != LoginLineKind::kOther) OnLine(*line, clock);
+}
+
+// sshd and login are root's; EC2 Instance Connect writes as a user of its own.
+void LoginFeed::OnEntry(const JournalEntry& entry, const ClockPair& clock) {
+  ++lines_;
+  auto line = ParseAuthMessage(entry.program, entry.pid, entry.message);
   if (!line || line->kind == LoginLineKind::kOther) return;
+  if (entry.uid != Uid{0} && line->kind != LoginLineKind::kKeyHandedOut) {
+    ++forged_;
+    return;
+  }
+  line->at = entry.at;
+  line->vouched = entry.uid == Uid{0};
+  OnLine(*line, clock);
+}
+
+void LoginFeed::OnLine(const LoginLine& told, const ClockPair& clock) {
   ++understood_;
+  const LoginLine* line = &told;
   switch (line->kind) {
     case LoginLineKind::kFailed:
     case LoginLineKind::kInvalidUser:
@@ -130,8 +177,11 @@ void LoginFeed::OnLine(std::string_view text, AuthLogForm form, const ClockPair&
 
 void LoginFeed::Pump(const ClockPair& clock) {
   DrainWatch();
+  if (journal_) {
+    journal_->Read(kReadEntries, [&](const JournalEntry& entry) { OnEntry(entry, clock); });
+  }
   for (Log& log : logs_) {
-    log.follower.Read(kReadBytes, [&](std::string_view line) { OnLine(line, log.form, clock); });
+    log.follower.Read(kReadBytes, [&](std::string_view line) { OnText(line, log.form, clock); });
   }
   sessions_.Tick(clock.boot);
   if (clock.boot >= next_sums_) {
@@ -140,6 +190,7 @@ void LoginFeed::Pump(const ClockPair& clock) {
   }
   if (flush_) failures_.Flush(&failures_out_);
   SavePositions(clock.boot);
+  SaveCursor(clock.boot);
 }
 
 void LoginFeed::Take(RecordBatch* batch, std::size_t max_records) {
@@ -152,26 +203,30 @@ void LoginFeed::Take(RecordBatch* batch, std::size_t max_records) {
 }
 
 bool LoginFeed::active() const {
+  if (journal_) return true;
   return std::ranges::any_of(logs_, [](const Log& log) { return log.follower.open(); });
 }
 
 std::string LoginFeed::note() const {
-  if (logs_.empty()) return "switched off: sessions are known by the kernel's audit sessions alone";
-  std::string out;
+  if (logs_.empty() && !journal_) {
+    return "switched off: sessions are known by the kernel's audit sessions alone";
+  }
+  std::string out = journal_ ? "reads the journal" : "";
   for (const Log& log : logs_) {
     if (!log.follower.open()) continue;
     out += (out.empty() ? "reads " : ", ") + log.follower.path();
   }
-  return out.empty()
-             ? "none of the logs in [logins] is there: sessions are known by the kernel's audit "
-               "sessions alone, failed logins not at all"
-             : out;
+  return out.empty() ? "there is no journal, and none of the logs in [logins]: sessions are known "
+                       "by the kernel's audit "
+                       "sessions alone, failed logins not at all"
+                     : out;
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> LoginFeed::counters() const {
   const SessionCounters& sessions = sessions_.counters();
   return {{"login log lines", lines_},
           {"login log lines understood", understood_},
+          {"login log entries that root did not write", forged_},
           {"logins", sessions.logins},
           {"logins without a process", sessions.unconfirmed},
           {"sessions that no log told about", sessions.unlogged},

@@ -48,6 +48,9 @@ bool IsScheduler(std::string_view name) {
 bool IsSshd(const Process& process) { return IsSshdName(NameOf(process)); }
 
 bool IsRootSshd(const Process& process) { return IsSshd(process) && process.uid == Uid{0}; }
+bool IsRootLogin(const Process& process) {
+  return NameOf(process) == "login" && process.uid == Uid{0};
+}
 
 void SessionBook::On(const Event& event) {
   if (const auto* fork = std::get_if<ForkEvent>(&event)) {
@@ -106,9 +109,10 @@ void SessionBook::OnExec(const ExecEvent& event) {
 }
 
 void SessionBook::OnExit(const ExitEvent& event) {
-  if (const Process* ended = processes_.Find(event.key); ended != nullptr && IsRootSshd(*ended)) {
-    ended_sshd_.emplace_back(event.key);
-    if (ended_sshd_.size() > limits_.max_ended) ended_sshd_.pop_front();
+  if (const Process* ended = processes_.Find(event.key);
+      ended != nullptr && (IsRootSshd(*ended) || IsRootLogin(*ended))) {
+    ended_.push_back(event.key);
+    if (ended_.size() > limits_.max_ended) ended_.pop_front();
   }
   if (Entry* entry = OfRoot(event.key); entry != nullptr && entry->facts.ended == BootTime{}) {
     entry->facts.ended = event.at;

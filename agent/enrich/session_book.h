@@ -34,7 +34,7 @@ struct SessionLimits {
   std::size_t max_sessions = 4'096;
   std::size_t max_flows = 8'192;      // connections to sshd
   std::size_t max_waiting = 1'024;    // lines, and audit sessions that no line told about yet
-  std::size_t max_ended = 1'024;      // sshds that a line may still name
+  std::size_t max_ended = 1'024;      // sshds and logins that a line may still name
   std::size_t max_unconfirmed = 120;  // lines without a process that are told about, a minute
   std::size_t max_hints = 256;        // lines that add to a login that comes after them
   std::size_t max_changes = 8;        // of login uid, told about for one session
@@ -123,7 +123,7 @@ class SessionBook {
   bool Join(const WaitingLine& waiting, bool last_try);
   bool JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entry);
   bool JoinConsole(const WaitingLine& waiting, bool last_try, Entry* entry);
-  const Process* OfPid(std::uint32_t pid);
+  const Process* OfPid(std::uint32_t pid, bool (*lets_in)(const Process&));
   const Process* RootOf(const Connection& connection);
   const Process* LoginProcess(const LoginLine& line);
   const Connection* ConnectionOf(const LoginLine& line, const Process* root, bool* agrees);
@@ -159,9 +159,9 @@ class SessionBook {
   std::deque<Connections::iterator> connection_order_;  // oldest first
   std::deque<WaitingLine> waiting_;
   BootTime next_try_;
-  std::deque<ProcessKey> ended_sshd_;  // oldest first
-  BootTime unconfirmed_since_;         // begin of the minute that is counted
-  std::size_t unconfirmed_ = 0;        // in it
+  std::deque<ProcessKey> ended_;  // that let somebody in, oldest first
+  BootTime unconfirmed_since_;    // begin of the minute that is counted
+  std::size_t unconfirmed_ = 0;   // in it
   std::map<std::uint32_t, Unclaimed> unclaimed_;
   std::deque<Hint> found_at_;    // fingerprint -> file:line
   std::deque<Hint> principals_;  // fingerprint -> for whom it was handed out
@@ -175,6 +175,7 @@ class SessionBook {
 bool IsSshd(const Process& process);
 // Only such a one lets anybody in.
 bool IsRootSshd(const Process& process);
+bool IsRootLogin(const Process& process);
 
 }  // namespace culprit
 

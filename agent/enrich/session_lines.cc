@@ -104,13 +104,15 @@ bool SessionBook::Join(const WaitingLine& waiting, bool last_try) {
   return true;
 }
 
-// Of sshd's processes only, as root: a text may name any pid. One that ended is known for a while.
-const Process* SessionBook::OfPid(std::uint32_t pid) {
+// Only what lets somebody in, as root: a text may name any pid. One that ended is known for a
+// while.
+const Process* SessionBook::OfPid(std::uint32_t pid, bool (*lets_in)(const Process&)) {
   const Process* live = processes_.FindLive(Tgid(pid));
-  if (live != nullptr && IsRootSshd(*live)) return live;
-  const auto ended = std::find_if(ended_sshd_.rbegin(), ended_sshd_.rend(),
+  if (live != nullptr && lets_in(*live)) return live;
+  const auto ended = std::find_if(ended_.rbegin(), ended_.rend(),
                                   [&](const ProcessKey& key) { return key.tgid == Tgid(pid); });
-  return ended == ended_sshd_.rend() ? nullptr : processes_.Find(*ended);
+  const Process* found = ended == ended_.rend() ? nullptr : processes_.Find(*ended);
+  return found != nullptr && lets_in(*found) ? found : nullptr;
 }
 
 // The sshd that was made for this connection: the topmost one above whoever has it that is not
@@ -135,7 +137,7 @@ const Process* SessionBook::RootOf(const Connection& connection) {
 // What the line says logged it; where it does not (sshd -E), the one whose connection has the
 // line's address and port, if it is one.
 const Process* SessionBook::LoginProcess(const LoginLine& line) {
-  if (line.pid != 0) return OfPid(line.pid);
+  if (line.pid != 0) return OfPid(line.pid, &IsRootSshd);
   if (!line.from) return nullptr;
   const Process* found = nullptr;
   auto [it, end] = connections_.equal_range(*line.from);
@@ -177,6 +179,7 @@ const SessionBook::Connection* SessionBook::ConnectionOf(const LoginLine& line, 
 bool SessionBook::JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entry) {
   const LoginLine& line = waiting.line;
   SessionFacts& facts = entry->facts;
+  const LinkConfidence sure = line.vouched ? LinkConfidence::kHigh : LinkConfidence::kMedium;
   const Process* root = LoginProcess(line);
   bool agrees = false;
   const Connection* connection = ConnectionOf(line, root, &agrees);
@@ -185,8 +188,9 @@ bool SessionBook::JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entr
     entry->root = root->key;
     facts.id = facts.root = root->id;
     facts.ended = root->ended;
-    facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kMedium,
-                           line.pid != 0
+    facts.links.push_back({SessionLinkKind::kProcess, sure,
+                           line.vouched ? "the journal has the line from that sshd of root"
+                           : line.pid != 0
                                ? "the line's pid is that of an sshd"
                                : "sshd's process for the connection from that address and port"});
   } else {
@@ -203,28 +207,29 @@ bool SessionBook::JoinSsh(const WaitingLine& waiting, bool last_try, Entry* entr
   facts.flow = connection->flow;
   facts.from = line.from;
   facts.links.push_back(
-      {SessionLinkKind::kFlow, agrees ? LinkConfidence::kMedium : LinkConfidence::kLow,
+      {SessionLinkKind::kFlow, agrees ? sure : LinkConfidence::kLow,
        agrees ? "a connection of that sshd has the line's address and port"
               : "a connection has the line's address and port, but not of that sshd"});
   return true;
 }
 
 bool SessionBook::JoinConsole(const WaitingLine& waiting, bool last_try, Entry* entry) {
-  const Process* root = processes_.FindLive(Tgid(waiting.line.pid));
-  const bool right = root != nullptr && root->image->exe.ends_with("/login");
-  if (!right && !last_try) return false;
+  const Process* root = OfPid(waiting.line.pid, &IsRootLogin);
+  if (root == nullptr && !last_try) return false;
   SessionFacts& facts = entry->facts;
-  if (right) {
+  if (root != nullptr) {
     entry->root = root->key;
     facts.id = facts.root = root->id;
-    facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kMedium,
-                           "the line's pid is that of a running login"});
+    facts.ended = root->ended;
+    facts.links.push_back({SessionLinkKind::kProcess,
+                           waiting.line.vouched ? LinkConfidence::kHigh : LinkConfidence::kMedium,
+                           "the line's pid is that of root's login"});
     return true;
   }
   ++counters_.unconfirmed;
   facts.id = MakeProcessId(boot_id_, {Tgid(waiting.line.pid), waiting.at, 0});
   facts.links.push_back({SessionLinkKind::kProcess, LinkConfidence::kLow,
-                         "no login with the line's pid was running: the line alone says so"});
+                         "no login with the line's pid is known: the line alone says so"});
   return true;
 }
 

@@ -183,18 +183,43 @@ void ReadLogin(std::string_view text, LoginLine* line) {
 void ReadInstanceConnect(std::string_view text, LoginLine* line) {
   constexpr std::string_view kFingerprint = "fingerprint: ", kPrincipal = "principal: ";
   const std::size_t at = text.find(kFingerprint);
+  if (at == std::string_view::npos) return;
+  text.remove_prefix(at + kFingerprint.size());
+  const std::string_view key = text.substr(0, text.find_first_of(", "));
   const std::size_t who = text.rfind(kPrincipal);
-  if (at == std::string_view::npos || who == std::string_view::npos) return;
-  text = text.substr(0, who + text.substr(who).find_last_not_of(" .") + 1);
-  std::string_view key = text.substr(at + kFingerprint.size());
-  key = key.substr(0, key.find_first_of(", "));
+  if (who == std::string_view::npos) return;
+  text.remove_prefix(who + kPrincipal.size());
+  text = text.substr(0, text.find_last_not_of(" .") + 1);
   if (!IsFingerprint(key)) return;
   line->kind = LoginLineKind::kKeyHandedOut;
   line->key_fingerprint = key;
-  line->principal = text.substr(who + kPrincipal.size());
+  line->principal = text;
 }
 
 }  // namespace
+
+std::optional<LoginLine> ParseAuthMessage(std::string_view program, std::uint32_t pid,
+                                          std::string_view text) {
+  LoginLine out;
+  out.pid = pid;
+  out.program = program;
+  text = text.substr(0, kMaxAuthLine);
+  if (Eat(&text, "message repeated ")) {
+    if (!ToNumber(Word(&text), &out.times) || !Eat(&text, "times: [ ") || !EatEnd(&text, "]")) {
+      return std::nullopt;
+    }
+  }
+  if (program == "sshd" || program == "sshd-session" || program == "sshd-auth") {
+    ReadSshd(text, &out);
+  } else if (program == "login") {
+    ReadLogin(text, &out);
+  } else if (program == "ec2-instance-connect") {
+    ReadInstanceConnect(text, &out);
+  } else {
+    return std::nullopt;
+  }
+  return out;
+}
 
 std::optional<LoginLine> ParseAuthLine(std::string_view line, AuthLogForm form,
                                        const AuthLogClock& clock) {
@@ -208,26 +233,8 @@ std::optional<LoginLine> ParseAuthLine(std::string_view line, AuthLogForm form,
     if (!parsed) return std::nullopt;
     header = *parsed;
   }
-  LoginLine out;
-  out.at = header.at;
-  out.pid = header.pid;
-  out.program = header.program;
-  std::string_view text = header.message;
-  if (Eat(&text, "message repeated ")) {
-    if (!ToNumber(Word(&text), &out.times) || !Eat(&text, "times: [ ") || !EatEnd(&text, "]")) {
-      return std::nullopt;
-    }
-  }
-  if (header.program == "sshd" || header.program == "sshd-session" ||
-      header.program == "sshd-auth") {
-    ReadSshd(text, &out);
-  } else if (header.program == "login") {
-    ReadLogin(text, &out);
-  } else if (header.program == "ec2-instance-connect") {
-    ReadInstanceConnect(text, &out);
-  } else {
-    return std::nullopt;
-  }
+  auto out = ParseAuthMessage(header.program.substr(0, kMaxAuthLine), header.pid, header.message);
+  if (out) out->at = header.at;
   return out;
 }
 

@@ -32,6 +32,14 @@ enum class AuthLogForm { kSyslog, kMessages };
 std::optional<LoginLine> ParseAuthLine(std::string_view line, AuthLogForm form,
                                        const AuthLogClock& clock);
 
+// The same for an entry of the journal, which has the header apart.
+std::optional<LoginLine> ParseAuthMessage(std::string_view program, std::uint32_t pid,
+                                          std::string_view message);
+
+// The programs whose messages are read.
+inline constexpr std::string_view kAuthPrograms[] = {"sshd", "sshd-session", "sshd-auth", "login",
+                                                     "ec2-instance-connect"};
+
 }  // namespace culprit
 
 #endif  // CULPRIT_AGENT_LOGIN_AUTH_LOG_H_

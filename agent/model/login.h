@@ -33,6 +33,7 @@ struct LoginLine {
   std::optional<WallTime> at;  // as the line says
   std::string program;
   std::uint32_t pid = 0;    // of who logged it; 0 = not in the line
+  bool vouched = false;     // the journal has it from the kernel that root wrote it, with that pid
   std::uint32_t times = 1;  // "message repeated N times"
   std::string user;
   bool invalid_user = false;

@@ -33,6 +33,8 @@ std::string CostNotes(const v1::ListFlowsResponse& costs, const View& view);
 std::string RenderDns(const std::vector<v1::DnsRow>& rows, const View& view);
 std::string RenderLogins(const std::vector<v1::LoginRow>& rows, const View& view);
 std::string RenderLoginFailures(const std::vector<v1::LoginFailureRow>& rows, const View& view);
+// What sessions that began with one key did.
+std::string RenderKeyUse(const std::vector<v1::GetSessionResponse>& sessions, const View& view);
 std::string RenderSession(const v1::GetSessionResponse& answer, const View& view);
 // One line, for --follow: columns of fixed width, since later rows are not known.
 std::string RenderFlowLine(const v1::FlowRow& flow, const View& view);

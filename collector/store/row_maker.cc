@@ -117,24 +117,6 @@ void RowMaker::TakeNames(const DecodedFrame& frame, std::uint32_t host, PendingB
   }
 }
 
-// Elastic addresses move: a report names the one that the host had then.
-void RowMaker::TakeHostInfo(const DecodedFrame& frame, HostRecord* host) {
-  v1::HostInfo info = frame.host;
-  info.mutable_public_history()->Swap(host->info.mutable_public_history());
-  host->info = std::move(info);
-  const std::string& now = host->info.public_address();
-  if (!IpAddress::FromBytes(now)) return;
-  const std::int64_t received = ToNs(frame.stamp.received);
-  auto& history = *host->info.mutable_public_history();
-  if (history.empty() || history.rbegin()->address() != now) {
-    if (history.size() >= kMaxPublicAddresses) history.DeleteSubrange(0, 1);
-    auto* entry = history.Add();
-    entry->set_address(now);
-    entry->set_first_ns(received);
-  }
-  history.rbegin()->set_last_ns(std::max(history.rbegin()->last_ns(), received));
-}
-
 void RowMaker::TakeLogins(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch) {
   for (const v1::Login& login : frame.logins) {
     batch->logins.push_back({host, BootToWall(frame.clock, login.at_boot_ns()), login});
@@ -153,6 +135,24 @@ void RowMaker::TakeLogins(const DecodedFrame& frame, std::uint32_t host, Pending
     if (auto address = IpAddress::FromBytes(failure.address())) record.address = *address;
     batch->login_failures.push_back(std::move(record));
   }
+}
+
+// Elastic addresses move: a report names the one that the host had then.
+void RowMaker::TakeHostInfo(const DecodedFrame& frame, HostRecord* host) {
+  v1::HostInfo info = frame.host;
+  info.mutable_public_history()->Swap(host->info.mutable_public_history());
+  host->info = std::move(info);
+  const std::string& now = host->info.public_address();
+  if (!IpAddress::FromBytes(now)) return;
+  const std::int64_t received = ToNs(frame.stamp.received);
+  auto& history = *host->info.mutable_public_history();
+  if (history.empty() || history.rbegin()->address() != now) {
+    if (history.size() >= kMaxPublicAddresses) history.DeleteSubrange(0, 1);
+    auto* entry = history.Add();
+    entry->set_address(now);
+    entry->set_first_ns(received);
+  }
+  history.rbegin()->set_last_ns(std::max(history.rbegin()->last_ns(), received));
 }
 
 void RowMaker::TakeHost(const DecodedFrame& frame, HostRecord* host) {

@@ -28,18 +28,26 @@ cd "$1"
 mount -t tmpfs -o mode=0755 culprit-test dev
 for node in null zero random urandom tty; do : > dev/$node; mount --bind /dev/$node dev/$node; done
 mkdir dev/pts; mount -t devpts -o newinstance,ptmxmode=0666,gid=5 culprit-test dev/pts; ln -s pts/ptmx dev/ptmx
-ln -s "$1/log.socket" dev/log
+if [ -d journal ]; then
+    mount -t tmpfs culprit-test /run/systemd; mount -t tmpfs culprit-test /run/log
+    mkdir -p /run/systemd/journal /run/log/journal
+    mount -t cgroup2 culprit-test /sys/fs/cgroup  # `ip netns exec` has a bare /sys
+    mount --bind journal /run/log/journal
+    ln -s /run/systemd/journal/dev-log dev/log
+else
+    ln -s "$1/log.socket" dev/log
+fi
 mount --rbind dev /dev
-for file in passwd shadow group; do mount --bind etc/$file /etc/$file; done
+for file in passwd shadow group sudoers; do mount --bind etc/$file /etc/$file; done
 shift
 exec "$@"
 """
 
 
 class SshHost:
-    """Accounts alice (61001) and bob (61002) with a password and alice's key, and root with the key; `alice` may be reached as user@address."""
+    """With `journal` systemd's journald has /dev/log, and writes to dir/journal. Accounts alice (61001) and bob (61002) with a password and alice's key, and root with the key; `alice` may be reached as user@address."""
 
-    def __init__(self, rig, inside, outside):
+    def __init__(self, rig, inside, outside, journal=False):
         self.rig, self.inside, self.outside = rig, inside, outside
         self.dir = rig.dir / "sshd"
         self.log = self.dir / "auth.log"
@@ -49,9 +57,17 @@ class SshHost:
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.dir / "keys" / name)
         self.make_accounts()
         self.write_configurations()
+        pathlib.Path("/run/sshd").mkdir(exist_ok=True)
+        if journal:
+            for path in (self.dir / "journal", pathlib.Path("/run/systemd"), pathlib.Path("/run/log")):
+                path.mkdir(exist_ok=True)
+            self.journald = rig.spawn(*inside.command("sh", "-c", START, "sh", self.dir, "/lib/systemd/systemd-journald"), log="journald.log")
+            wait_until("journald's file", lambda: list((self.dir / "journal").glob("*/system.journal")))
+            wait_until("journald's socket", lambda: run("nsenter", "-t", self.journald.pid, "-m", "test", "-S", "/dev/log"))
+            return
+        self.journald = None
         rig.spawn("python3", "-c", SYSLOG, self.dir / "log.socket", self.log, log="syslog.log")
         wait_until("the log's socket", lambda: (self.dir / "log.socket").exists())
-        pathlib.Path("/run/sshd").mkdir(exist_ok=True)
         self.log.touch()
 
     def make_accounts(self):
@@ -71,6 +87,8 @@ class SshHost:
             path = self.dir / "etc" / name
             path.write_text(pathlib.Path("/etc", name).read_text() + text)
             path.chmod(0o600 if name == "shadow" else 0o644)
+        (self.dir / "etc/sudoers").write_text("root ALL=(ALL) ALL\nalice ALL=(ALL) NOPASSWD: ALL\n")
+        (self.dir / "etc/sudoers").chmod(0o440)
         (self.dir / "keys/root_keys").write_text((self.dir / "keys/client.pub").read_text())
 
     def write_configurations(self):
@@ -80,16 +98,26 @@ class SshHost:
             f"Match User root\n  AuthorizedKeysFile {self.dir}/keys/root_keys\n")
         (self.dir / "ssh_config").write_text(
             "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\nIdentitiesOnly yes\nExitOnForwardFailure yes\n")
+        (self.dir / "jump_config").write_text((self.dir / "ssh_config").read_text() +
+                                              f"Port {PORT}\nIdentityFile {self.dir}/keys/client\nBatchMode yes\n")
         (self.dir / "askpass").write_text(f"#!/bin/sh\necho {shlex.quote(PASSWORD)}\n")
         (self.dir / "askpass").chmod(0o755)
         (self.dir / "askpass-wrong").write_text("#!/bin/sh\necho wrong\n")
         (self.dir / "askpass-wrong").chmod(0o755)
 
     def start(self):
-        self.sshd = self.rig.spawn(*self.inside.command("sh", "-c", START, "sh", self.dir, "/usr/sbin/sshd", "-D", "-f", self.dir / "sshd_config"),
-                                   log="sshd.log")
+        sshd = ["/usr/sbin/sshd", "-D", "-f", self.dir / "sshd_config"]
+        if self.journald:
+            command = ["nsenter", "-t", self.journald.pid, "-m", "-n", *sshd]
+        else:
+            command = self.inside.command("sh", "-c", START, "sh", self.dir, *sshd)
+        self.sshd = self.rig.spawn(*command, log="sshd.log")
         wait_until("sshd listening", lambda: f":{PORT}" in self.inside.run("ss", "-ltn").stdout)
         return self.sshd
+
+    def within(self, *command, **options):
+        """Runs a command where sshd is: same accounts, same /dev/log."""
+        return run("nsenter", "-t", self.sshd.pid, "-m", "-n", f"--wd={self.dir}", *command, **options)
 
     def key(self, name="client"):
         return ["-i", self.dir / "keys" / name, "-o", "BatchMode=yes"]

@@ -24,6 +24,7 @@ Command AddFlows(CLI::App& app);
 Command AddWho(CLI::App& app);
 Command AddProcess(CLI::App& app);
 Command AddDns(CLI::App& app);
+Command AddKeys(CLI::App& app);
 Command AddLogins(CLI::App& app);
 Command AddSession(CLI::App& app);
 Command AddPackets(CLI::App& app);

@@ -426,6 +426,22 @@ TEST_F(SessionBookTest, ALoginAtTheConsoleIsASession) {
   EXPECT_EQ(Of(Key(800)).audit_session, 5U);
 }
 
+TEST_F(SessionBookTest, ALoginAtTheConsoleThatIsOverWhenItsLineIsReadIsOneSession) {
+  Run(Exec(Key(800)).Path("/bin/login").User(0).Parent(Key(1)).Build());
+  Run(RootFork(Key(802), Key(800), 5, 1000));
+  Run(Exit(Key(802), 810ms));
+  Run(Exit(Key(800), 811ms));
+  LoginLine line;
+  line.kind = LoginLineKind::kConsole;
+  line.user = "admin";
+  line.pid = 800;
+  book_.On(line, At(900ms), 0);
+  TickAt(5s);
+  EXPECT_EQ(Of(Key(800)).ended, At(811ms));
+  EXPECT_EQ(logins_.size(), 1U);
+  for (const SessionFacts& session : sessions_) EXPECT_EQ(session.id, IdOf(Key(800)));
+}
+
 TEST_F(SessionBookTest, AfterANewStreamSessionsThatGoOnAreToldAgain) {
   Login(100);
   Login(200, 8);

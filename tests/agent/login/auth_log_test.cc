@@ -213,6 +213,17 @@ TEST(AuthLogTest, ReadsForWhomInstanceConnectHandedAKeyOut) {
   EXPECT_EQ(line->principal, "arn:aws:sts::123456789012:assumed-role/ops/alice");
 }
 
+TEST(AuthLogTest, AKeyHandedOutNamesItsPrincipalBehindTheKey) {
+  const std::string head = "Mar  1 11:59:58 web-1 ec2-instance-connect[901]: ";
+  for (const std::string text :
+       {"principal: a with fingerprint: SHA256:abcd",
+        "fingerprint: principal: ", "fingerprint: SHA256:abcd", "principal: "}) {
+    const auto line = ParseAuthLine(head + text, AuthLogForm::kSyslog, Noon());
+    ASSERT_TRUE(line) << text;
+    EXPECT_EQ(line->kind, LoginLineKind::kOther) << text;
+  }
+}
+
 TEST(AuthLogTest, IsTotalOnBrokenLines) {
   const std::string whole =
       "Accepted publickey for alice from 192.0.2.1 port 2 ssh2: ED25519-CERT " + std::string(kFp) +

@@ -31,6 +31,15 @@ TEST(LoginViewsTest, Session) {
   ExpectGolden("session_100", RenderSession(answer, Terminal(100)));
 }
 
+TEST(LoginViewsTest, WhatWasDoneWithAKey) {
+  const auto one = Load<v1::GetSessionResponse>("session");
+  auto other = one;
+  other.mutable_login()->set_host("web-2");
+  other.mutable_processes(2)->mutable_process()->set_argv(2, "443; echo \x1b[2J");
+  ExpectGolden("key_use", RenderKeyUse({one, other}, Wide()));
+  ExpectGolden("key_use_100", RenderKeyUse({one, other}, Terminal(100)));
+}
+
 TEST(LoginViewsTest, AProcessSaysHowWhoeverStartedItCameIn) {
   auto answer = Load<v1::GetProcessResponse>("process");
   v1::ProcessInfo* process = answer.mutable_process();
