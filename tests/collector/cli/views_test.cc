@@ -222,7 +222,7 @@ TEST(ViewsTest, CostsSayWhatHasNoPrice) {
                            RenderCost(costs, "host", Terminal(80)));
   v1::ListFlowsResponse without = costs;
   without.clear_prices_date();
-  EXPECT_THAT(CostNotes(without, Wide()), testing::StartsWith("no price table"));
+  EXPECT_THAT(CostNotes(without, Wide()), ::testing::StartsWith("no price table"));
 }
 
 TEST(ViewsTest, Where) {
@@ -234,7 +234,7 @@ TEST(ViewsTest, Where) {
 TEST(ViewsTest, WhoSaysWhereTheAddressIs) {
   const auto where = Load<v1::WhereResponse>("where");
   EXPECT_THAT(RenderWho({}, &where.places(0), Wide()),
-              testing::StartsWith("203.0.113.9 is me-south-1 EC2 BH AS64496 Example\n"));
+              ::testing::StartsWith("203.0.113.9 is me-south-1 EC2 BH AS64496 Example\n"));
 }
 
 }  // namespace
