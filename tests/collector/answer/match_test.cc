@@ -161,6 +161,18 @@ TEST(MatchTest, ALogThatNamesOnlyOurAddressIsFoundByItsPort) {
   EXPECT_THAT(answer.matches[0].best[0].why, Contains("local port 40022"));
 }
 
+TEST(MatchTest, AProcessGoesBeforeWhatWasImportedOfTheSame) {
+  v1::ListHostsResponse hosts = Hosts();
+  hosts.mutable_hosts(1)->set_instance_id("capture-e6e011c5d094b827");
+  v1::FlowRow imported = Flow("imported", "198.51.100.7", 22);
+  imported.set_agent_id("agent-2");
+  imported.set_tx_wire_bytes(2000);
+  const Answer answer =
+      RankMatches(ParseAbuseReport("2026-03-01 02:03:05Z 198.51.100.7:22"), hosts,
+                  {imported, Flow("relay", "198.51.100.7", 22)}, WallTimeFromNs(kNow));
+  EXPECT_EQ(Best(answer), "relay");
+}
+
 TEST(MatchTest, AServiceThatIsNamedCountsAsItsPortWhereNoneIs) {
   const Answer answer = Rank(
       "Mar  1 02:03:05 web sshd[31826]: authentication failure; "
