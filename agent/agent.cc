@@ -66,6 +66,7 @@ void Agent::Impl::OnEvent(const Event& event) {
   }
   if (const auto* seen = std::get_if<ObservationEvent>(&event)) names_.On(*seen);
   enricher_->Apply(event);
+  if (logins_) logins_->On(event);
 }
 
 void Agent::Impl::AskForHash(const ExecEvent& exec) {
@@ -157,6 +158,20 @@ void Agent::Impl::ShipNames() {
   }
 }
 
+// What the logs say by now; logins, failures and sessions that are ready go out.
+void Agent::Impl::PumpLogins() {
+  if (!logins_) return;
+  const ClockPair clock = source_->ReadClock();
+  logins_->Pump(clock);
+  while (logins_->pending() > 0) {
+    RecordBatch batch;
+    batch.boot_id = boot_id_;
+    batch.run_id = run_id_;
+    logins_->Take(&batch, kShipRows);
+    if (!output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, clock)) return;
+  }
+}
+
 // Who the host is and what this agent can see: first of a run, on a change, hourly, and first of a
 // new stream.
 void Agent::Impl::ShipFacts() {
@@ -242,6 +257,7 @@ void Agent::Impl::RedefineIfDue(BootTime now) {
   redefine_due_ = false;
   next_redefine_ = now + kRedefine;
   enricher_->ForgetSent();
+  if (logins_) logins_->ForgetSent();
 }
 
 void Agent::Impl::LabelOwnProcesses() {
@@ -279,6 +295,7 @@ void Agent::Impl::Sweep(BootTime now) {
   enricher_->Tick(now);
   PumpParser();
   names_.Tick(now);
+  PumpLogins();
   next_tick_ = now;
   ShipLosses();
   PumpSender();
@@ -383,7 +400,7 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 9> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 10> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
@@ -391,7 +408,8 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
                              {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0},
                              {packets_->samples_fd(), POLLIN, 0},
                              {packets_->parser_fd(), POLLIN, 0},
-                             {packets_->answers_fd(), POLLIN, 0}}};
+                             {packets_->answers_fd(), POLLIN, 0},
+                             {logins_ ? logins_->poll_fd() : -1, POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
   if (fds[2].revents != 0) PumpSender();
@@ -406,6 +424,7 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {
     TRY_VOID(Capture());
   }
+  if (fds[9].revents != 0) PumpLogins();
   return Woken::kWork;
 }
 
@@ -450,6 +469,8 @@ void Agent::Impl::Finish() {
   Ship(Lane::kBulk);
   names_.Flush(now);
   ShipNames();
+  if (logins_) logins_->Flush();
+  PumpLogins();
   ShipLosses();
   if (recorder_) recorder_->Flush();
   if (spool_output_ != nullptr) spool_output_->SyncNow();

@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
+#include "culprit/v1/query_login.grpc.pb.h"
 
 namespace culprit::cli {
 namespace {
@@ -39,6 +40,7 @@ class GrpcClient : public Client {
                                                    grpc::SslCredentials(ssl), arguments);
     stub_ = v1::Query::NewStub(channel);
     findings_ = v1::Findings::NewStub(channel);
+    logins_ = v1::LoginQuery::NewStub(channel);
   }
 
   Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) override {
@@ -69,6 +71,13 @@ class GrpcClient : public Client {
   }
   Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& request) override {
     return Call<v1::Finding>(request, &v1::Findings::Stub::SetFindingState, findings_.get());
+  }
+
+  Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) override {
+    return Call<v1::ListLoginsResponse>(request, &v1::LoginQuery::Stub::ListLogins, logins_.get());
+  }
+  Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) override {
+    return Call<v1::GetSessionResponse>(request, &v1::LoginQuery::Stub::GetSession, logins_.get());
   }
 
   Status FollowFlows(const v1::ListFlowsRequest& request,
@@ -229,6 +238,7 @@ class GrpcClient : public Client {
   const ClientOptions options_;
   std::unique_ptr<v1::Query::Stub> stub_;
   std::unique_ptr<v1::Findings::Stub> findings_;
+  std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;
   bool cancelled_ = false;

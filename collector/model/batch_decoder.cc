@@ -212,6 +212,11 @@ void TakeRest(v1::EvidenceBatch* batch, DecodedFrame* out) {
   const std::uint64_t newest = ToNs(out->clock.boot) + kMaxAheadNs;
   TakeTimed(batch->mutable_names(), newest, &out->names);
   TakeTimed(batch->mutable_dns(), newest, &out->dns);
+  TakeTimed(batch->mutable_logins(), newest, &out->logins);
+  for (auto& failure : *batch->mutable_login_failures()) {
+    out->login_failures.push_back(std::move(failure));
+  }
+  for (auto& session : *batch->mutable_sessions()) out->sessions.push_back(std::move(session));
   out->has_host = batch->has_host();
   out->has_fidelity = batch->has_fidelity();
   out->has_heartbeat = batch->has_heartbeat();

@@ -24,6 +24,9 @@ Command AddFlows(CLI::App& app);
 Command AddWho(CLI::App& app);
 Command AddProcess(CLI::App& app);
 Command AddDns(CLI::App& app);
+Command AddKeys(CLI::App& app);
+Command AddLogins(CLI::App& app);
+Command AddSession(CLI::App& app);
 Command AddPackets(CLI::App& app);
 Command AddWhere(CLI::App& app);
 Command AddCost(CLI::App& app);
@@ -34,7 +37,9 @@ Command AddFindings(CLI::App& app);
 Command AddFinding(CLI::App& app);
 Command AddExplain(CLI::App& app);
 Command AddTop(CLI::App& app);
+Command AddSnapshot(CLI::App& app);
 Command AddStatus(CLI::App& app);
+Command AddVerify(CLI::App& app);
 
 }  // namespace culprit::cli
 
