@@ -231,12 +231,18 @@ TEST(ReplyTest, SaysWhatIsKnownAndLeavesTheRestToTheOperator) {
   p->add_argv("relay");
   p->set_user("ubuntu");
   p->set_start_ns(kDeed);
+  p->set_login_session_id("00000000000000bb");
+  p->set_session_kind("ssh");
+  p->set_session_user("ubuntu");
+  p->set_session_address("203.0.113.77");
+  p->set_key_fingerprint("SHA256:abc");
   const std::string reply = DraftReply(report, culprit);
   EXPECT_THAT(
       reply, HasSubstr("process 4242 (\"relay\", executable /tmp/.x\\x1b[2J), run by user ubuntu"));
   EXPECT_THAT(reply, HasSubstr("i-0123456789abcdef0"));
   EXPECT_THAT(reply, HasSubstr("198.51.100.7 port 22"));
   EXPECT_THAT(reply, HasSubstr("it had not ended"));
+  EXPECT_THAT(reply, HasSubstr("came by ssh as ubuntu from 203.0.113.77 with key SHA256:abc"));
   EXPECT_THAT(reply, HasSubstr("Corrective action: [what was stopped"));
   EXPECT_THAT(reply, Not(HasSubstr("\x1b")));
 }
