@@ -19,6 +19,7 @@
 #include "agent/identity.h"
 #include "agent/output.h"
 #include "agent/packet_feed.h"
+#include "agent/posture_feed.h"
 #include "agent/source/exe_hasher.h"
 #include "agent/source/passwd_names.h"
 #include "agent/source/procfs.h"
@@ -61,6 +62,7 @@ class Agent::Impl {
   void Assemble(BootTime now);
   void Ship(Lane lane);
   void ShipNames();
+  void ShipPosture();
   void ShipFacts();
   void ShipLosses();
   void PumpSender();
@@ -115,6 +117,7 @@ class Agent::Impl {
   Coverage coverage_;
   std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<PacketFeed> packets_;
+  std::unique_ptr<PostureFeed> posture_;  // null: a replay, or switched off
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
   std::unique_ptr<SenderLink> sender_;

@@ -72,6 +72,10 @@ class Enricher {
   // may read them in /proc and answer with a ProcfsEvent.
   std::vector<Tgid> TakeUnresolved() { return std::exchange(unresolved_, {}); }
 
+  // The image that this tgid ran at `at`, defined at the collector before this returns; one that has
+  // ended is known for the grace. 0: not known.
+  ProcessId ProcessAt(Tgid tgid, BootTime at);
+
   bool Knows(const ProcessKey& key) { return table_.Find(key) != nullptr; }
   const EnrichCounters& counters() const { return counters_; }
   std::size_t live_processes() const { return table_.live(); }

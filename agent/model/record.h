@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/model/event.h"
+#include "agent/model/posture_facts.h"
 #include "common/ids.h"
 #include "common/net_address.h"
 #include "common/sha256.h"
@@ -271,11 +272,14 @@ struct RecordBatch {
   std::optional<FidelityFacts> fidelity;
   std::optional<HeartbeatFacts> heartbeat;
   std::optional<CoverageFacts> coverage;
+  std::optional<PostureFacts> posture;
+  std::vector<PostureChangeFacts> posture_changes;
 
   std::uint32_t RecordCount() const {
     const std::size_t n = processes.size() + exits.size() + flows.size() + counters.size() +
                           losses.size() + names.size() + dns.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
-                          (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U);
+                          (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U) +
+                          (posture ? 1U : 0U) + posture_changes.size();
     return static_cast<std::uint32_t>(n);
   }
   bool empty() const { return RecordCount() == 0; }

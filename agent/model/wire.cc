@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/model/wire_posture.h"
 #include "common/flow_id.h"
 #include "culprit/v1/evidence.pb.h"
 
@@ -372,6 +373,7 @@ std::string BatchWriter::Serialize(const RecordBatch& batch) {
   if (batch.fidelity) WriteFidelity(*batch.fidelity, *out.mutable_fidelity());
   if (batch.heartbeat) WriteHeartbeat(*batch.heartbeat, *out.mutable_heartbeat());
   if (batch.coverage) WriteCoverage(*batch.coverage, *out.mutable_coverage());
+  WritePosture(batch, &out);
   return out.SerializeAsString();
 }
 
