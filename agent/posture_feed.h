@@ -4,8 +4,8 @@
 //
 //   PostureWatcher (its thread) -> Pump() -> Enricher::ProcessAt -> RecordBatch
 //
-// Stage: wiring. Thread: the loop's. Failure: without a watcher everything else goes on; note() says
-// why.
+// Stage: wiring. Thread: the loop's. Failure: without a watcher everything else goes on; note()
+// says why.
 #ifndef CULPRIT_AGENT_POSTURE_FEED_H_
 #define CULPRIT_AGENT_POSTURE_FEED_H_
 

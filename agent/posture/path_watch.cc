@@ -61,7 +61,8 @@ Where WhereOf(const fanotify_event_metadata& event) {
     if (info->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME) {
       where.folder_key = key;
       const char* name = reinterpret_cast<const char*>(handle->f_handle) + handle->handle_bytes;
-      where.name.assign(name, strnlen(name, static_cast<std::size_t>(bytes + at + info->hdr.len - name)));
+      where.name.assign(name,
+                        strnlen(name, static_cast<std::size_t>(bytes + at + info->hdr.len - name)));
     } else {
       where.object_key = key;
     }
@@ -73,9 +74,9 @@ Where WhereOf(const fanotify_event_metadata& event) {
 }  // namespace
 
 Result<PathWatch> PathWatch::Open() {
-  UniqueFd fd(fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_FID |
-                                FAN_REPORT_DFID_NAME,
-                            O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(fanotify_init(
+      FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_FID | FAN_REPORT_DFID_NAME,
+      O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("fanotify with names of files (needs root and Linux 5.9)");
   return PathWatch(std::move(fd));
 }

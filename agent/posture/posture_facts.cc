@@ -74,10 +74,9 @@ PostureFacts FactsOf(const PostureReport& report) {
   };
   for (std::size_t i = 0; i < cut(report.servers.size(), kMaxServers, "servers"); ++i) {
     const SshServer& server = report.servers[i];
-    out.servers.push_back({std::string(ServerKindName(server.kind)),
-                           static_cast<std::uint32_t>(server.pid), Cut(server.exe),
-                           server.exe_deleted, Cut(server.command), ListensOf(server),
-                           ProcessId{}});
+    out.servers.push_back(
+        {std::string(ServerKindName(server.kind)), static_cast<std::uint32_t>(server.pid),
+         Cut(server.exe), server.exe_deleted, Cut(server.command), ListensOf(server), ProcessId{}});
   }
   for (std::size_t i = 0; i < cut(report.policy.size(), kMaxPolicy, "users"); ++i) {
     const PolicyEntry& entry = report.policy[i];

@@ -34,9 +34,9 @@ using std::chrono::seconds;
 
 constexpr milliseconds kSettle(100);  // editors write, rename and set modes in a row
 constexpr milliseconds kLeastGap(300);
-constexpr int kShare = 10;        // of the time that a look takes, at least so much until the next
-constexpr seconds kPoll(1);       // of what fanotify cannot watch
-constexpr seconds kAnyway(600);   // what no event told about
+constexpr int kShare = 10;       // of the time that a look takes, at least so much until the next
+constexpr seconds kPoll(1);      // of what fanotify cannot watch
+constexpr seconds kAnyway(600);  // what no event told about
 constexpr std::size_t kMaxChanges = 256;
 constexpr std::size_t kMaxTouches = 4'096;
 constexpr std::size_t kMaxPidfds = 64;
@@ -285,7 +285,8 @@ void Watcher::Look() {
   PostureFacts state = Scan(tree);
   // What is not asked for any more may have been taken away.
   for (const auto& [path, was] : paths_)
-    if (was.info) (void)(was.read ? tree.Read(path, kMaxRead).has_value() : tree.Stat(path).has_value());
+    if (was.info)
+      (void)(was.read ? tree.Read(path, kMaxRead).has_value() : tree.Stat(path).has_value());
   const bool full = tree.full();
   WatchedPaths paths = tree.Take();
   TakeTouches();
@@ -293,7 +294,8 @@ void Watcher::Look() {
   if (begun_) {
     std::size_t more = 0;
     news.changes = CompareWatched(paths_, paths, kMaxChanges, &more);
-    if (more > 0) state.limits.push_back(std::to_string(more) + " more changes at once are not told");
+    if (more > 0)
+      state.limits.push_back(std::to_string(more) + " more changes at once are not told");
     for (PostureChangeFacts& change : news.changes) Attribute(&change);
     for (PostureChangeFacts& change : CompareServers(state_, state))
       news.changes.push_back(std::move(change));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PostureWatcher: looks at the SSH of this host when it starts and whenever something of it changes.
+// PostureWatcher: looks at the SSH of this host when it starts and whenever something of it
+// changes.
 //
 //   fanotify, pidfds, OnListen() --> look (posture_scan.h) --> state, changes with who did it
 //

@@ -15,7 +15,8 @@ constexpr std::size_t kMaxDiff = 4'096;
 
 // Password hashes and private keys leave the host in no form.
 bool MayHoldSecret(const std::string& path, const std::string& bytes) {
-  return path.find("shadow") != std::string::npos || bytes.find("PRIVATE KEY") != std::string::npos ||
+  return path.find("shadow") != std::string::npos ||
+         bytes.find("PRIVATE KEY") != std::string::npos ||
          bytes.find("PuTTY-User-Key-File") != std::string::npos;
 }
 
@@ -33,8 +34,8 @@ std::vector<std::string_view> LinesOf(std::string_view text) {
 }
 
 FileStateFacts StateOf(const WatchedPath& path) {
-  return {path.sha256,          path.info->size,           path.info->uid, path.info->mode,
-          path.info->immutable, path.info->append_only};
+  return {path.sha256,     path.info->size,      path.info->uid,
+          path.info->mode, path.info->immutable, path.info->append_only};
 }
 
 // nullopt: nothing that counts.
@@ -101,7 +102,8 @@ Result<FileContent> WatchedTree::Read(const std::string& path, std::size_t limit
   if (!content) return content;
   noted->sha256 = Sha256Of(content->bytes);
   const std::size_t size = content->bytes.size();
-  if (size <= kMaxText && text_bytes_ + size <= kMaxAllText && !MayHoldSecret(path, content->bytes)) {
+  if (size <= kMaxText && text_bytes_ + size <= kMaxAllText &&
+      !MayHoldSecret(path, content->bytes)) {
     text_bytes_ += size;
     noted->text = content->bytes;
   }

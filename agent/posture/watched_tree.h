@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// WatchedTree: a FileTree that remembers what was read through it, so that the same look taken later
-// shows what has changed. What a look at SSH reads is what sshd reads.
+// WatchedTree: a FileTree that remembers what was read through it, so that the same look taken
+// later shows what has changed. What a look at SSH reads is what sshd reads.
 //
 // Stage: posture, pure behind its port. Thread: one caller. Bounded: 8,192 paths, text of 64 KiB a
 // file and 4 MiB in all; what may hold a secret is remembered by its hash alone.
@@ -53,8 +53,8 @@ std::vector<PostureChangeFacts> CompareWatched(const WatchedPaths& before,
                                                const WatchedPaths& after, std::size_t limit,
                                                std::size_t* more);
 
-// Lines taken away with "-", then new ones with "+", each in their order; at most 4 KiB, then `cut`.
-// Where only the order is another, it says so.
+// Lines taken away with "-", then new ones with "+", each in their order; at most 4 KiB, then
+// `cut`. Where only the order is another, it says so.
 std::string DiffLines(std::string_view before, std::string_view after, bool* cut);
 
 }  // namespace culprit

@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
+#include "culprit/v1/query_posture.grpc.pb.h"
 
 namespace culprit::cli {
 namespace {
@@ -39,6 +40,7 @@ class GrpcClient : public Client {
                                                    grpc::SslCredentials(ssl), arguments);
     stub_ = v1::Query::NewStub(channel);
     findings_ = v1::Findings::NewStub(channel);
+    posture_ = v1::PostureQuery::NewStub(channel);
   }
 
   Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) override {
@@ -58,6 +60,14 @@ class GrpcClient : public Client {
   }
   Result<v1::GetStatusResponse> GetStatus() override {
     return Call<v1::GetStatusResponse>(v1::GetStatusRequest(), &v1::Query::Stub::GetStatus);
+  }
+
+  Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) override {
+    return Call<v1::GetPostureResponse>(request, &v1::PostureQuery::Stub::GetPosture,
+                                        posture_.get());
+  }
+  Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request) override {
+    return Call<v1::ListKeysResponse>(request, &v1::PostureQuery::Stub::ListKeys, posture_.get());
   }
 
   Result<v1::ListFindingsResponse> ListFindings(const v1::ListFindingsRequest& request) override {
@@ -226,6 +236,7 @@ class GrpcClient : public Client {
   const ClientOptions options_;
   std::unique_ptr<v1::Query::Stub> stub_;
   std::unique_ptr<v1::Findings::Stub> findings_;
+  std::unique_ptr<v1::PostureQuery::Stub> posture_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;
   bool cancelled_ = false;

@@ -114,7 +114,8 @@ int Main(int argc, char** argv) {
   AddGlobalOptions(app, options);
   const std::vector<Command> commands = {
       AddFindings(app), AddFinding(app), AddExplain(app), AddHosts(app), AddFlows(app), AddWho(app),
-      AddProcess(app),  AddDns(app),     AddPackets(app), AddTop(app),   AddStatus(app)};
+      AddProcess(app),  AddDns(app),     AddPackets(app), AddSsh(app),  AddKeys(app),
+      AddTop(app),      AddStatus(app)};
   for (const Command& command : commands) AddGlobalOptions(*command.app, options);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
 

@@ -11,6 +11,7 @@
 #include "collector/cli/render.h"
 #include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
+#include "culprit/v1/query_posture.pb.h"
 
 namespace culprit::cli {
 
@@ -22,6 +23,8 @@ std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view)
 std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_view group_by,
                          const View& view);
 std::string RenderDns(const std::vector<v1::DnsRow>& rows, const View& view);
+std::string RenderPosture(const v1::HostPosture& host, const View& view);
+std::string RenderKeys(const std::vector<v1::KeyRow>& rows, const View& view);
 // One line, for --follow: columns of fixed width, since later rows are not known.
 std::string RenderFlowLine(const v1::FlowRow& flow, const View& view);
 std::string FlowLineHeader(const View& view);

@@ -69,6 +69,8 @@ struct PendingBatch {
   std::map<std::uint32_t, HostRecord> hosts;
   std::vector<FlowNameRecord> names;
   std::vector<DnsRecord> dns;
+  std::map<std::uint32_t, PostureRecord> postures;  // newest by host
+  std::vector<PostureChangeRecord> posture_changes;
   std::map<MinuteKey, MinuteActivity> minutes;  // whole new values
   Lsn last_lsn = 0;
   WallTime last_received;
@@ -76,7 +78,8 @@ struct PendingBatch {
 
   bool empty() const { return last_lsn == 0; }
   std::size_t rows() const {
-    return flows.size() + counters.size() + processes.size() + names.size() + dns.size();
+    return flows.size() + counters.size() + processes.size() + names.size() + dns.size() +
+           postures.size() + posture_changes.size();
   }
 };
 

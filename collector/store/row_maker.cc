@@ -86,6 +86,7 @@ void RowMaker::Take(const DecodedFrame& frame, PendingBatch* batch) {
   TakeCounters(frame, host.ref, batch);
   for (const FlowObservation& seen : frame.flows) TakeFlow(frame, host.ref, seen, batch);
   TakeNames(frame, host.ref, batch);
+  TakePosture(frame, host.ref, batch);
   batch->hosts[host.ref] = host;
   batch->last_lsn = frame.lsn;
   batch->last_received = frame.stamp.received;
@@ -113,6 +114,15 @@ void RowMaker::TakeNames(const DecodedFrame& frame, std::uint32_t host, PendingB
     }
     batch->dns.push_back(std::move(record));
   }
+}
+
+void RowMaker::TakePosture(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch) {
+  for (const v1::PostureChange& change : frame.posture_changes)
+    batch->posture_changes.push_back({host, BootToWall(frame.clock, change.at_boot_ns()), change});
+  if (!frame.has_posture) return;
+  const WallTime at = BootToWall(frame.clock, frame.posture.at_boot_ns());
+  PostureRecord& record = batch->postures[host];
+  if (record.host == 0 || record.at <= at) record = {host, at, frame.posture};
 }
 
 void RowMaker::TakeHost(const DecodedFrame& frame, HostRecord* host) {

@@ -126,6 +126,7 @@ Status PartWriter::Prepare() {
                          "port=excluded.port, command=excluded.command, name=excluded.name, "
                          "alpn=excluded.alpn WHERE excluded.confidence>=confidence"));
   TRY(dns_, db_.Prepare("INSERT INTO dns VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+  TRY_VOID(PreparePosture());
   TRY(meta_, db_.Prepare("INSERT OR REPLACE INTO meta VALUES(?,?)"));
   return Ok();
 }
@@ -175,6 +176,7 @@ Status PartWriter::WriteAll(PendingBatch* batch, Chunk* chunk, std::vector<std::
   TRY_VOID(WriteProcesses(*batch));
   TRY_VOID(WriteMinutes(*batch));
   TRY_VOID(WriteNames(*batch));
+  TRY_VOID(WritePosture(*batch));
   if (!batch->names.empty() || !batch->dns.empty()) {
     PartExtent extent = extent_;
     CoverNames(*batch, &extent);

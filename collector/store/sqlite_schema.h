@@ -8,7 +8,7 @@
 
 namespace culprit {
 
-inline constexpr std::int64_t kSchemaVersion = 4;
+inline constexpr std::int64_t kSchemaVersion = 5;
 
 // flow: what was added in (t1 - dt, t1]; times in ns, *_before relative to t1; *_skb relative to tx and rx; creator 0 =
 //   same as process, of forwarded flows in_ifindex << 32 | out_ifindex; prev = the flow's row before this one in this
@@ -17,6 +17,7 @@ inline constexpr std::int64_t kSchemaVersion = 4;
 // crafted: packets sent through raw and packet sockets.
 // chunk: zone map over ranges of flow and counter rows.
 // flow_name, dns: what payload said, of flow_name the surest of each source; text as the agent escaped it; answers of dns are separated by spaces.
+// posture, posture_change: what agents said about SSH, as culprit.v1.Posture (the newest of this part) and PostureChange.
 // base: last cumulative values of flows that began before this part or no longer fit into memory, as nine counters.
 inline constexpr char kSchemaSql[] = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -67,6 +68,11 @@ CREATE TABLE dns(
   rcode INT NOT NULL, answers TEXT NOT NULL, questions INT NOT NULL, query_bytes INT NOT NULL,
   answer_bytes INT NOT NULL, suppressed INT NOT NULL) STRICT;
 CREATE INDEX dns_t ON dns(t);
+CREATE TABLE posture(host INTEGER PRIMARY KEY, t INT NOT NULL, definition BLOB NOT NULL) STRICT;
+CREATE TABLE posture_change(
+  id INTEGER PRIMARY KEY, host INT NOT NULL, t INT NOT NULL, path TEXT NOT NULL,
+  definition BLOB NOT NULL) STRICT;
+CREATE INDEX posture_change_t ON posture_change(host, t);
 CREATE TABLE host(
   ref INTEGER PRIMARY KEY, agent_id BLOB NOT NULL, agent_name BLOB NOT NULL, info BLOB NOT NULL,
   fidelity BLOB NOT NULL, heartbeat BLOB NOT NULL, first_received INT NOT NULL,

@@ -45,6 +45,9 @@ class SqliteStore final : public EvidenceStore, private RowLookup {
   Result<std::unordered_set<std::uint64_t>> FlowsNamed(const NamePredicate& where,
                                                        std::size_t limit) const override;
   Result<std::vector<DnsRecord>> Dns(const NamePredicate& where, std::size_t limit) const override;
+  Result<std::vector<PostureRecord>> Postures(std::optional<std::uint32_t> host) const override;
+  Result<std::vector<PostureChangeRecord>> PostureChanges(const PostureChangePredicate& where,
+                                                          std::size_t limit) const override;
   Status Retain(const RetentionPolicy& policy) override;
   StoreStats stats() const override;
 
