@@ -81,7 +81,7 @@ enum class PostureChangeKind : std::uint8_t {
 };
 enum class WriterConfidence : std::uint8_t {
   kNone = 0,
-  kHadOpen = 1,
+  kNear = 1,
   kOneOfSeveral = 2,
   kNamed = 3,
 };

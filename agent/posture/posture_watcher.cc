@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -44,7 +43,6 @@ constexpr std::size_t kMaxListeners = 64;  // processes to look at, at once
 constexpr std::size_t kMaxExecutable = std::size_t{2} << 20;
 constexpr std::size_t kMaxRead = std::size_t{1} << 20;
 constexpr std::size_t kMaxNews = 64;
-constexpr int kNice = 10;
 
 void Signal(int event_fd) {
   const std::uint64_t one = 1;
@@ -60,6 +58,11 @@ nanoseconds ThreadTime() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+// No file of anybody: a home may be called /dev/null.
+bool IsOfKernel(const std::string& path) {
+  return path.starts_with("/dev/") || path.starts_with("/proc/") || path.starts_with("/sys/");
 }
 
 // Programs open these all the time.
@@ -121,6 +124,7 @@ class Watcher final : public PostureWatcher {
   WatchedPaths paths_;
   std::map<std::string, std::set<std::string>> by_real_;  // real path -> watched paths
   std::map<std::string, std::set<std::string>> reals_;    // watched path -> real paths
+  std::set<std::string> missing_;                         // folders on the way to watched paths
   std::vector<std::string> polled_;
   std::vector<Touch> touches_;
   std::vector<UniqueFd> pidfds_;
@@ -163,7 +167,6 @@ void Watcher::OnListen(std::uint32_t pid) {
 }
 
 void Watcher::Run(const std::stop_token& stop) {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
   Look();
   while (!stop.stop_requested()) {
     Wait();
@@ -221,6 +224,13 @@ void Watcher::TakeTouches() {
     // A file that nobody asked for may be a new one that a pattern finds: looking is cheap.
     const bool config = touch.path.starts_with("/etc/ssh/") && touch.path.ends_with(".conf");
     if (!by_real_.contains(touch.path) && !config) continue;
+    if (touch.wrote && missing_.contains(touch.path)) {
+      // What is written into it a moment later has a writer, too.
+      for (const std::string& inside : by_real_[touch.path]) {
+        (void)watch_->Watch(inside, true);
+        touches_.push_back({{inside, touch.pid, false}, now});
+      }
+    }
     if (touch.wrote) {
       DueIn(kSettle);
     } else {
@@ -336,11 +346,18 @@ std::string Watcher::RealPath(const std::string& path) {
 void Watcher::WatchAll() {
   by_real_.clear();
   reals_.clear();
+  missing_.clear();
   polled_.clear();
   for (const auto& [path, known] : paths_) {
+    if (IsOfKernel(path)) continue;
     const std::string real = RealPath(path);
     const std::string parent = RealPath(ParentOf(path));
     const std::string named = (parent == "/" ? "" : parent) + "/" + BaseOf(path);
+    for (std::string folder = parent; !known.info && folder != "/" && !disk_->Stat(folder);
+         folder = ParentOf(folder)) {
+      missing_.insert(folder);
+      by_real_[folder].insert(path);
+    }
     bool watched = watch_.has_value();
     for (const std::string& place : std::set<std::string>{real, named}) {
       by_real_[place].insert(path);
@@ -375,7 +392,7 @@ void Watcher::Attribute(PostureChangeFacts* change) const {
   change->pid = writer != 0 ? writer : opener;
   change->confidence = writers.size() > 1    ? WriterConfidence::kOneOfSeveral
                        : writers.size() == 1 ? WriterConfidence::kNamed
-                       : opener != 0         ? WriterConfidence::kHadOpen
+                       : opener != 0         ? WriterConfidence::kNear
                                              : WriterConfidence::kNone;
 }
 

@@ -4,7 +4,7 @@
 //
 //   fanotify, pidfds, OnListen() --> look (posture_scan.h) --> state, changes with who did it
 //
-// Stage: posture, edge. Thread: own thread at low priority; the public functions belong to the
+// Stage: posture, edge. Thread: own thread; the public functions belong to the
 // sensor's. A look costs some 15 ms and takes at most a tenth of a core, however often files
 // change. Failure: where fanotify cannot watch, files are looked at once a second, and the process
 // is not known; what cannot be read is in the limits of the state.

@@ -5,7 +5,6 @@
 #include <map>
 
 #include "collector/cli/views.h"
-#include "common/hex.h"
 #include "common/text.h"
 
 namespace culprit::cli {
@@ -81,20 +80,11 @@ std::string Findings(const v1::Posture& posture, const View& view) {
   return table.rows() == 0 ? FitLine("no check complains", view) + "\n" : table.Render(view);
 }
 
-std::string KindWord(v1::PostureChangeKind kind) {
-  constexpr std::size_t kPrefix = sizeof("POSTURE_CHANGE_KIND_") - 1;
-  std::string word = v1::PostureChangeKind_Name(kind);
-  word = word.size() > kPrefix ? word.substr(kPrefix) : "?";
-  for (char& c : word)
-    c = c == '_' ? ' ' : static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return word;
+std::string HashWord(const v1::PostureChangeRow::FileStateRow& state) {
+  return state.sha256().empty() ? "-" : state.sha256().substr(0, kHashDigits);
 }
 
-std::string HashWord(const v1::PostureChange::FileState& state) {
-  return state.sha256().empty() ? "-" : HexEncode(state.sha256()).substr(0, kHashDigits);
-}
-
-std::string States(const v1::PostureChange& change) {
+std::string States(const v1::PostureChangeRow& change) {
   const auto& a = change.before();
   const auto& b = change.after();
   std::string out;
@@ -111,12 +101,11 @@ std::string States(const v1::PostureChange& change) {
 }
 
 std::string WriterOf(const v1::PostureChangeRow& row) {
-  const v1::PostureChange& change = row.change();
-  if (change.pid() == 0) return "not known";
+  if (row.pid() == 0) return "not known";
   std::string out = row.command_line().empty()
                         ? (row.comm().empty() ? "a process that is gone" : row.comm())
                         : row.command_line();
-  out += fmt::format(" (pid {}", change.pid());
+  out += fmt::format(" (pid {}", row.pid());
   if (!row.process_id().empty()) out += ", " + row.process_id();
   out += ")";
   if (!row.user().empty()) out += " as " + row.user();
@@ -125,8 +114,8 @@ std::string WriterOf(const v1::PostureChangeRow& row) {
            (row.login_user().empty() ? std::to_string(row.login_uid()) : row.login_user());
   }
   if (row.audit_session() != kNotSet) out += fmt::format(", audit session {}", row.audit_session());
-  if (change.confidence() == v1::WRITER_CONFIDENCE_HAD_OPEN) out += "; had it open";
-  if (change.confidence() == v1::WRITER_CONFIDENCE_ONE_OF_SEVERAL) out += "; the last of several";
+  if (row.confidence() == "near") out += "; touched it shortly before";
+  if (row.confidence() == "one_of_several") out += "; the last of several";
   return out;
 }
 
@@ -134,21 +123,19 @@ std::string Changes(const v1::HostPosture& host, const View& view) {
   if (host.changes().empty()) return FitLine("nothing changed in this time", view) + "\n";
   std::string out;
   for (const v1::PostureChangeRow& row : host.changes()) {
-    const v1::PostureChange& change = row.change();
-    out += FitLine(fmt::format("{}  {}  {}", ShortTime(row.at_ns(), view), KindWord(change.kind()),
-                               change.path()),
+    out += FitLine(fmt::format("{}  {}  {}", ShortTime(row.at_ns(), view), row.kind(), row.path()),
                    view) +
            "\n";
     out += FitLine("  by    " + WriterOf(row), view) + "\n";
-    if (const std::string states = States(change); !states.empty())
+    if (const std::string states = States(row); !states.empty())
       out += FitLine("  what  " + states, view) + "\n";
-    std::string_view rest = change.diff();
+    std::string_view rest = row.diff();
     while (!rest.empty()) {
       const std::size_t end = rest.find('\n');
       out += FitLine("        " + std::string(rest.substr(0, end)), view) + "\n";
       rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     }
-    if (change.diff_cut()) out += "        …\n";
+    if (row.diff_cut()) out += "        …\n";
   }
   return out;
 }

@@ -8,6 +8,7 @@
 #include "collector/query/engine.h"
 #include "collector/query/filter.h"
 #include "collector/query/render.h"
+#include "common/hex.h"
 
 namespace culprit {
 namespace {
@@ -22,13 +23,40 @@ Result<std::optional<std::uint32_t>> RefOf(const EvidenceStore& store, const std
   return std::optional(record.ref);
 }
 
+// The last words of an enum's name: "SERVER_STARTED" -> "server_started".
+std::string Word(const std::string& name, std::string_view prefix) {
+  std::string word = name.substr(std::min(prefix.size(), name.size()));
+  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return word;
+}
+
+void RenderState(const v1::PostureChange::FileState& state,
+                 v1::PostureChangeRow::FileStateRow* row) {
+  row->set_sha256(HexEncode(state.sha256()));
+  row->set_size_bytes(state.size_bytes());
+  row->set_uid(state.uid());
+  row->set_mode(state.mode());
+  row->set_immutable(state.immutable());
+  row->set_append_only(state.append_only());
+}
+
 v1::PostureChangeRow RenderChange(PostureChangeRecord record, Names* names) {
   v1::PostureChangeRow row;
   row.set_at_ns(ToNs(record.at));
   row.set_login_uid(kNotSet);
   row.set_audit_session(kNotSet);
   const ProcessId id{record.change.process_id()};
-  *row.mutable_change() = std::move(record.change);
+  v1::PostureChange& change = record.change;
+  row.set_kind(Word(v1::PostureChangeKind_Name(change.kind()), "POSTURE_CHANGE_KIND_"));
+  row.set_path(std::move(*change.mutable_path()));
+  if (change.has_before()) RenderState(change.before(), row.mutable_before());
+  if (change.has_after()) RenderState(change.after(), row.mutable_after());
+  row.set_diff(std::move(*change.mutable_diff()));
+  row.set_diff_cut(change.diff_cut());
+  *row.mutable_listens() = std::move(*change.mutable_listens());
+  row.set_pid(change.pid());
+  if (change.confidence() != v1::WRITER_CONFIDENCE_UNSPECIFIED)
+    row.set_confidence(Word(v1::WriterConfidence_Name(change.confidence()), "WRITER_CONFIDENCE_"));
   if (id.value() == 0) return row;
   row.set_process_id(fmt::format("{:016x}", id.value()));
   const ProcessRecord* process = names->Process(record.host, id);
