@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::chrono::hours kStateEvery(1);
 constexpr std::size_t kMaxChanges = 4'096;
+constexpr std::size_t kMaxListeners = 4'096;
 
 }  // namespace
 
@@ -24,7 +25,9 @@ PostureFeed::PostureFeed(Enricher& enricher) : enricher_(enricher) {
 void PostureFeed::On(const Event& event) {
   const auto* flow = std::get_if<FlowEvent>(&event);
   if (flow == nullptr || flow->direction != Direction::kListen || !watcher_) return;
-  if (flow->reason != FlowReason::kSnapshot) watcher_->OnListen(flow->owner.tgid.value());
+  // Sockets are told again with every pass over all of them.
+  if (listeners_.size() >= kMaxListeners) listeners_.clear();
+  if (listeners_.insert(flow->cookie).second) watcher_->OnListen(flow->owner.tgid.value());
 }
 
 void PostureFeed::Pump(BootTime now) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -46,6 +47,7 @@ class PostureFeed {
   std::unique_ptr<PostureWatcher> watcher_;
   std::string failure_;
   std::optional<PostureFacts> state_;
+  std::unordered_set<SocketCookie> listeners_;  // that the watcher knows
   std::vector<PostureChangeFacts> changes_;
   bool state_due_ = false;
   BootTime state_at_;

@@ -125,6 +125,7 @@ class Watcher final : public PostureWatcher {
   std::map<std::string, std::set<std::string>> by_real_;  // real path -> watched paths
   std::map<std::string, std::set<std::string>> reals_;    // watched path -> real paths
   std::set<std::string> missing_;                         // folders on the way to watched paths
+  std::set<std::string> listed_;                          // folders in which a new name counts
   std::vector<std::string> polled_;
   std::vector<Touch> touches_;
   std::vector<UniqueFd> pidfds_;
@@ -221,9 +222,8 @@ void Watcher::TakeTouches() {
   const BootTime now = ReadBootClock();
   std::set<std::string> opened;
   for (PathTouch& touch : touches) {
-    // A file that nobody asked for may be a new one that a pattern finds: looking is cheap.
-    const bool config = touch.path.starts_with("/etc/ssh/") && touch.path.ends_with(".conf");
-    if (!by_real_.contains(touch.path) && !config) continue;
+    const bool listed = touch.wrote && listed_.contains(ParentOf(touch.path));
+    if (IsOfClient(touch.path) || (!by_real_.contains(touch.path) && !listed)) continue;
     if (touch.wrote && missing_.contains(touch.path)) {
       // What is written into it a moment later has a writer, too.
       for (const std::string& inside : by_real_[touch.path]) {
@@ -347,6 +347,7 @@ void Watcher::WatchAll() {
   by_real_.clear();
   reals_.clear();
   missing_.clear();
+  listed_.clear();
   polled_.clear();
   for (const auto& [path, known] : paths_) {
     if (IsOfKernel(path)) continue;
@@ -358,6 +359,7 @@ void Watcher::WatchAll() {
       missing_.insert(folder);
       by_real_[folder].insert(path);
     }
+    if (known.listed) listed_.insert(real);
     bool watched = watch_.has_value();
     for (const std::string& place : std::set<std::string>{real, named}) {
       by_real_[place].insert(path);

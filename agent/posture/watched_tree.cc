@@ -20,9 +20,6 @@ bool MayHoldSecret(const std::string& path, const std::string& bytes) {
          bytes.find("PuTTY-User-Key-File") != std::string::npos;
 }
 
-// Written by every outgoing connection, and nothing that a server reads.
-bool OfClient(const std::string& path) { return BaseOf(path).starts_with("known_hosts"); }
-
 std::vector<std::string_view> LinesOf(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
@@ -74,8 +71,10 @@ PostureChangeFacts ChangeOf(const std::string& path, PostureChangeKind kind,
 
 }  // namespace
 
+bool IsOfClient(const std::string& path) { return BaseOf(path).starts_with("known_hosts"); }
+
 WatchedPath* WatchedTree::Note(const std::string& path) {
-  if (OfClient(path)) return nullptr;
+  if (IsOfClient(path)) return nullptr;
   const auto known = paths_.find(path);
   if (known != paths_.end()) return &known->second;
   if (paths_.size() >= kMaxPaths) {
@@ -112,6 +111,7 @@ Result<FileContent> WatchedTree::Read(const std::string& path, std::size_t limit
 
 Result<DirectoryList> WatchedTree::List(const std::string& path, std::size_t limit) {
   (void)Stat(path);
+  if (WatchedPath* noted = Note(path)) noted->listed = true;
   return inner_.List(path, limit);
 }
 

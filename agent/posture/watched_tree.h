@@ -19,6 +19,7 @@ namespace culprit {
 struct WatchedPath {
   std::optional<FileInfo> info;  // nullopt: there is nothing, or it cannot be seen
   bool read = false;             // its content counts
+  bool listed = false;           // a folder in which a new name counts
   std::size_t limit = 0;         // of what was read
   std::optional<Sha256Digest> sha256;
   std::optional<std::string> text;  // nullopt: too long, or may hold a secret
@@ -52,6 +53,9 @@ class WatchedTree final : public FileTree {
 std::vector<PostureChangeFacts> CompareWatched(const WatchedPaths& before,
                                                const WatchedPaths& after, std::size_t limit,
                                                std::size_t* more);
+
+// Written by every outgoing connection, and nothing that a server reads.
+bool IsOfClient(const std::string& path);
 
 // Lines taken away with "-", then new ones with "+", each in their order; at most 4 KiB, then
 // `cut`. Where only the order is another, it says so.
