@@ -297,6 +297,7 @@ void Watcher::Look() {
   for (const auto& [path, was] : paths_)
     if (was.info)
       (void)(was.read ? tree.Read(path, kMaxRead).has_value() : tree.Stat(path).has_value());
+  const BootTime looked = ReadBootClock();
   const bool full = tree.full();
   WatchedPaths paths = tree.Take();
   TakeTouches();
@@ -309,7 +310,8 @@ void Watcher::Look() {
     for (PostureChangeFacts& change : news.changes) Attribute(&change);
     for (PostureChangeFacts& change : CompareServers(state_, state))
       news.changes.push_back(std::move(change));
-    for (PostureChangeFacts& change : news.changes) change.at = began;
+    for (PostureChangeFacts& change : news.changes)
+      if (change.at == BootTime{}) change.at = looked;
   }
   if (full) state.limits.emplace_back("more paths than are watched: changes of the rest show late");
   std::erase_if(touches_, [&](const Touch& touch) { return touch.at < began; });
@@ -389,6 +391,7 @@ void Watcher::Attribute(PostureChangeFacts* change) const {
   for (const Touch& touch : touches_) {
     if (!meant(touch.what.path) || touch.what.pid == 0) continue;
     (touch.what.wrote ? writer : opener) = touch.what.pid;
+    if (touch.what.wrote || writer == 0) change->at = touch.at;
     if (touch.what.wrote) writers.insert(touch.what.pid);
   }
   change->pid = writer != 0 ? writer : opener;

@@ -71,6 +71,7 @@ def by(row, command, intruder):
 def steps(rig, intruder, home):
     keys, drop_in = f"{home}/.ssh/authorized_keys", "/etc/ssh/sshd_config.d/99-tuning.conf"
     intruder.do(f"mkdir -m 700 {home}/.ssh")
+    by(seen(rig, "a folder", f"{home}/.ssh", "created"), "mkdir", intruder)
     intruder.do(f"echo '{KEY}' >> {keys}")
     row = seen(rig, "a key", keys, "created")
     by(row, "bash", intruder)
