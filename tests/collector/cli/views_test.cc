@@ -232,5 +232,14 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   EXPECT_EQ(all.find("\nforged"), std::string::npos);
 }
 
+TEST(ViewsTest, TheSshOfAHostAndWhoChangedIt) {
+  ExpectGolden("posture", RenderPosture(Load<v1::HostPosture>("posture"), Wide()));
+}
+
+TEST(ViewsTest, KeysWithWhereTheyAreTaken) {
+  const auto answer = Load<v1::ListKeysResponse>("keys");
+  ExpectGolden("keys", RenderKeys({answer.keys().begin(), answer.keys().end()}, Wide()));
+}
+
 }  // namespace
 }  // namespace culprit::cli
