@@ -156,6 +156,11 @@ Result<HostFacts> AskImds(const IdentityOptions& options, HostFacts facts) {
   auto document = HttpExchange(options.endpoint, request, options.timeout);
   if (!document) return std::move(document).error().Context("ask IMDSv2 for the identity document");
   TRY_VOID(ApplyIdentityDocument(*document, &facts));
+  // Not found where there is none; it may come and go while the instance runs.
+  request.target = "/latest/meta-data/public-ipv4";
+  const auto seen = HttpExchange(options.endpoint, request, options.timeout);
+  const auto address = seen ? IpAddress::Parse(*seen) : NotFound("none");
+  facts.public_address = address ? *address : IpAddress();
   return facts;
 }
 
@@ -189,11 +194,14 @@ void HostIdentity::Run(const std::stop_token& stop) {
     auto answer = AskImds(options_, facts());
     std::unique_lock lock(mutex_);
     if (answer) {
-      facts_ = std::move(*answer);
       problem_.clear();
+      const bool changed = !(*answer == facts_);
+      facts_ = std::move(*answer);
       const std::uint64_t one = 1;
-      if (write(event_fd_.get(), &one, sizeof(one)) < 0) problem_ = "identity: eventfd";
-      return;
+      if (changed && write(event_fd_.get(), &one, sizeof(one)) < 0) problem_ = "identity: eventfd";
+      attempt = 0;
+      wait_.wait_for(lock, stop, options_.again, [] { return false; });
+      continue;
     }
     problem_ = answer.error().message;
     if (options_.retries.empty()) return;

@@ -32,6 +32,8 @@ struct IdentityOptions {
   std::vector<std::chrono::milliseconds> retries = {
       std::chrono::seconds(2), std::chrono::seconds(10), std::chrono::minutes(1),
       std::chrono::minutes(10)};
+  // Once it has answered: elastic addresses come and go.
+  std::chrono::milliseconds again = std::chrono::minutes(5);
 };
 
 // What the host itself tells: identity_source "machine", instance id "machine-" and 16 hex digits.
@@ -43,7 +45,7 @@ std::string OsReleaseField(std::string_view text, std::string_view name);
 // The text fields of the identity document's (flat) JSON object that we know. Total on any bytes;
 // an error without an instance id.
 Status ApplyIdentityDocument(std::string_view json, HostFacts* facts);
-// Token, then document. Errors: no answer in time, or not what IMDSv2 answers.
+// Token, document, public address. Errors: no answer in time, or not what IMDSv2 answers.
 Result<HostFacts> AskImds(const IdentityOptions& options, HostFacts facts);
 
 class HostIdentity {

@@ -17,6 +17,7 @@
 #include "collector/journal/journal.h"
 #include "collector/maintenance.h"
 #include "collector/pki/pki.h"
+#include "collector/place_files.h"
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/posture_service.h"
@@ -100,7 +101,9 @@ class CollectorImpl : public Collector {
     detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect);
     detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
-    engine_ = std::make_unique<QueryEngine>(QueryEngineDeps{*store_, &activity_, &status_});
+    places_ = std::make_unique<PlaceFiles>(config_);
+    engine_ = std::make_unique<QueryEngine>(
+        QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
     packets_ =
         std::make_unique<PacketFetcher>(PacketFetchDeps{*store_, &ingest_->control(), &activity_});
     query_service_ = MakeQueryService(*engine_, packets_.get());
@@ -131,6 +134,7 @@ class CollectorImpl : public Collector {
     if (now >= next_retention_) {
       next_retention_ = now + kRetentionInterval;
       Retain();
+      places_->Refresh();
     }
     Report(Problems(journal));
     return Ok();
@@ -267,6 +271,7 @@ class CollectorImpl : public Collector {
   std::unique_ptr<Ingest> ingest_;
   const Activity activity_{*this};
   const State status_{*this};
+  std::unique_ptr<PlaceFiles> places_;
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
   std::unique_ptr<grpc::Service> query_service_, findings_service_, posture_service_;

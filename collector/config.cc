@@ -42,6 +42,10 @@ void CheckMeaning(const CollectorConfig& config, TomlReader& toml) {
   if (config.disk.critical_free > config.disk.warn_free) {
     toml.AddError("disk.critical_free", "must not be larger than disk.warn_free");
   }
+  if (!std::ranges::all_of(config.geo.mmdb,
+                           [](const std::string& path) { return path.starts_with('/'); })) {
+    toml.AddError("geo.mmdb", "expected absolute paths of .mmdb files");
+  }
   const std::uint64_t cap = config.journal.max_bytes;
   if (cap != 0 && cap < 2 * config.journal.segment_bytes) {
     toml.AddError("journal.max_bytes",
@@ -100,6 +104,10 @@ Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::s
   toml.Duration("index.max_age", c.index.max_age, seconds(0), hours(24 * 36500));
   toml.Bytes("disk.warn_free", c.disk.warn_free, 0, kNoLimit);
   toml.Bytes("disk.critical_free", c.disk.critical_free, 0, kNoLimit);
+  toml.Path("geo.ip_ranges", c.geo.ip_ranges);
+  toml.Strings("geo.mmdb", c.geo.mmdb);
+  toml.Path("cost.prices", c.cost.prices);
+  toml.String("cost.region", c.cost.region);
   ReadThresholds(toml, &c.detect);
   CheckMeaning(c, toml);
   TRY_VOID(toml.Finish());
@@ -143,6 +151,12 @@ std::string FormatCollectorConfig(const CollectorConfig& c) {
   out += "\n[disk]\n";
   add("warn_free", c.disk.warn_free);
   add("critical_free", c.disk.critical_free);
+  out += "\n[geo]\n";
+  add("ip_ranges", Quoted(c.ip_ranges()));
+  add("mmdb", QuotedList(c.geo.mmdb));
+  out += "\n[cost]\n";
+  add("prices", Quoted(c.cost.prices));
+  add("region", Quoted(c.cost.region));
   out += FormatThresholds(c.detect);
   return out;
 }

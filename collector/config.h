@@ -53,12 +53,25 @@ struct CollectorConfig {
     std::uint64_t critical_free = 512ULL << 20;
   } disk;
 
+  struct Geo {
+    std::string ip_ranges;  // empty: ip-ranges.json in data_dir
+    std::vector<std::string> mmdb;
+  } geo;
+
+  struct Cost {
+    std::string prices = "/etc/culprit/prices.toml";
+    std::string region;  // of hosts that do not say theirs; empty = theirs is unknown
+  } cost;
+
   DetectThresholds detect;
 
   std::string pki() const { return pki_dir.empty() ? data_dir + "/pki" : pki_dir; }
   std::string journal_dir() const { return data_dir + "/journal"; }
   std::string index_dir() const { return data_dir + "/index"; }
   std::string findings_path() const { return data_dir + "/findings.db"; }
+  std::string ip_ranges() const {
+    return geo.ip_ranges.empty() ? data_dir + "/ip-ranges.json" : geo.ip_ranges;
+  }
 };
 
 // Errors: kInvalidArgument, one line for each thing that is wrong, with file and line. `name`

@@ -170,4 +170,14 @@ std::string FormatDuration(std::chrono::nanoseconds span) {
   return fmt::format("{}d{:02}h", s / 86400, s % 86400 / 3600);
 }
 
+std::string FormatUsd(std::uint64_t micro_usd) {
+  if (micro_usd >= 100'000) {
+    const std::uint64_t cents = micro_usd / 10'000 + (micro_usd % 10'000 >= 5'000 ? 1 : 0);
+    return fmt::format("${}.{:02}", cents / 100, cents % 100);
+  }
+  const std::uint64_t parts = micro_usd / 100 + (micro_usd % 100 >= 50 ? 1 : 0);
+  if (micro_usd != 0 && parts == 0) return "<$0.0001";
+  return parts == 0 ? "$0" : fmt::format("$0.{:04}", parts);
+}
+
 }  // namespace culprit

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sizes and spans of time as people write them. Stage: common. Thread: pure.
+// Sizes, spans of time and amounts as people write them. Stage: common. Thread: pure.
 #ifndef CULPRIT_COMMON_UNITS_H_
 #define CULPRIT_COMMON_UNITS_H_
 
@@ -25,6 +25,9 @@ std::string FormatByteSize(std::uint64_t bytes);
 // "450ms", "12s", "3m12s", "5h03m", "12d4h": two units at most, rounded down. Negative spans get a
 // minus.
 std::string FormatDuration(std::chrono::nanoseconds span);
+
+// Micro-dollars as "$17.97", "$0.0042": cents, and below ten cents four digits, all rounded half up.
+std::string FormatUsd(std::uint64_t micro_usd);
 
 }  // namespace culprit
 

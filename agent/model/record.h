@@ -203,6 +203,7 @@ struct HostFacts {
   std::string hostname, identity_source, instance_id, account_id, region, availability_zone;
   std::string image_id, instance_type, machine_id_hash, kernel, os, architecture, agent_version;
   std::vector<IpAddress> addresses;
+  IpAddress public_address;  // as the metadata service tells it; unspecified = none
   friend bool operator==(const HostFacts&, const HostFacts&) = default;
 };
 

@@ -263,6 +263,9 @@ void WriteHost(const HostFacts& facts, v1::HostInfo& out) {
   out.set_architecture(EscapeNonUtf8(facts.architecture));
   out.set_agent_version(EscapeNonUtf8(facts.agent_version));
   for (const IpAddress& address : facts.addresses) out.add_addresses(AddressBytes(address));
+  if (!facts.public_address.IsUnspecified()) {
+    out.set_public_address(AddressBytes(facts.public_address));
+  }
 }
 
 void WriteFidelity(const FidelityFacts& facts, v1::Fidelity& out) {

@@ -61,6 +61,9 @@ class GrpcClient : public Client {
   Result<v1::GetStatusResponse> GetStatus() override {
     return Call<v1::GetStatusResponse>(v1::GetStatusRequest(), &v1::Query::Stub::GetStatus);
   }
+  Result<v1::WhereResponse> Where(const v1::WhereRequest& request) override {
+    return Call<v1::WhereResponse>(request, &v1::Query::Stub::Where);
+  }
 
   Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) override {
     return Call<v1::GetPostureResponse>(request, &v1::PostureQuery::Stub::GetPosture,

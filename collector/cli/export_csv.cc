@@ -55,6 +55,8 @@ std::string Value(const v1::FlowRow& flow, const FieldDescriptor* field) {
       return std::to_string(r.GetUInt32(flow, field));
     case FieldDescriptor::CPPTYPE_UINT64:
       return std::to_string(r.GetUInt64(flow, field));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return r.GetBool(flow, field) ? "true" : "false";
     default:
       return Text(r.GetString(flow, field));  // there are no other kinds in a FlowRow
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "collector/cli/flow_words.h"
 #include "collector/cli/views.h"
 #include "common/text.h"
 #include "common/units.h"
@@ -193,6 +194,7 @@ std::string RenderProcess(const v1::GetProcessResponse& answer, const View& view
       fmt::format("{} sent, {} received, {} flows, {} destinations",
                   FormatByteSize(totals.tx_wire_bytes()), FormatByteSize(totals.rx_wire_bytes()),
                   FormatCount(totals.flows()), FormatCount(totals.destinations())));
+  if (totals.has_cost()) lines.Add("cost", CostText(totals));
   const v1::Counters& counters = answer.counters();
   lines.Add("connections", RenderAttempts(counters));
   if (counters.first_contacts() > 0) {
@@ -209,8 +211,13 @@ std::string RenderProcess(const v1::GetProcessResponse& answer, const View& view
   return out;
 }
 
-std::string RenderWho(const std::vector<WhoMatch>& matches, const View& view) {
+std::string RenderWho(const std::vector<WhoMatch>& matches, const v1::PlaceRow* where,
+                      const View& view) {
   std::string out;
+  if (where != nullptr) {
+    const std::string place = PlaceText(PlaceIn(*where));
+    if (place != "-") out += FitLine(fmt::format("{} is {}", where->address(), place), view) + "\n";
+  }
   for (const WhoMatch& match : matches) {
     const v1::ProcessInfo& p = match.process.process();
     const bool known = !p.process_id().empty();
@@ -233,6 +240,7 @@ std::string RenderWho(const std::vector<WhoMatch>& matches, const View& view) {
         fmt::format("{} ({} failed), {} sent, {} received", FormatCount(match.group.flows()),
                     FormatCount(match.group.failed()), FormatByteSize(match.group.tx_wire_bytes()),
                     FormatByteSize(match.group.rx_wire_bytes())));
+    if (match.group.has_cost()) lines.Add("  cost", CostText(match.group));
     lines.Add("  seen", fmt::format("{} to {}", FormatTime(match.group.first_ns(), view.zone),
                                     FormatTime(match.group.last_ns(), view.zone)));
     out += lines.Take();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "collector/cli/flow_words.h"
 #include "common/text.h"
 #include "common/units.h"
 
@@ -22,58 +23,12 @@ std::string JoinWords(const google::protobuf::RepeatedPtrField<std::string>& par
   return out;
 }
 
-std::string AddressPort(const std::string& address, std::uint32_t port) {
-  if (address.empty()) return "-";
-  const bool v6 = address.find(':') != std::string::npos;
-  const std::string host = v6 ? "[" + address + "]" : address;
-  return port == 0 ? address : host + ":" + std::to_string(port);
-}
-
-std::string Or(std::string_view text, std::string_view otherwise) {
-  return std::string(text.empty() ? otherwise : text);
-}
-
 // Sums over flows that are charged to nobody.
 constexpr std::string_view kNoProcess = "0000000000000000";
-
-// The name that a remote end goes by, and the address behind it.
-std::string RemoteOf(const v1::FlowRow& flow) {
-  const std::string address = AddressPort(flow.remote(), flow.remote_port());
-  if (!flow.requested().empty()) return fmt::format("{} -> {}", address, flow.requested());
-  return flow.name().empty() ? address : fmt::format("{} ({})", address, flow.name());
-}
-
-// Above the kernel's PID_MAX_LIMIT: stands for the process that a capture does not name.
-std::string Pid(std::uint32_t pid) {
-  constexpr std::uint32_t kMaxPid = 4U << 20;
-  return pid == 0 || pid > kMaxPid ? "-" : std::to_string(pid);
-}
 
 Style StyleOfHost(std::string_view state) {
   if (state == "online") return Style::kGood;
   return state == "late" ? Style::kWarning : Style::kBad;
-}
-
-Cell StateCell(const v1::FlowRow& flow) {
-  // "ECONNREFUSED" says "failed" too.
-  const std::string text = flow.error().empty() ? flow.state() : flow.error();
-  const bool bad =
-      flow.state() == "failed" || flow.state() == "not_sent" || flow.state() == "aborted";
-  return {text, bad ? Style::kWarning : Style::kPlain};
-}
-
-std::string What(const v1::FlowRow& flow) {
-  if (!flow.command_line().empty()) return flow.command_line();
-  if (flow.comm().empty() && flow.direction() == "forwarded") return "(forwarded)";
-  const auto& flags = flow.flags();
-  if (flow.comm().empty() && std::find(flags.begin(), flags.end(), "kernel") != flags.end()) {
-    return "(kernel)";
-  }
-  return Or(flow.exe(), Or(flow.comm(), "unknown process"));
-}
-
-Cell CountCell(std::uint64_t n, Style style_if_any) {
-  return {FormatCount(n), n == 0 ? Style::kPlain : style_if_any};
 }
 
 std::string SkewOf(std::int64_t ns) {
@@ -192,23 +147,29 @@ std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_v
   }
   const bool by_process = group_by == "process";
   const bool by_host = group_by == "host";
+  const bool by_region = group_by == "region";
+  const bool by_destination = group_by == "destination";
   std::vector<Column> columns = {{title, false, 16}};
   if (by_process) columns.push_back({"PROCESS ID"});
-  if (!by_host) columns.push_back({"HOST", false, 8});
+  if (by_destination) columns.push_back({"WHERE", false, 8, 2});
+  if (!by_host && !by_region) columns.push_back({"HOST", false, 8});
   for (const char* number : {"FLOWS", "DESTINATIONS", "FAILED", "SENT", "RECEIVED"})
     columns.push_back({number, true});
+  columns.push_back({"COST", true, 0, 3});
   columns.push_back({"FIRST SEEN", false, 0, 1});
   columns.push_back({"LAST SEEN"});
   Table table(std::move(columns));
   for (const v1::FlowGroup& group : groups) {
     std::vector<Cell> row = {{Or(group.label(), Or(group.key(), "unknown"))}};
     if (by_process) row.push_back({group.key()});
-    if (!by_host) row.push_back({Or(group.host(), "-")});
+    if (by_destination) row.push_back({PlaceText(PlaceIn(group))});
+    if (!by_host && !by_region) row.push_back({Or(group.host(), "-")});
     row.push_back({FormatCount(group.flows())});
     row.push_back({FormatCount(group.destinations())});
     row.push_back(CountCell(group.failed(), Style::kWarning));
     row.push_back({FormatByteSize(group.tx_wire_bytes())});
     row.push_back({FormatByteSize(group.rx_wire_bytes())});
+    row.push_back({CostText(group)});
     row.push_back({FormatTime(group.first_ns(), view.zone)});
     row.push_back({FormatTime(group.last_ns(), view.zone)});
     table.Add(std::move(row));
@@ -255,6 +216,16 @@ std::string RenderFlowLine(const v1::FlowRow& flow, const View& view) {
   return FollowLine(fixed, What(flow), state.style, view);
 }
 
+namespace {
+
+std::string BusiestOf(const v1::TopRow& row) {
+  const std::string remote = Or(row.busiest_remote(), "-");
+  return row.busiest_region().empty() ? remote
+                                      : fmt::format("{} ({})", remote, row.busiest_region());
+}
+
+}  // namespace
+
 std::string RenderTop(const v1::TopResponse& top, const View& view) {
   Table table({{"HOST", false, 8},
                {"PID", true},
@@ -279,7 +250,7 @@ std::string RenderTop(const v1::TopResponse& top, const View& view) {
                CountCell(row.crafted_packets(), Style::kWarning),
                {FormatByteSize(row.tx_wire_bytes())},
                {FormatByteSize(row.rx_wire_bytes())},
-               {Or(row.busiest_remote(), "-")},
+               {BusiestOf(row)},
                {CommandLineOf(row.process())}});
   }
   const std::string range = fmt::format("{} to {}", FormatTime(top.from_ns(), view.zone),

@@ -22,6 +22,14 @@ std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view)
 // `group_by` as in the request: titles the first column.
 std::string RenderGroups(const std::vector<v1::FlowGroup>& groups, std::string_view group_by,
                          const View& view);
+// The same with where the remote end is, which way it goes and what that costs.
+std::string RenderFlowsWhere(const std::vector<v1::FlowRow>& flows, const View& view);
+std::string RenderWhere(const v1::WhereResponse& where, const View& view);
+// Groups by what they cost.
+std::string RenderCost(const v1::ListFlowsResponse& costs, std::string_view group_by,
+                       const View& view);
+// The lines under costs: total, what has no price, the free allowance.
+std::string CostNotes(const v1::ListFlowsResponse& costs, const View& view);
 std::string RenderDns(const std::vector<v1::DnsRow>& rows, const View& view);
 std::string RenderPosture(const v1::HostPosture& host, const View& view);
 std::string RenderKeys(const std::vector<v1::KeyRow>& rows, const View& view);
@@ -34,7 +42,9 @@ struct WhoMatch {
   v1::FlowGroup group;
   v1::GetProcessResponse process;  // empty: not known (any more)
 };
-std::string RenderWho(const std::vector<WhoMatch>& matches, const View& view);
+// `where`: of the address that was asked for; null = not one address.
+std::string RenderWho(const std::vector<WhoMatch>& matches, const v1::PlaceRow* where,
+                      const View& view);
 
 std::string RenderFindings(const std::vector<v1::Finding>& findings, const View& view);
 // The whole story of one.

@@ -78,7 +78,7 @@ void WatchBruteForce(const FlowEvent& flow, const BruteForceThresholds& t, Group
   const bool ssh = std::string_view(service->name) == "SSH";
   const std::uint32_t needed = ssh ? t.ssh_connections : t.connections;
   if (here < needed && targets < t.targets) return;
-  alarm.confidence = here >= 2 * needed ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;
+  alarm.confidence = here >= 2 * std::size_t{needed} ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;
   alarm.first = first;
   alarm.at = flow.at;
   alarm.lsn = flow.lsn;

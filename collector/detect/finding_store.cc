@@ -34,9 +34,9 @@ std::string FirstTarget(const v1::Finding& finding) {
 }
 
 // What the operator decided stays; what the evidence says is replaced by what is newer.
-void Merge(v1::Finding next, v1::Finding* kept) {
-  const v1::Finding before = std::exchange(*kept, v1::Finding{});
-  *kept = next.last_lsn() >= before.last_lsn() ? std::move(next) : before;
+void Merge(const v1::Finding& next, v1::Finding* kept) {
+  const v1::Finding before = *kept;
+  if (next.last_lsn() >= before.last_lsn()) *kept = next;
   kept->set_id(before.id());
   kept->set_first_ns(std::min(before.first_ns(), kept->first_ns()));
   kept->set_last_ns(std::max(before.last_ns(), kept->last_ns()));
@@ -139,7 +139,7 @@ class SqliteFindingStore final : public FindingStore {
     TRY_VOID(Begin());
     TRY(std::optional<v1::Finding> kept, FindSame(finding));
     if (kept) {
-      Merge(std::move(finding), &*kept);
+      Merge(finding, &*kept);
     } else {
       kept = std::move(finding);
       kept->set_stored_ns(ToNs(now));

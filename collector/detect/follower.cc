@@ -43,7 +43,7 @@ Status DetectFollower::Follow(const std::stop_token& stop) {
       next = stored.lsn + 1;
       return put.has_value() && !stop.stop_requested() && std::chrono::steady_clock::now() < until;
     }));
-    TRY_VOID(std::move(put));
+    if (!put) return put;
     // While old frames are read again, the mark stays where it was.
     TRY_VOID(store_.Commit(std::max(store_.committed(), next - 1)));
     Report(next - 1, Ok());

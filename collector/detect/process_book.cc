@@ -64,9 +64,8 @@ void ProcessBook::Take(const v1::Process& definition) {
   if (entry.process.process_id() == 0) {
     entry.process = definition;
   } else {
-    v1::Process merged = definition;
-    if (merged.argv_size() > 0) entry.process.clear_argv();
-    entry.process.MergeFrom(merged);
+    if (definition.argv_size() > 0) entry.process.clear_argv();
+    entry.process.MergeFrom(definition);
   }
   entry.used = ++clock_;
   if (entries_.size() > kMaxProcesses) Shrink();

@@ -154,8 +154,8 @@ void TakeCounted(const ActivityEvent& activity, const ScanThresholds& t, Group& 
   const std::uint64_t spread = std::max(activity.window_addresses, activity.window_ports);
   if (state.counted < t.net_failures || due == 0 || spread < t.net_failures) return;
   Alarm alarm = MakeAlarm("scan", v1::SEVERITY_HIGH, activity.process);
-  alarm.confidence =
-      state.counted >= 2 * t.net_failures ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;
+  alarm.confidence = state.counted >= 2 * std::int64_t{t.net_failures} ? v1::CONFIDENCE_HIGH
+                                                                       : v1::CONFIDENCE_MEDIUM;
   alarm.first = state.counted_since;
   alarm.at = activity.at;
   alarm.lsn = activity.lsn;

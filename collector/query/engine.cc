@@ -7,6 +7,7 @@
 
 #include "collector/query/filter.h"
 #include "collector/query/page_token.h"
+#include "collector/query/places.h"
 #include "collector/query/render.h"
 
 namespace culprit {
@@ -29,7 +30,8 @@ Result<GroupBy> ParseGroupBy(const std::string& text) {
   if (text == "user") return GroupBy::kUser;
   if (text == "exe") return GroupBy::kExe;
   if (text == "host") return GroupBy::kHost;
-  return InvalidArgument("group_by: expected process, destination, user, exe or host");
+  if (text == "region") return GroupBy::kPlace;
+  return InvalidArgument("group_by: expected process, destination, user, exe, host or region");
 }
 
 Result<OrderBy> ParseOrderBy(const std::string& text, GroupBy by) {
@@ -127,13 +129,22 @@ Result<v1::ListFlowsResponse> QueryEngine::ListFlows(const v1::ListFlowsRequest&
     plan.where.as_of = token.as_of;
     plan.after = std::move(token.after);
   }
+  Places places(deps_.store, deps_.places);
+  places.AddTo(&plan);
+  if (!request.with_cost()) plan.route_of = nullptr;
   TRY(const AggregateResult result, deps_.store.Aggregate(plan, cancelled));
   Names names(deps_.store);
   v1::ListFlowsResponse out;
-  for (const FlowTotal& flow : result.flows) *out.add_flows() = RenderFlow(flow, &names);
-  for (const GroupTotal& group : result.groups) {
-    *out.add_groups() = RenderGroup(group, plan.by, &names);
+  for (const FlowTotal& flow : result.flows) {
+    places.Annotate(flow, &(*out.add_flows() = RenderFlow(flow, &names)));
   }
+  for (const GroupTotal& group : result.groups) {
+    v1::FlowGroup& row = *out.add_groups() = RenderGroup(group, plan.by, &names);
+    if (request.with_cost()) places.AnnotateCost(group.routes, &row);
+    const auto remote = IpAddress::Parse(group.key);
+    if (plan.by == GroupBy::kDestination && remote) places.AnnotateDestination(*remote, &row);
+  }
+  if (request.with_cost()) places.AnnotateTotal(result.groups, &out);
   out.set_parts_scanned(result.parts_scanned);
   if (result.next) out.set_next_page_token(EncodePageToken(request, {result.as_of, *result.next}));
   return out;
@@ -149,6 +160,7 @@ Status QueryEngine::FollowFlows(const v1::ListFlowsRequest& request, const Cance
   std::optional<RowPosition> position;
   TRY_VOID(deps_.store.Follow(position, from, kFollowBatch));
   Names names(deps_.store);
+  Places places(deps_.store, deps_.places);
   Lsn seen = deps_.store.applied_lsn();
   while (!cancelled || !cancelled()) {
     TRY(const std::vector<FlowTotal> rows, deps_.store.Follow(position, from, kFollowBatch));
@@ -161,9 +173,12 @@ Status QueryEngine::FollowFlows(const v1::ListFlowsRequest& request, const Cance
       if (!FlowMatches(where, row)) continue;
       if (!filter.Accepts(row.facts.process, names.Process(row.host, row.facts.process))) continue;
       if (!filter.name.empty() && !FlowIsNamed(deps_.store, row, filter.name)) continue;
-      if (!send(RenderFlow(row, &names))) return Ok();
+      v1::FlowRow rendered = RenderFlow(row, &names);
+      places.Annotate(row, &rendered);
+      if (!send(rendered)) return Ok();
     }
     names.Forget();
+    places = Places(deps_.store, deps_.places);
   }
   return Ok();
 }
@@ -188,6 +203,7 @@ Result<v1::TopResponse> QueryEngine::Top(const v1::TopRequest& request,
     return x != y ? x > y : std::tie(a.host, a.process) < std::tie(b.host, b.process);
   });
   Names names(deps_.store);
+  Places places(deps_.store, deps_.places);
   v1::TopResponse out;
   out.set_from_ns(ToNs(from));
   out.set_to_ns(ToNs(to));
@@ -196,7 +212,8 @@ Result<v1::TopResponse> QueryEngine::Top(const v1::TopRequest& request,
     const ProcessRecord* process = names.Process(a.host, a.process);
     const bool agent = a.is_agent || (process != nullptr && process->definition.is_agent());
     if (agent && !request.include_agent()) continue;
-    *out.add_rows() = RenderTop(a, process, names);
+    v1::TopRow& row = *out.add_rows() = RenderTop(a, process, names);
+    if (a.busiest_bytes > 0) row.set_busiest_region(places.Find(a.busiest_remote).region);
   }
   return out;
 }

@@ -20,6 +20,7 @@ struct QueryEngineDeps {
   const HostActivity* activity;  // may be null
   const StatusSource* status;    // may be null
   std::function<WallTime()> now = &ReadWallClock;
+  const PlaceSource* places = nullptr;  // null: no region, no cost is known
 };
 
 class QueryEngine {
@@ -39,6 +40,7 @@ class QueryEngine {
   Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request) const;
   Result<v1::TopResponse> Top(const v1::TopRequest& request, const Cancelled& cancelled) const;
   Result<v1::GetStatusResponse> GetStatus() const;
+  Result<v1::WhereResponse> Where(const v1::WhereRequest& request) const;
 
  private:
   QueryEngineDeps deps_;

@@ -7,6 +7,7 @@
 
 #include "collector/query/engine.h"
 #include "collector/query/filter.h"
+#include "collector/query/places.h"
 #include "collector/query/render.h"
 
 namespace culprit {
@@ -18,8 +19,8 @@ constexpr std::uint32_t kMaxFlows = 10'000;
 
 WallTime Began(const ProcessRecord& p) { return std::max(p.start, p.exec); }
 
-// Of all that had this pid the process that came last, and of its images the last. An image that was replaced has no exit,
-// so that having none says nothing.
+// Of all that had this pid the process that came last, and of its images the last. An image that
+// was replaced has no exit, so that having none says nothing.
 bool Newer(const ProcessRecord& a, const ProcessRecord& b) {
   if (a.start != b.start) return a.start > b.start;
   return a.definition.exec_id() > b.definition.exec_id();
@@ -78,19 +79,24 @@ Status AddFamily(const EvidenceStore& store, const ProcessRecord& process, Names
 }
 
 Status AddFlows(const EvidenceStore& store, const ProcessRecord& process, std::uint32_t limit,
-                const Cancelled& cancelled, Names* names, v1::GetProcessResponse* out) {
+                const Cancelled& cancelled, Names* names, Places* places,
+                v1::GetProcessResponse* out) {
   AggregatePlan plan;
   plan.where.host = process.host;
   plan.where.processes.emplace().insert(process.id().value());
   plan.limit = limit;
   TRY(AggregateResult flows, store.Aggregate(plan, cancelled));
-  for (const FlowTotal& flow : flows.flows) *out->add_flows() = RenderFlow(flow, names);
+  for (const FlowTotal& flow : flows.flows) {
+    places->Annotate(flow, &(*out->add_flows() = RenderFlow(flow, names)));
+  }
   plan.by = GroupBy::kProcess;
   plan.order = OrderBy::kBytes;
   plan.limit = 1;
+  places->AddTo(&plan);
   TRY(AggregateResult totals, store.Aggregate(plan, cancelled));
   if (!totals.groups.empty()) {
     *out->mutable_totals() = RenderGroup(totals.groups[0], plan.by, names);
+    places->AnnotateCost(totals.groups[0].routes, out->mutable_totals());
   }
   return Ok();
 }
@@ -115,7 +121,8 @@ Result<v1::GetProcessResponse> QueryEngine::GetProcess(const v1::GetProcessReque
   TRY_VOID(AddFamily(deps_.store, process, &names, &out));
   if (request.without_flows()) return out;
   const std::uint32_t limit = request.flow_limit() == 0 ? 100 : request.flow_limit();
-  TRY_VOID(AddFlows(deps_.store, process, limit, cancelled, &names, &out));
+  Places places(deps_.store, deps_.places);
+  TRY_VOID(AddFlows(deps_.store, process, limit, cancelled, &names, &places, &out));
   return out;
 }
 

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the query service asks of the rest of the collector, so that it depends on none of it. collector.cc wires them.
-// Stage: query. Thread: implementations are called from any thread.
+// What the query service asks of the rest of the collector, so that it depends on none of it.
+// collector.cc wires them. Stage: query. Thread: implementations are called from any thread.
 #ifndef CULPRIT_COLLECTOR_QUERY_PORTS_H_
 #define CULPRIT_COLLECTOR_QUERY_PORTS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "collector/cost/price_table.h"
+#include "collector/geo/geo_tables.h"
 #include "collector/model/ingest_stats.h"
 #include "collector/model/stored.h"
 #include "common/time.h"
 
 namespace culprit {
 
-// What ingest has seen since the collector started: fresher than the index, and the only one who knows of refusals.
+// What ingest has seen since the collector started: fresher than the index, and the only one who
+// knows of refusals.
 class HostActivity {
  public:
   virtual ~HostActivity() = default;
@@ -34,6 +38,22 @@ class StatusSource {
  public:
   virtual ~StatusSource() = default;
   virtual CollectorState Read() const = 0;
+};
+
+// What is known of places and prices.
+struct PlaceTables {
+  GeoTables geo;
+  std::shared_ptr<const PriceTable> prices;  // null = no table: every cost is unknown
+  std::string ip_ranges_file, prices_file;
+  std::string region;                 // of hosts that do not tell theirs; may be empty
+  std::vector<std::string> problems;  // a file that is missing or bad, with what to do
+};
+
+class PlaceSource {
+ public:
+  virtual ~PlaceSource() = default;
+  // Never null.
+  virtual std::shared_ptr<const PlaceTables> Read() const = 0;
 };
 
 }  // namespace culprit

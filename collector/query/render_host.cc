@@ -83,6 +83,21 @@ void RenderPrograms(const HostRecord& host, v1::HostRow* row) {
   }
 }
 
+void RenderAddresses(const v1::HostInfo& info, v1::HostRow* row) {
+  for (const std::string& bytes : info.addresses()) {
+    const auto address = IpAddress::FromBytes(bytes);
+    if (address) row->add_addresses(address->ToString());
+  }
+  for (const auto& was : info.public_history()) {
+    const auto address = IpAddress::FromBytes(was.address());
+    if (!address) continue;
+    auto* out = row->add_public_addresses();
+    out->set_address(address->ToString());
+    out->set_first_ns(was.first_ns());
+    out->set_last_ns(was.last_ns());
+  }
+}
+
 }  // namespace
 
 v1::HostRow RenderHost(const HostRecord& host) {
@@ -97,6 +112,7 @@ v1::HostRow RenderHost(const HostRecord& host) {
   row.set_kernel(host.info.kernel());
   row.set_os(host.info.os());
   row.set_agent_version(host.info.agent_version());
+  RenderAddresses(host.info, &row);
   row.set_last_received_ns(ToNs(host.last_received));
   row.set_first_received_ns(ToNs(host.first_received));
   row.set_clock_skew_ns(host.clock_skew_ns);

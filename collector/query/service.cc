@@ -62,6 +62,10 @@ class QueryService final : public v1::Query::Service {
                          v1::GetStatusResponse* response) override {
     return Answer(context, response, [&] { return engine_.GetStatus(); });
   }
+  grpc::Status Where(grpc::ServerContext* context, const v1::WhereRequest* request,
+                     v1::WhereResponse* response) override {
+    return Answer(context, response, [&] { return engine_.Where(*request); });
+  }
 
  private:
   template <class Response, class Call>

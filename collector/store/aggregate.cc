@@ -180,7 +180,11 @@ class Groups final : public RowVisitor {
     const std::size_t index = GroupOf(flow);
     GroupTotal& group = groups[index];
     const FlowFacts& facts = flow.row.facts;
-    Add(&group.sum, Share(flow.row.added, flow.row.t0, flow.row.t1, window_));
+    const FlowCounters added = Share(flow.row.added, flow.row.t0, flow.row.t1, window_);
+    Add(&group.sum, added);
+    if (plan_.route_of) {
+      AddRoute(&group.routes, plan_.route_of(flow.row.host, facts.remote), added);
+    }
     if (flows_.insert(key).second) {
       ++group.flows;
       group.failed += facts.state == v1::FLOW_STATE_FAILED ? 1 : 0;
@@ -207,13 +211,29 @@ class Groups final : public RowVisitor {
     }
   };
 
+  static void AddRoute(std::vector<RouteBytes>* routes, std::uint32_t route,
+                       const FlowCounters& added) {
+    auto it = std::ranges::find(*routes, route, &RouteBytes::route);
+    if (it == routes->end()) it = routes->insert(it, {route, 0, 0});
+    it->tx += added.tx_wire_bytes;
+    it->rx += added.rx_wire_bytes;
+  }
+  std::size_t GroupOfRemote(const IpAddress& remote) {
+    const auto [it, fresh] = by_remote_.try_emplace(remote, groups.size());
+    if (!fresh) return it->second;
+    if (plan_.by == GroupBy::kDestination) {
+      Begin(remote.ToString());
+      return it->second;
+    }
+    const auto [named, fresh_name] = by_name_.try_emplace(plan_.place_of(remote), groups.size());
+    if (fresh_name) Begin(named->first);
+    return it->second = named->second;
+  }
   std::size_t GroupOf(const StoredFlow& flow) {
     const FlowDelta& r = flow.row;
     const HostProcess process{r.host, r.facts.process.value()};
-    if (plan_.by == GroupBy::kDestination) {
-      const auto [it, fresh] = by_remote_.try_emplace(r.facts.remote, groups.size());
-      if (fresh) Begin(r.facts.remote.ToString());
-      return it->second;
+    if (plan_.by == GroupBy::kDestination || plan_.by == GroupBy::kPlace) {
+      return GroupOfRemote(r.facts.remote);
     }
     const bool host = plan_.by == GroupBy::kHost;
     const auto [it, fresh] =

@@ -53,7 +53,7 @@ struct FlowPredicate {
   std::optional<RowPosition> as_of;
 };
 
-enum class GroupBy : std::uint8_t { kFlow, kProcess, kDestination, kUser, kExe, kHost };
+enum class GroupBy : std::uint8_t { kFlow, kProcess, kDestination, kUser, kExe, kHost, kPlace };
 enum class OrderBy : std::uint8_t { kTime, kBytes, kTx, kRx, kFlows };
 
 // Where the next page starts: behind this element of the (descending) order.
@@ -68,6 +68,16 @@ struct AggregatePlan {
   OrderBy order = OrderBy::kTime;
   std::uint32_t limit = 100;
   std::optional<PageCursor> after;
+  // Of kPlace: the key of a remote address.
+  std::function<std::string(const IpAddress& remote)> place_of;
+  // A short number for the way from a host to an address: groups then sum bytes by it.
+  std::function<std::uint32_t(std::uint32_t host, const IpAddress& remote)> route_of;
+};
+
+// Wire bytes of a group that went one way.
+struct RouteBytes {
+  std::uint32_t route = 0;  // AggregatePlan::route_of
+  std::uint64_t tx = 0, rx = 0;
 };
 
 // A flow within the asked range: facts of its newest row, prorated sum of what was added.
@@ -81,12 +91,13 @@ struct FlowTotal {
 bool FlowMatches(const FlowPredicate& where, const FlowTotal& flow);
 
 struct GroupTotal {
-  std::string key;         // see GroupBy: process id (16 hex digits), address, user, path, agent id
+  std::string key;         // see GroupBy: process id (16 hex digits), address, user, path, agent id, place
   std::uint32_t host = 0;  // kProcess: where it runs; kHost: the host; else 0
   ProcessId process;       // kProcess
   FlowCounters sum;        // wire and payload bytes, packets; the others are not summed by group
   std::uint64_t flows = 0, failed = 0, forwarded = 0, destinations = 0;
   WallTime first, last;
+  std::vector<RouteBytes> routes;  // each once; empty without AggregatePlan::route_of
 };
 
 struct AggregateResult {

@@ -12,6 +12,7 @@ constexpr std::size_t kMaxProcesses = 100'000;
 constexpr std::size_t kMaxMinutes = 50'000;
 constexpr std::size_t kMaxLossesPerIndex = 100'000;
 constexpr int kMaxAncestors = 64;
+constexpr int kMaxPublicAddresses = 64;
 // Counters of a socket that is older than the agent began when it was found, shortly before its first record.
 constexpr std::chrono::seconds kPreexistingSpan{10};
 
@@ -125,6 +126,24 @@ void RowMaker::TakePosture(const DecodedFrame& frame, std::uint32_t host, Pendin
   if (record.host == 0 || record.at <= at) record = {host, at, frame.posture};
 }
 
+// Elastic addresses move: a report names the one that the host had then.
+void RowMaker::TakeHostInfo(const DecodedFrame& frame, HostRecord* host) {
+  v1::HostInfo info = frame.host;
+  info.mutable_public_history()->Swap(host->info.mutable_public_history());
+  host->info = std::move(info);
+  const std::string& now = host->info.public_address();
+  if (!IpAddress::FromBytes(now)) return;
+  const std::int64_t received = ToNs(frame.stamp.received);
+  auto& history = *host->info.mutable_public_history();
+  if (history.empty() || history.rbegin()->address() != now) {
+    if (history.size() >= kMaxPublicAddresses) history.DeleteSubrange(0, 1);
+    auto* entry = history.Add();
+    entry->set_address(now);
+    entry->set_first_ns(received);
+  }
+  history.rbegin()->set_last_ns(std::max(history.rbegin()->last_ns(), received));
+}
+
 void RowMaker::TakeHost(const DecodedFrame& frame, HostRecord* host) {
   const CollectorStamp& stamp = frame.stamp;
   host->agent_name = stamp.agent_name;
@@ -136,7 +155,7 @@ void RowMaker::TakeHost(const DecodedFrame& frame, HostRecord* host) {
   host->gaps += stamp.sequence == SequenceState::kGap ? 1 : 0;
   host->forks += stamp.sequence == SequenceState::kFork ? 1 : 0;
   host->rollbacks += stamp.sequence == SequenceState::kRollback ? 1 : 0;
-  if (frame.has_host) host->info = frame.host;
+  if (frame.has_host) TakeHostInfo(frame, host);
   if (frame.has_fidelity) host->fidelity = frame.fidelity;
   if (frame.has_heartbeat) TakeHeartbeat(frame, host);
   if (frame.has_coverage) TakeCoverage(frame, host);

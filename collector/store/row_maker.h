@@ -45,6 +45,7 @@ class RowMaker {
  private:
   HostRecord& HostOf(const DecodedFrame& frame);
   void TakeHost(const DecodedFrame& frame, HostRecord* host);
+  static void TakeHostInfo(const DecodedFrame& frame, HostRecord* host);
   void TakeLosses(const DecodedFrame& frame, HostRecord* host, PendingBatch* batch);
   void TakeProcesses(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch);
   void TakeCounters(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch);

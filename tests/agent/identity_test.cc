@@ -96,8 +96,8 @@ IdentityOptions Options(const ImdsDouble& imds) {
   return options;
 }
 
-TEST(Identity, TokenThenDocument) {
-  ImdsDouble imds({Http("TOKEN=="), Http(kDocument)});
+TEST(Identity, TokenThenDocumentThenPublicAddress) {
+  ImdsDouble imds({Http("TOKEN=="), Http(kDocument), Http("203.0.113.77")});
   const auto facts = AskImds(Options(imds), HostFacts{});
   ASSERT_TRUE(facts.has_value()) << facts.error().message;
   EXPECT_EQ(facts->identity_source, "imds");
@@ -107,10 +107,39 @@ TEST(Identity, TokenThenDocument) {
   EXPECT_EQ(facts->availability_zone, "ap-south-1a");
   EXPECT_EQ(facts->image_id, "ami-0abc");
   EXPECT_EQ(facts->instance_type, "t3.micro");
-  ASSERT_EQ(imds.requests.size(), 2U);
+  EXPECT_EQ(facts->public_address.ToString(), "203.0.113.77");
+  ASSERT_EQ(imds.requests.size(), 3U);
   EXPECT_THAT(imds.requests[0], StartsWith("PUT /latest/api/token HTTP/1.1\r\n"));
   EXPECT_THAT(imds.requests[0], HasSubstr("X-aws-ec2-metadata-token-ttl-seconds: 60\r\n"));
   EXPECT_THAT(imds.requests[1], HasSubstr("X-aws-ec2-metadata-token: TOKEN==\r\n"));
+}
+
+TEST(Identity, WithoutAPublicAddressTheRestStillHolds) {
+  ImdsDouble imds({Http("T"), Http(kDocument), Http("<html>", "404 Not Found")});
+  HostFacts before;
+  before.public_address = *IpAddress::Parse("203.0.113.77");
+  const auto facts = AskImds(Options(imds), before);
+  ASSERT_TRUE(facts.has_value()) << facts.error().message;
+  EXPECT_EQ(facts->instance_id, "i-0123456789abcdef0");
+  EXPECT_TRUE(facts->public_address.IsUnspecified());
+}
+
+TEST(Identity, APublicAddressThatMovesIsAnnounced) {
+  ImdsDouble imds({Http("T"), Http(kDocument), Http("203.0.113.77"), Http("T"), Http(kDocument),
+                   Http("203.0.113.78")});
+  IdentityOptions options = Options(imds);
+  options.again = milliseconds(1);
+  HostIdentity identity(options);
+  const auto become = [&identity](const std::string& address) {
+    for (int i = 0; i < 100; ++i) {
+      if (identity.facts().public_address.ToString() == address) return true;
+      pollfd fd{identity.poll_fd(), POLLIN, 0};
+      poll(&fd, 1, 5000);
+      identity.ClearEvent();
+    }
+    return false;
+  };
+  EXPECT_TRUE(become("203.0.113.78"));
 }
 
 struct BadService {
@@ -150,7 +179,8 @@ TEST(Identity, ASilentServiceDoesNotHoldUpTheStart) {
 }
 
 TEST(Identity, ALateAnswerIsTakenAndAnnounced) {
-  ImdsDouble imds({Http("", "503 Service Unavailable"), Http("T"), Http(kDocument)});
+  ImdsDouble imds(
+      {Http("", "503 Service Unavailable"), Http("T"), Http(kDocument), Http("203.0.113.77")});
   IdentityOptions options = Options(imds);
   options.retries = {milliseconds(1)};
   HostIdentity identity(options);

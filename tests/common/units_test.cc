@@ -89,5 +89,14 @@ TEST(FormatDurationTest, ShowsTwoUnits) {
   EXPECT_EQ(FormatDuration(nanoseconds::min()).front(), '-');
 }
 
+TEST(FormatUsdTest, AmountsHaveCentsAndSmallOnesFourDigits) {
+  const std::pair<std::uint64_t, const char*> cases[] = {
+      {0, "$0"},          {1, "<$0.0001"},        {49, "<$0.0001"},          {50, "$0.0001"},
+      {4'200, "$0.0042"}, {99'949, "$0.0999"},    {100'000, "$0.10"},        {104'999, "$0.10"},
+      {105'000, "$0.11"}, {17'974'000, "$17.97"}, {999'995'000, "$1000.00"},
+  };
+  for (const auto& [micro_usd, text] : cases) EXPECT_EQ(FormatUsd(micro_usd), text) << micro_usd;
+}
+
 }  // namespace
 }  // namespace culprit

@@ -20,6 +20,7 @@ constexpr const char* kFooter =
     "searched.\n"
     "A flow that only passed through the host has no process: its command is (forwarded), LOCAL is "
     "its source.\n"
+    "COST is by the collector's price table; ? is what has no price (`culprit cost --help`).\n"
     "With --json each line is one flow or group.\n"
     "\n"
     "--export writes all flows that match, newest first. zeek: a conn.log, with culprit_* columns "
@@ -35,6 +36,8 @@ constexpr const char* kFooter =
     "--group-by process\n"
     "  culprit flows --remote 198.51.100.0/24 --group-by exe\n"
     "  culprit flows --follow --state failed\n"
+    "  culprit flows --where --since 1h\n"
+    "  culprit flows --group-by region --since 24h\n"
     "  culprit flows --direction forwarded --since 1h --group-by destination\n"
     "  culprit flows --since 24h --export zeek --out conn.log\n"
     "Next: `culprit process ID` for the story of a process, `culprit who ADDRESS` for one remote "
@@ -45,7 +48,7 @@ struct Args {
   ExportArgs output;
   std::string group_by, order_by;
   std::uint32_t limit = 100;
-  bool follow = false;
+  bool follow = false, where = false;
 };
 
 int Follow(Session& session, Client& client, const v1::ListFlowsRequest& request,
@@ -87,6 +90,7 @@ int RunFlows(Session& session, const Args& args, bool limit_given) {
   *request.mutable_filter() = std::move(*filter);
   request.set_group_by(args.group_by);
   request.set_order_by(args.order_by);
+  request.set_with_cost(!args.group_by.empty());
   int exit_code = kExitOk;
   Client* client = session.Connect(&exit_code);
   if (client == nullptr) return exit_code;
@@ -110,7 +114,8 @@ int RunFlows(Session& session, const Args& args, bool limit_given) {
     session.Print(RenderGroups({answer->groups().begin(), answer->groups().end()}, args.group_by,
                                session.view()));
   } else {
-    session.Print(RenderFlows({answer->flows().begin(), answer->flows().end()}, session.view()));
+    session.Print((args.where ? RenderFlowsWhere : RenderFlows)(
+        {answer->flows().begin(), answer->flows().end()}, session.view()));
   }
   if (more)
     session.Note(
@@ -126,9 +131,11 @@ Command AddFlows(CLI::App& app) {
   const auto args = std::make_shared<Args>();
   AddFlowOptions(*command, args->flows);
   auto* group =
-      command->add_option("--group-by", args->group_by, "process, destination, user, exe or host")
+      command
+          ->add_option("--group-by", args->group_by,
+                       "process, destination, user, exe, host or region")
           ->type_name("NAME")
-          ->check(CLI::IsMember({"process", "destination", "user", "exe", "host"}));
+          ->check(CLI::IsMember({"process", "destination", "user", "exe", "host", "region"}));
   auto* order = command
                     ->add_option("--order-by", args->order_by,
                                  "time, bytes, tx (sent), rx (received) or flows; descending")
@@ -142,12 +149,18 @@ Command AddFlows(CLI::App& app) {
       command->add_flag("--follow,-f", args->follow, "Show flows as they arrive, until interrupted")
           ->excludes(group)
           ->excludes(order);
+  auto* where = command
+                    ->add_flag("--where", args->where,
+                               "Show region and network of the remote end, the way and its cost")
+                    ->excludes(group)
+                    ->excludes(follow);
   auto* form = command
                    ->add_option("--export", args->output.form,
                                 "Write all flows that match as zeek, csv, json or vpcflow")
                    ->type_name("FORM")
                    ->check(CLI::IsMember(ExportFormNames()))
                    ->excludes(group)
+                   ->excludes(where)
                    ->excludes(follow);
   command->add_option("--out", args->output.file, "Where --export writes to, instead of the output")
       ->type_name("FILE")

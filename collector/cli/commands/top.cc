@@ -60,7 +60,7 @@ Result<v1::TopRequest> MakeRequest(const Args& args) {
   const auto window = ParseDuration(args.window);
   if (!window) return Error(window.error()).Context("--window");
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*window).count();
-  if (seconds < 1 || seconds > 86400 * 366) return InvalidArgument("--window: from 1s to 366d");
+  if (seconds < 1 || seconds > 86400L * 366) return InvalidArgument("--window: from 1s to 366d");
   request.set_window_s(static_cast<std::uint32_t>(seconds));
   request.set_host(args.host);
   request.set_order_by(args.order_by);

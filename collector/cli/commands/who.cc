@@ -7,6 +7,7 @@
 #include "collector/cli/commands/flow_filter.h"
 #include "collector/cli/json.h"
 #include "collector/cli/views.h"
+#include "common/net_address.h"
 
 namespace culprit::cli {
 namespace {
@@ -16,8 +17,9 @@ constexpr const char* kFooter =
     "ran it, what\n"
     "started it. Without a time option everything that is kept is searched. Times of an abuse "
     "report can be given in\n"
-    "their own zone. With --json each line is one process: {\"group\", \"process\", "
-    "\"ancestors\"}.\n"
+    "their own zone. COST is that of the bytes sent to the address (`culprit cost --help`). With "
+    "--json each line is one\n"
+    "process: {\"group\", \"process\", \"ancestors\", \"where\"}.\n"
     "\n"
     "Examples:\n"
     "  culprit who 198.51.100.7\n"
@@ -41,17 +43,27 @@ Result<v1::ListFlowsRequest> MakeRequest(const Args& args, Session& session) {
   filter->set_include_agent(args.include_agent);
   request.set_group_by("process");
   request.set_limit(args.limit);
+  request.set_with_cost(true);
   return request;
 }
 
-std::string WhoJson(const WhoMatch& match) {
+std::string WhoJson(const WhoMatch& match, const v1::PlaceRow* where) {
   std::string ancestors;
   for (const auto& ancestor : match.process.ancestors()) {
     ancestors += (ancestors.empty() ? "" : ",") + ToJson(ancestor);
   }
   const bool known = match.process.has_process();
-  return fmt::format("{{\"group\":{},\"process\":{},\"ancestors\":[{}]}}\n", ToJson(match.group),
-                     known ? ToJson(match.process.process()) : "null", ancestors);
+  return fmt::format("{{\"group\":{},\"process\":{},\"ancestors\":[{}],\"where\":{}}}\n",
+                     ToJson(match.group), known ? ToJson(match.process.process()) : "null",
+                     ancestors, where != nullptr ? ToJson(*where) : "null");
+}
+
+// Empty for a block of addresses, and where the collector cannot tell.
+v1::WhereResponse WhereIs(const std::string& remote, Client& client) {
+  v1::WhereRequest request;
+  request.add_addresses(remote);
+  auto where = IpAddress::Parse(remote) ? client.Where(request) : v1::WhereResponse();
+  return where ? std::move(*where) : v1::WhereResponse();
 }
 
 int RunWho(Session& session, const Args& args) {
@@ -84,10 +96,12 @@ int RunWho(Session& session, const Args& args) {
         args.address));
     return kExitNoMatch;
   }
+  const v1::WhereResponse where = WhereIs(request->filter().remote(), *client);
+  const v1::PlaceRow* place = where.places_size() == 0 ? nullptr : &where.places(0);
   if (session.json()) {
-    for (const WhoMatch& match : matches) session.Print(WhoJson(match));
+    for (const WhoMatch& match : matches) session.Print(WhoJson(match, place));
   } else {
-    session.Print(RenderWho(matches, session.view()));
+    session.Print(RenderWho(matches, place, session.view()));
   }
   if (!answer->next_page_token().empty()) {
     session.Note(fmt::format("these are the busiest {}; --limit shows more", args.limit));

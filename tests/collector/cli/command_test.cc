@@ -92,6 +92,14 @@ INSTANTIATE_TEST_SUITE_P(
             "NotAProcess", {"process", "xyz"}, 2, "expected a process id of 16 hexadecimal digits"},
         Case{"BadInterval", {"top", "--interval", "1ms"}, 2, "--interval: at least 100ms"},
         Case{"BadWindow", {"top", "--window", "10"}, 2, "--window: \"10\" is not a span of time"},
+        Case{"BadLast", {"cost", "--last", "long"}, 2, "--last: write for instance"},
+        Case{"LastAndSince", {"cost", "--last", "1h", "--since", "2h"}, 2, "excludes"},
+        Case{"BadCostGroup", {"cost", "--group-by", "colour"}, 2, "colour not in"},
+        Case{"GroupsByRegion", {"flows", "--group-by", "region"}, 2, "/nonexistent/ca.pem"},
+        Case{"FollowedWhere", {"flows", "--follow", "--where"}, 2, "excludes"},
+        Case{"Where", {"where", "192.0.2.7"}, 2, "/nonexistent/ca.pem"},
+        Case{"AnswerWithoutAFile", {"answer", "/nonexistent/report"}, 2, "/nonexistent/report"},
+        Case{"AnswerToNoReport", {"answer", CULPRIT_BINARY}, 2, CULPRIT_BINARY},
         Case{"NoCredentials", {"hosts"}, 2, "/nonexistent/ca.pem"},
         Case{"ZoneIsNoted",
              {"flows", "--at", "2026-03-01 02:03"},
@@ -101,7 +109,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(CommandHelpTest, EveryCommandHasHelpWithAnExample) {
-  for (const char* command : {"hosts", "flows", "who", "process", "dns", "top", "status"}) {
+  for (const char* command :
+       {"hosts", "flows", "who", "process", "dns", "answer", "where", "cost", "top", "status"}) {
     const Outcome outcome = Culprit({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0) << command;
     EXPECT_THAT(outcome.out,

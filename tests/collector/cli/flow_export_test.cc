@@ -62,6 +62,9 @@ class FakeClient : public Client {
       const std::function<Status(const v1::FetchPacketsResponse&)>& /*visit*/) override {
     return Ok();
   }
+  Result<v1::WhereResponse> Where(const v1::WhereRequest& /*request*/) override {
+    return v1::WhereResponse();
+  }
   Result<v1::ListFindingsResponse> ListFindings(
       const v1::ListFindingsRequest& /*request*/) override {
     return v1::ListFindingsResponse();

@@ -103,6 +103,7 @@ TEST(ViewsTest, GroupsByProcessAndByHost) {
   const std::vector<v1::FlowGroup> groups(answer.groups().begin(), answer.groups().end());
   ExpectGolden("groups_process", RenderGroups(groups, "process", Wide()));
   ExpectGolden("groups_host", RenderGroups(groups, "host", Wide()));
+  ExpectGolden("groups_destination", RenderGroups(groups, "destination", Wide()));
 }
 
 TEST(ViewsTest, ProcessWithAncestryChildrenAndFlows) {
@@ -152,7 +153,7 @@ TEST(ViewsTest, Who) {
   forgotten.set_key("00000000000000aa");
   forgotten.set_label("/usr/bin/curl");
   forgotten.set_host("web-2");
-  ExpectGolden("who", RenderWho({{known, process}, {forgotten, {}}}, Wide()));
+  ExpectGolden("who", RenderWho({{known, process}, {forgotten, {}}}, nullptr, Wide()));
 }
 
 TEST(ViewsTest, Top) {
@@ -224,7 +225,7 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   status.set_version(evil);
   status.add_degraded(evil);
   const std::string all =
-      RenderProcess(answer, Wide()) + RenderWho({{group, answer}, {group, {}}}, Wide()) +
+      RenderProcess(answer, Wide()) + RenderWho({{group, answer}, {group, {}}}, nullptr, Wide()) +
       RenderFlows({flow}, Wide()) + RenderFlowLine(flow, Wide()) + RenderHosts(hosts, Wide()) +
       RenderHealth(hosts.hosts(0), Wide()) + RenderGroups({group}, "exe", Wide()) +
       RenderTop(top, Wide()) + RenderDns({DnsOf(evil)}, Wide()) + RenderStatus(status, Wide());
@@ -239,6 +240,50 @@ TEST(ViewsTest, TheSshOfAHostAndWhoChangedIt) {
 TEST(ViewsTest, KeysWithWhereTheyAreTaken) {
   const auto answer = Load<v1::ListKeysResponse>("keys");
   ExpectGolden("keys", RenderKeys({answer.keys().begin(), answer.keys().end()}, Wide()));
+}
+
+v1::ListFlowsResponse WithPlaces() {
+  auto answer = Load<v1::ListFlowsResponse>("flows");
+  for (auto& flow : *answer.mutable_flows())
+    flow.set_route("unknown: region of the host is not known");
+  v1::FlowRow& first = *answer.mutable_flows(0);
+  first.set_region("me-south-1");
+  first.set_service("EC2");
+  first.set_country("BH");
+  first.set_asn(64496);
+  first.set_as_name("Example");
+  first.set_route("ap-south-1 -> me-south-1");
+  first.set_cost_known(true);
+  first.set_cost_micro_usd(17'974'000);
+  return answer;
+}
+
+TEST(ViewsTest, FlowsWithPlacesAndCosts) {
+  const auto answer = WithPlaces();
+  const std::vector<v1::FlowRow> flows(answer.flows().begin(), answer.flows().end());
+  ExpectGolden("flows_where", RenderFlowsWhere(flows, Wide()));
+  ExpectGolden("flows_where_100", RenderFlowsWhere(flows, Terminal(100)));
+}
+
+TEST(ViewsTest, CostsSayWhatHasNoPrice) {
+  const auto costs = Load<v1::ListFlowsResponse>("cost");
+  ExpectGolden("cost", RenderCost(costs, "process", Wide()) + RenderCost(costs, "region", Wide()) +
+                           RenderCost(costs, "host", Terminal(80)));
+  v1::ListFlowsResponse without = costs;
+  without.clear_prices_date();
+  EXPECT_THAT(CostNotes(without, Wide()), testing::StartsWith("no price table"));
+}
+
+TEST(ViewsTest, Where) {
+  const auto where = Load<v1::WhereResponse>("where");
+  ExpectGolden("where", RenderWhere(where, Wide()));
+  ExpectGolden("where_80", RenderWhere(where, Terminal(80)));
+}
+
+TEST(ViewsTest, WhoSaysWhereTheAddressIs) {
+  const auto where = Load<v1::WhereResponse>("where");
+  EXPECT_THAT(RenderWho({}, &where.places(0), Wide()),
+              testing::StartsWith("203.0.113.9 is me-south-1 EC2 BH AS64496 Example\n"));
 }
 
 }  // namespace
