@@ -66,6 +66,7 @@ void Agent::Impl::OnEvent(const Event& event) {
   }
   if (const auto* seen = std::get_if<ObservationEvent>(&event)) names_.On(*seen);
   enricher_->Apply(event);
+  if (logins_) logins_->On(event);
   if (posture_) posture_->On(event);
 }
 
@@ -158,19 +159,6 @@ void Agent::Impl::ShipNames() {
   }
 }
 
-// What is told about SSH; the processes behind it are defined first.
-void Agent::Impl::ShipPosture() {
-  if (!posture_) return;
-  posture_->Pump(Now());
-  RecordBatch batch;
-  batch.boot_id = boot_id_;
-  batch.run_id = run_id_;
-  if (!posture_->Fill(&batch)) return;
-  Ship(Lane::kEvidence);
-  if (output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, source_->ReadClock()))
-    posture_->Sent();
-}
-
 // Who the host is and what this agent can see: first of a run, on a change, hourly, and first of a
 // new stream.
 void Agent::Impl::ShipFacts() {
@@ -256,6 +244,7 @@ void Agent::Impl::RedefineIfDue(BootTime now) {
   redefine_due_ = false;
   next_redefine_ = now + kRedefine;
   enricher_->ForgetSent();
+  if (logins_) logins_->ForgetSent();
   if (posture_) posture_->ForgetSent();
 }
 
@@ -294,6 +283,7 @@ void Agent::Impl::Sweep(BootTime now) {
   enricher_->Tick(now);
   PumpParser();
   names_.Tick(now);
+  PumpLogins();
   ShipPosture();
   next_tick_ = now;
   ShipLosses();
@@ -399,7 +389,7 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 10> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 11> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
@@ -408,6 +398,7 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
                              {packets_->samples_fd(), POLLIN, 0},
                              {packets_->parser_fd(), POLLIN, 0},
                              {packets_->answers_fd(), POLLIN, 0},
+                             {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
                              {posture_ ? posture_->poll_fd() : -1, POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
@@ -423,7 +414,8 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {
     TRY_VOID(Capture());
   }
-  if (fds[9].revents != 0) ShipPosture();
+  if (fds[9].revents != 0) PumpLogins();
+  if (fds[10].revents != 0) ShipPosture();
   return Woken::kWork;
 }
 
@@ -468,6 +460,8 @@ void Agent::Impl::Finish() {
   Ship(Lane::kBulk);
   names_.Flush(now);
   ShipNames();
+  if (logins_) logins_->Flush();
+  PumpLogins();
   ShipLosses();
   if (recorder_) recorder_->Flush();
   if (spool_output_ != nullptr) spool_output_->SyncNow();

@@ -18,6 +18,7 @@
 #include "agent/flow_memory_file.h"
 #include "agent/identity.h"
 #include "agent/output.h"
+#include "agent/login_feed.h"
 #include "agent/packet_feed.h"
 #include "agent/posture_feed.h"
 #include "agent/source/exe_hasher.h"
@@ -64,6 +65,7 @@ class Agent::Impl {
   void ShipNames();
   void ShipPosture();
   void ShipFacts();
+  void PumpLogins();
   void ShipLosses();
   void PumpSender();
   void PumpControl();
@@ -117,6 +119,7 @@ class Agent::Impl {
   Coverage coverage_;
   std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<PacketFeed> packets_;
+  std::unique_ptr<LoginFeed> logins_;  // null in a replay
   std::unique_ptr<PostureFeed> posture_;  // null: a replay, or switched off
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool

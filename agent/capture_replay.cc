@@ -76,7 +76,7 @@ Result<std::unique_ptr<CaptureReplay>> CaptureReplay::Open(CaptureReplayOptions 
   std::unique_ptr<CaptureReplay> replay(new CaptureReplay(std::move(options), std::move(events)));
   if (auto captures = ListCaptures(path)) {
     replay->files_ = std::move(*captures);
-  } else if (ZeekReader::Open(path)) {
+  } else if (ZeekReader::Open(path) || VpcFlowConns::Open(path)) {
     replay->files_ = {path};
   } else {
     return std::move(captures).error();
@@ -97,6 +97,7 @@ Result<bool> CaptureReplay::NextFile() {
   NoteEndOfFile();
   capture_.reset();
   zeek_.reset();
+  vpc_.reset();
   if (next_file_ == files_.size()) return false;
   const std::string& path = files_[next_file_++];
   ++stats_->files;
@@ -107,8 +108,13 @@ Result<bool> CaptureReplay::NextFile() {
     return true;
   }
   auto log = ZeekReader::Open(path);
-  if (!log) return std::move(capture).error();
-  zeek_ = std::move(*log);
+  if (log) {
+    zeek_ = std::move(*log);
+    return true;
+  }
+  auto flows = VpcFlowConns::Open(path);
+  if (!flows) return std::move(capture).error();
+  vpc_ = std::move(*flows);
   return true;
 }
 
@@ -134,6 +140,12 @@ void CaptureReplay::NoteEndOfFile() {
       note(files_[next_file_ - 1] + ": " + zeek_->stats().cut_short);
     }
   }
+  if (vpc_) {
+    for (const std::string& bad : vpc_->stats().bad) note(files_[next_file_ - 1] + ":" + bad);
+    if (!vpc_->stats().cut_short.empty()) {
+      note(files_[next_file_ - 1] + ": " + vpc_->stats().cut_short);
+    }
+  }
 }
 
 Result<bool> CaptureReplay::Fetch() {
@@ -143,6 +155,9 @@ Result<bool> CaptureReplay::Fetch() {
       pending_ns_ = packet_.wall_ns;
     } else if (zeek_) {
       TRY(pending_, zeek_->Next(record_));
+      pending_ns_ = EndOf(record_);
+    } else if (vpc_) {
+      pending_ = vpc_->Next(&record_.emplace<ZeekConn>());
       pending_ns_ = EndOf(record_);
     }
     if (pending_) return true;

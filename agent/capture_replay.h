@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// CaptureReplay: packets and Zeek logs as a source of events, so that the whole agent runs on
-// traffic that it never saw.
+// CaptureReplay: packets, Zeek logs and VPC flow logs as a source of events, so that the whole
+// agent runs on traffic that it never saw.
 //
 //   CaptureReader -> DecodePacket -> FlowAssembler, NameObserver -> enrich -> ... (as live)
-//   ZeekReader    -> FlowAssembler
+//   ZeekReader, VpcFlowConns -> FlowAssembler
 //
 // The clock is that of the capture, and a replay is as fast as the machine. The same files give the
 // same evidence. Stage: wiring. Thread: one caller. Failure: damaged files are read as far as they
@@ -26,6 +26,7 @@
 #include "agent/names/name_observer.h"
 #include "agent/source/capture_file.h"
 #include "agent/source/source.h"
+#include "agent/source/vpc_flow_conns.h"
 #include "agent/source/zeek_log.h"
 
 namespace culprit {
@@ -34,8 +35,8 @@ struct CaptureReplayStats {
   std::uint64_t files = 0, packets = 0, bytes = 0;
   std::array<std::uint64_t, 6> by_status{};  // index: PacketStatus
   std::map<int, std::uint64_t> unknown_links;
-  std::uint64_t clock_back = 0;  // packets older than the one before
-  std::uint64_t zeek_records = 0;
+  std::uint64_t clock_back = 0;    // packets older than the one before
+  std::uint64_t zeek_records = 0;  // and connections of VPC flow logs
   std::uint64_t damaged_places = 0;
   std::vector<std::string> damage;  // the first of them, a line each, for a person
 };
@@ -89,6 +90,7 @@ class CaptureReplay final : public EventSource {
   std::size_t next_file_ = 0;
   std::unique_ptr<CaptureReader> capture_;
   std::unique_ptr<ZeekReader> zeek_;
+  std::unique_ptr<VpcFlowConns> vpc_;
   CapturedPacket packet_;
   ZeekRecord record_;
   std::int64_t pending_ns_ = 0;

@@ -59,6 +59,11 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bytes("packets.buffer_bytes", config.packets.buffer_bytes, kMiB, 32 * kMiB);
   toml.Bool("packets.names", config.packets.names);
   toml.Path("packets.parser", config.packets.parser);
+  toml.Bool("logins.enabled", config.logins.enabled);
+  toml.Bool("logins.journal", config.logins.journal);
+  toml.Path("logins.journal_directory", config.logins.journal_directory);
+  toml.Strings("logins.files", config.logins.files);
+  toml.Strings("logins.sshd_files", config.logins.sshd_files);
   toml.Uint32("limits.max_flows", config.limits.max_flows, 64, 4'000'000);
   toml.Uint32("limits.max_processes", config.limits.max_processes, 64, 4'000'000);
   toml.Bytes("limits.max_recording_bytes", config.limits.max_recording_bytes, kMiB, kTiB);
@@ -217,6 +222,12 @@ Status ValidateAgentConfig(const AgentConfig& config) {
     return InvalidArgument("identity.endpoint: expected \"http://host[:port]\", found \"" +
                            config.identity.endpoint + "\"");
   }
+  for (const auto* files : {&config.logins.files, &config.logins.sshd_files}) {
+    for (const std::string& path : *files) {
+      if (path.starts_with('/')) continue;
+      return InvalidArgument("logins: expected a whole path, found \"" + path + "\"");
+    }
+  }
   if (config.spool.segment_bytes * 4 > config.spool.max_bytes) {
     return InvalidArgument(
         "spool.segment_bytes: expected at most a quarter of spool.max_bytes, so that the cap can "
@@ -255,7 +266,11 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          "\nfirst_bytes = " + std::to_string(packets.first_bytes) +
          "\nbuffer_bytes = " + std::to_string(packets.buffer_bytes) +
          "\nnames = " + flag(packets.names) + "\nparser = " + Quoted(config.ParserProgram()) +
-         "\n\n[limits]\nmax_flows = " + std::to_string(config.limits.max_flows) +
+         "\n\n[logins]\nenabled = " + flag(config.logins.enabled) +
+         "\njournal = " + flag(config.logins.journal) +
+         "\njournal_directory = " + Quoted(config.logins.journal_directory) + "\nfiles = [" +
+         Listed(config.logins.files) + "]\nsshd_files = [" + Listed(config.logins.sshd_files) +
+         "]\n\n[limits]\nmax_flows = " + std::to_string(config.limits.max_flows) +
          "\nmax_processes = " + std::to_string(config.limits.max_processes) +
          "\nmax_recording_bytes = " + std::to_string(config.limits.max_recording_bytes) + "\n";
 }

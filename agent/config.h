@@ -71,6 +71,14 @@ struct AgentConfig {
     std::string parser;                       // empty: culprit-agent-parser beside this program
   } packets;
 
+  struct Logins {
+    bool enabled = true;
+    bool journal = true;            // where there is one, instead of `files`
+    std::string journal_directory;  // empty: this machine's
+    std::vector<std::string> files = {"/var/log/auth.log", "/var/log/secure"};
+    std::vector<std::string> sshd_files;  // as `sshd -E` writes them: messages alone
+  } logins;
+
   struct Limits {
     std::uint32_t max_flows = 65'536;
     std::uint32_t max_processes = 32'768;

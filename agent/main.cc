@@ -13,8 +13,11 @@
 #include "agent/capture_replay.h"
 #include "agent/config.h"
 #include "agent/daemon.h"
+#include "agent/snapshot_command.h"
 #include "agent/source/bpf_source.h"
 #include "agent/ssh_check_command.h"
+#include "common/bundle_report.h"
+#include "common/bundle_summary.h"
 #include "common/file.h"
 #include "common/log.h"
 
@@ -50,6 +53,8 @@ struct Options {
   std::string config = kDefaultConfig;
   std::string data, collector, record, file, log_level, out, process_map, name;
   std::vector<std::string> hosts;
+  std::string case_id, operator_name, key;
+  unsigned tier = 2;
   bool json = false, print = false, config_given = false;
 };
 
@@ -152,7 +157,7 @@ Result<CaptureReplayOptions> CaptureOptions(const Options& options) {
   return capture;
 }
 
-// A capture, a Zeek log, or a recording of `run --record`: its first bytes tell.
+// A capture, a Zeek log, a VPC flow log, or a recording of `run --record`: its first bytes tell.
 Result<std::unique_ptr<EventSource>> OpenReplay(const CaptureReplayOptions& capture,
                                                 UserEventSink user_events) {
   auto recording = ReplaySource::Open(capture.path, user_events);
@@ -193,6 +198,75 @@ int ShowStatus(const Options& options) {
   return kExitOk;
 }
 
+int Snapshot(const Options& options) {
+  auto config = Configuration(options);
+  if (!config) return Fail(config.error(), kExitConfig);
+  SnapshotCommand command;
+  command.config = *config;
+  command.version = kVersion;
+  command.out = options.out;
+  command.case_id = options.case_id;
+  command.operator_name = options.operator_name;
+  command.last_tier = options.tier;
+  command.json = options.json;
+  if (auto taken = RunSnapshot(command); !taken) return FailBy(taken.error());
+  return kExitOk;
+}
+
+int VerifySnapshot(const Options& options) {
+  auto report = VerifyBundleFile(options.file, options.key, options.json);
+  if (!report) {
+    const bool usage = report.error().code == Code::kInvalidArgument;
+    return Fail(report.error(), usage ? kExitUsage : kExitFailed);
+  }
+  std::cout << report->text;
+  return report->good ? kExitOk : kExitFailed;
+}
+
+int ShowSnapshot(const Options& options) {
+  const auto text = SummariseBundleFile(options.file, options.json);
+  if (!text) return FailBy(text.error());
+  std::cout << *text;
+  return kExitOk;
+}
+
+int SnapshotCommandLine(const CLI::App& snapshot, const Options& options) {
+  if (snapshot.get_subcommands().empty()) return Snapshot(options);
+  return snapshot.got_subcommand("show") ? ShowSnapshot(options) : VerifySnapshot(options);
+}
+
+void AddSnapshot(CLI::App* snapshot, Options* options) {
+  snapshot->require_subcommand(0, 1);
+  snapshot->add_option("--out", options->out,
+                       "File or directory for the bundle; - = standard output (default: "
+                       "snapshots in the state directory)");
+  snapshot
+      ->add_option("--tier", options->tier,
+                   "Last tier: 0 processes, sockets, kernel; 1 executables, deleted files, "
+                   "logs; 2 persistence, SSH")
+      ->check(CLI::Range(0U, 2U))
+      ->capture_default_str();
+  snapshot->add_option("--case", options->case_id, "Number of the case, for the manifest");
+  snapshot->add_option("--operator", options->operator_name, "Who asks, for the manifest");
+  snapshot->add_flag("--json", options->json, "JSON instead of text");
+  snapshot->footer(
+      "Needs root; no running agent and no collector. Nothing of the host is run or changed.\n"
+      "Examples:\n"
+      "  sudo culprit-agent snapshot --out /mnt/usb --case 2026-17\n"
+      "  ssh root@host culprit-agent snapshot --out - > host.tar.zst\n"
+      "  culprit-agent snapshot verify host.tar.zst --key SHA256:...");
+  CLI::App* verify = snapshot->add_subcommand(
+      "verify", "Check a bundle: whole, unchanged, in order, signed by the key");
+  verify->add_option("FILE", options->file, "The bundle")->required();
+  verify->add_option("--key", options->key,
+                     "The key that must have signed: its fingerprint (SHA256:...), or a file with "
+                     "its public part");
+  CLI::App* show = snapshot->add_subcommand("show", "What stands out in a bundle");
+  show->add_option("FILE", options->file, "The bundle")->required();
+  for (CLI::App* command : {verify, show})
+    command->add_flag("--json", options->json, "JSON instead of text");
+}
+
 int CheckConfig(const Options& options) {
   auto config = Configuration(options);
   if (!config) return Fail(config.error(), kExitConfig);
@@ -221,8 +295,8 @@ void AddReplayOptions(CLI::App* replay, Options* options) {
   replay
       ->add_option("FILE", options->file,
                    "A recording of `run --record`; pcap or pcapng, a directory of them; Zeek's "
-                   "conn.log or dns.log; all but recordings also packed with gzip or zstd; - = "
-                   "standard input")
+                   "conn.log or dns.log; a VPC flow log; all but recordings also packed with gzip "
+                   "or zstd; - = standard input")
       ->required();
   replay->add_option("--to", options->collector, "HOST:PORT of a collector, as --collector");
   replay->add_option("--out", options->out, "Write records as lines of JSON to this file");
@@ -249,14 +323,17 @@ int Main(int argc, char** argv) {
       "status", "Ask the running agent: hooks, degraded modes, spool, losses, cost");
   CLI::App* check =
       app.add_subcommand("check-config", "Show the configuration in force and check what it names");
-  CLI::App* replay =
-      app.add_subcommand("replay",
-                         "Run the whole agent on a recording, a capture or a Zeek log; needs no "
-                         "privileges");
+  CLI::App* replay = app.add_subcommand(
+      "replay",
+      "Run the whole agent on a recording, a capture, a Zeek or VPC flow log; needs no "
+      "privileges");
+  CLI::App* snapshot =
+      app.add_subcommand("snapshot", "Save the volatile evidence of this host in one signed file");
+  AddSnapshot(snapshot, &options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
   CLI::App* version = app.add_subcommand("version", "Show the version");
-  for (CLI::App* command : {run, status, check, replay}) AddCommon(command, &options);
+  for (CLI::App* command : {run, status, check, replay, snapshot}) AddCommon(command, &options);
   for (CLI::App* command : {run, check, replay}) {
     command->add_option("--collector", options.collector,
                         "HOST:PORT, instead of collector.address");
@@ -273,12 +350,13 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  for (const CLI::App* command : {run, status, check, replay})
+  for (const CLI::App* command : {run, status, check, replay, snapshot})
     options.config_given |= command->count("--config") > 0;
   if (run->parsed()) return Run(options);
   if (status->parsed()) return ShowStatus(options);
   if (check->parsed()) return CheckConfig(options);
   if (replay->parsed()) return Replay(options);
+  if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;

@@ -77,6 +77,13 @@ class Enricher {
   ProcessId ProcessAt(Tgid tgid, BootTime at);
 
   bool Knows(const ProcessKey& key) { return table_.Find(key) != nullptr; }
+  // For what else is joined to processes (session_book.h). Null = not known; valid until the next event or Tick().
+  const Process* Find(const ProcessKey& key) { return table_.Find(key); }
+  const Process* FindLive(Tgid tgid) { return table_.FindLive(tgid); }
+  template <class Visitor>
+  void ForEachProcess(const Visitor& visit) {
+    table_.ForEach([&visit](const Process& process) { visit(process); });
+  }
   const EnrichCounters& counters() const { return counters_; }
   std::size_t live_processes() const { return table_.live(); }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/model/event.h"
+#include "agent/model/login.h"
 #include "agent/model/posture_facts.h"
 #include "common/ids.h"
 #include "common/net_address.h"
@@ -270,6 +271,9 @@ struct RecordBatch {
   std::vector<LossFacts> losses;
   std::vector<FlowNameFacts> names;
   std::vector<DnsFacts> dns;
+  std::vector<LoginFacts> logins;
+  std::vector<LoginFailureFacts> login_failures;
+  std::vector<SessionFacts> sessions;
   std::optional<FidelityFacts> fidelity;
   std::optional<HeartbeatFacts> heartbeat;
   std::optional<CoverageFacts> coverage;
@@ -278,7 +282,8 @@ struct RecordBatch {
 
   std::uint32_t RecordCount() const {
     const std::size_t n = processes.size() + exits.size() + flows.size() + counters.size() +
-                          losses.size() + names.size() + dns.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
+                          losses.size() + names.size() + dns.size() + logins.size() +
+                          login_failures.size() + sessions.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
                           (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U) +
                           (posture ? 1U : 0U) + posture_changes.size();
     return static_cast<std::uint32_t>(n);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/model/wire_login.h"
 #include "agent/model/wire_posture.h"
 #include "common/flow_id.h"
 #include "culprit/v1/evidence.pb.h"
@@ -373,6 +374,7 @@ std::string BatchWriter::Serialize(const RecordBatch& batch) {
   for (const LossFacts& facts : batch.losses) WriteLoss(facts, *out.add_losses());
   for (const FlowNameFacts& facts : batch.names) WriteName(facts, *out.add_names());
   for (const DnsFacts& facts : batch.dns) WriteDns(facts, *out.add_dns());
+  WriteLogins(batch, &out);
   if (batch.fidelity) WriteFidelity(*batch.fidelity, *out.mutable_fidelity());
   if (batch.heartbeat) WriteHeartbeat(*batch.heartbeat, *out.mutable_heartbeat());
   if (batch.coverage) WriteCoverage(*batch.coverage, *out.mutable_coverage());

@@ -2,7 +2,7 @@
 // Packets out of capture files: pcap (seconds with micro- or nanoseconds, either byte order, the
 // "modified" variant) and pcapng, plain or packed with gzip or zstd.
 // Stage: source. Thread: one owner.
-// Memory: the window of agent/source/byte_stream.h, at most 32 MiB for a file with giant blocks.
+// Memory: the window of common/byte_stream.h, at most 32 MiB for a file with giant blocks.
 // Failure: a damaged file is no error. What is whole before the damage is delivered, in pcapng what
 // is whole behind it as well, and stats() says what was damaged where and why. Open() fails where
 // there is nothing to read as a capture; Next() fails where the system could not read on.
@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "agent/model/packet.h"
-#include "agent/source/byte_stream.h"
+#include "common/byte_stream.h"
 #include "common/pcapng.h"
 #include "common/result.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lines of Zeek's conn.log and dns.log: tab-separated with its header, whatever the columns' order
 // and whatever others there are ("labeled" logs have more), or JSON lines; plain or packed as
-// agent/source/byte_stream.h unpacks.
+// common/byte_stream.h unpacks.
 // Stage: source. Thread: one owner. Memory: one window, and one line.
 // Failure: a bad line is counted with its number and the rest is read. A last line without an end
 // is taken as it is, unless what it was packed with is cut off there. Open() fails where there is
@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "agent/model/zeek.h"
-#include "agent/source/byte_stream.h"
+#include "common/byte_stream.h"
 #include "agent/source/zeek_row.h"
 #include "common/result.h"
 

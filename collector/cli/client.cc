@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
+#include "culprit/v1/query_login.grpc.pb.h"
 #include "culprit/v1/query_posture.grpc.pb.h"
 
 namespace culprit::cli {
@@ -40,6 +41,7 @@ class GrpcClient : public Client {
                                                    grpc::SslCredentials(ssl), arguments);
     stub_ = v1::Query::NewStub(channel);
     findings_ = v1::Findings::NewStub(channel);
+    logins_ = v1::LoginQuery::NewStub(channel);
     posture_ = v1::PostureQuery::NewStub(channel);
   }
 
@@ -79,6 +81,13 @@ class GrpcClient : public Client {
   }
   Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& request) override {
     return Call<v1::Finding>(request, &v1::Findings::Stub::SetFindingState, findings_.get());
+  }
+
+  Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) override {
+    return Call<v1::ListLoginsResponse>(request, &v1::LoginQuery::Stub::ListLogins, logins_.get());
+  }
+  Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) override {
+    return Call<v1::GetSessionResponse>(request, &v1::LoginQuery::Stub::GetSession, logins_.get());
   }
 
   Status FollowFlows(const v1::ListFlowsRequest& request,
@@ -239,6 +248,7 @@ class GrpcClient : public Client {
   const ClientOptions options_;
   std::unique_ptr<v1::Query::Stub> stub_;
   std::unique_ptr<v1::Findings::Stub> findings_;
+  std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::unique_ptr<v1::PostureQuery::Stub> posture_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;

@@ -50,6 +50,7 @@ std::string TargetOf(const v1::Target& target) {
   if (text.find(':') != std::string::npos && target.port() != 0) text = "[" + text + "]";
   if (target.port() != 0) text += fmt::format(":{}", target.port());
   if (!target.name().empty()) text += (text.empty() ? "" : " ") + target.name();
+  if (!target.region().empty()) text += fmt::format(" ({} {})", target.region(), target.service());
   return text;
 }
 
@@ -61,11 +62,26 @@ void Heading(const char* title, const View& view, std::string* out) {
   *out += "\n" + Styled(title, Style::kBold, view.colour) + "\n";
 }
 
+void SessionLines(const v1::FindingSession& session, const View& view, std::string* out) {
+  const std::string user = session.user().empty() ? "an unknown user" : session.user();
+  const std::string from = session.address().empty() ? "" : " from " + session.address();
+  Line("login", fmt::format("{}{}; culprit session {}", user, from, session.session_id()), view,
+       out);
+  if (!session.method().empty()) {
+    Line("", fmt::format("by {} {}", session.method(), session.key_fingerprint()), view, out);
+  }
+  if (session.failures_before() > 0) {
+    Line("", fmt::format("after {} failed attempts from there", session.failures_before()), view,
+         out);
+  }
+}
+
 void WhoPart(const v1::Finding& finding, const View& view, std::string* out) {
   Heading("Who", view, out);
   Line("process", fmt::format("{} {}", finding.pid(), ProcessOf(finding)), view, out);
   if (!finding.exe().empty()) Line("executable", finding.exe(), view, out);
   if (!finding.user().empty()) Line("user", finding.user(), view, out);
+  if (finding.has_session()) SessionLines(finding.session(), view, out);
   const char* title = "started by";
   for (const std::string& ancestor : finding.ancestry()) {
     Line(title, ancestor, view, out);

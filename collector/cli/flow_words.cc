@@ -41,7 +41,16 @@ Cell StateCell(const v1::FlowRow& flow) {
   return {text, bad ? Style::kWarning : Style::kPlain};
 }
 
+std::string LoginOf(const v1::FlowRow& flow) {
+  if (flow.session_id().empty()) return "-";
+  return fmt::format("{}@{}", Or(flow.session_user(), "?"),
+                     Or(flow.session_address(), flow.session_kind()));
+}
+
 std::string What(const v1::FlowRow& flow) {
+  if (flow.forwarded_by_session()) {
+    return fmt::format("{} [for {}]", Or(flow.exe(), flow.comm()), LoginOf(flow));
+  }
   if (!flow.command_line().empty()) return flow.command_line();
   if (flow.comm().empty() && flow.direction() == "forwarded") return "(forwarded)";
   const auto& flags = flow.flags();

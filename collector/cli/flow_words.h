@@ -21,6 +21,8 @@ std::string RemoteOf(const v1::FlowRow& flow);
 // "-" for what stands for a process that a capture does not name.
 std::string Pid(std::uint32_t pid);
 Cell StateCell(const v1::FlowRow& flow);
+// "alice@203.0.113.5", who logged in; "-" for what no login is known of.
+std::string LoginOf(const v1::FlowRow& flow);
 // The command line, or what else is known of who did it.
 std::string What(const v1::FlowRow& flow);
 Cell CountCell(std::uint64_t n, Style style_if_any);

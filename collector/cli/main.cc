@@ -113,10 +113,11 @@ int Main(int argc, char** argv) {
   GlobalOptions options;
   AddGlobalOptions(app, options);
   const std::vector<Command> commands = {
-      AddFindings(app), AddFinding(app), AddExplain(app), AddAnswer(app), AddHosts(app),
-      AddFlows(app),    AddWho(app),     AddProcess(app), AddDns(app),    AddPackets(app),
-      AddWhere(app),    AddCost(app),    AddSsh(app),     AddKeys(app),   AddTop(app),
-      AddStatus(app)};
+      AddFindings(app), AddFinding(app), AddExplain(app),  AddAnswer(app), AddHosts(app),
+      AddFlows(app),    AddWho(app),     AddProcess(app),  AddDns(app),    AddLogins(app),
+      AddSession(app),  AddKeys(app),    AddPackets(app),  AddWhere(app),  AddCost(app),
+      AddTop(app),      AddStatus(app),  AddSnapshot(app), AddVerify(app), AddJoin(app),
+      AddImport(app),   AddSsh(app)};
   for (const Command& command : commands) AddGlobalOptions(*command.app, options);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
 

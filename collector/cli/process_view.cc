@@ -28,6 +28,16 @@ std::string UserOf(const v1::ProcessInfo& p) {
   return text;
 }
 
+// How whoever started it came in.
+std::string SessionOf(const v1::ProcessInfo& p) {
+  if (p.login_session_id().empty()) return "";
+  std::string text = fmt::format("{} by {}", p.login_session_id(), p.session_kind());
+  if (!p.session_user().empty()) text += " as " + p.session_user();
+  if (!p.session_address().empty()) text += " from " + p.session_address();
+  if (!p.key_fingerprint().empty()) text += ", key " + p.key_fingerprint();
+  return text;
+}
+
 std::string ExeNotes(const v1::ProcessInfo& p) {
   std::string notes;
   if (p.exe_memfd()) notes += " [never on disk: memfd]";
@@ -180,6 +190,7 @@ std::string RenderProcess(const v1::GetProcessResponse& answer, const View& view
   lines.Add("sha256", p.exe_sha256().empty() ? "not known" : p.exe_sha256());
   lines.AddCut("command", CommandLineOf(p));
   lines.Add("user", UserOf(p));
+  lines.Add("session", SessionOf(p));
   lines.Add("container", p.container_id());
   lines.Add("cgroup", p.cgroup());
   lines.Add("started", p.start_ns() == 0
@@ -232,6 +243,7 @@ std::string RenderWho(const std::vector<WhoMatch>& matches, const v1::PlaceRow* 
       lines.Add("  executable", (p.exe().empty() ? "unknown" : p.exe()) + ExeNotes(p));
       lines.Add("  sha256", p.exe_sha256());
       lines.Add("  user", UserOf(p));
+      lines.Add("  session", SessionOf(p));
       lines.Add("  started by",
                 (p.comm().empty() ? std::to_string(p.pid()) : p.comm()) + ChainOf(match.process));
     }

@@ -108,33 +108,47 @@ std::string RenderHosts(const v1::ListHostsResponse& hosts, const View& view) {
 }
 
 std::string RenderFlows(const std::vector<v1::FlowRow>& flows, const View& view) {
-  Table table({{"LAST SEEN"},
-               {"HOST", false, 6},
-               {"PID", true},
-               {"USER", false, 6, 2},
-               {"DIR", false, 0, 3},
-               {"PROTO", false, 0, 4},
-               {"LOCAL", false, 0, 5},
-               {"REMOTE"},
-               {"STATE"},
-               {"SENT", true},
-               {"RECEIVED", true, 0, 1},
-               {"PROCESS ID", false, 0, 6},
-               {"COMMAND", false, 12}});
+  const bool logins = std::ranges::any_of(
+      flows, [](const v1::FlowRow& flow) { return !flow.session_id().empty(); });
+  std::vector<Column> columns = {{"LAST SEEN"},
+                                 {"HOST", false, 6},
+                                 {"PID", true},
+                                 {"USER", false, 6, 2},
+                                 {"DIR", false, 0, 3},
+                                 {"PROTO", false, 0, 4},
+                                 {"LOCAL", false, 0, 5},
+                                 {"REMOTE"},
+                                 {"STATE"},
+                                 {"SENT", true},
+                                 {"RECEIVED", true, 0, 1},
+                                 {"PROCESS ID", false, 0, 6}};
+  if (logins) {
+    columns.push_back({"LOGIN", false, 12, 7});
+    columns.push_back({"SESSION", false, 0, 8});
+    columns.push_back({"KEY", false, 12, 9});
+  }
+  columns.push_back({"COMMAND", false, 12});
+  Table table(std::move(columns));
   for (const v1::FlowRow& flow : flows) {
-    table.Add({{ShortTime(flow.last_ns(), view)},
-               {flow.host()},
-               {Pid(flow.pid())},
-               {Or(flow.user(), "-")},
-               {flow.direction()},
-               {flow.protocol()},
-               {AddressPort(flow.local(), flow.local_port())},
-               {RemoteOf(flow)},
-               StateCell(flow),
-               {FormatByteSize(flow.tx_wire_bytes())},
-               {FormatByteSize(flow.rx_wire_bytes())},
-               {flow.process_id()},
-               {What(flow)}});
+    std::vector<Cell> row = {{ShortTime(flow.last_ns(), view)},
+                             {flow.host()},
+                             {Pid(flow.pid())},
+                             {Or(flow.user(), "-")},
+                             {flow.direction()},
+                             {flow.protocol()},
+                             {AddressPort(flow.local(), flow.local_port())},
+                             {RemoteOf(flow)},
+                             StateCell(flow),
+                             {FormatByteSize(flow.tx_wire_bytes())},
+                             {FormatByteSize(flow.rx_wire_bytes())},
+                             {flow.process_id()}};
+    if (logins) {
+      row.push_back({LoginOf(flow)});
+      row.push_back({Or(flow.session_id(), "-")});
+      row.push_back({Or(flow.key_fingerprint(), "-")});
+    }
+    row.push_back({What(flow)});
+    table.Add(std::move(row));
   }
   return table.Render(view);
 }

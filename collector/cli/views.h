@@ -11,6 +11,7 @@
 #include "collector/cli/render.h"
 #include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
+#include "culprit/v1/query_login.pb.h"
 #include "culprit/v1/query_posture.pb.h"
 
 namespace culprit::cli {
@@ -31,6 +32,11 @@ std::string RenderCost(const v1::ListFlowsResponse& costs, std::string_view grou
 // The lines under costs: total, what has no price, the free allowance.
 std::string CostNotes(const v1::ListFlowsResponse& costs, const View& view);
 std::string RenderDns(const std::vector<v1::DnsRow>& rows, const View& view);
+std::string RenderLogins(const std::vector<v1::LoginRow>& rows, const View& view);
+std::string RenderLoginFailures(const std::vector<v1::LoginFailureRow>& rows, const View& view);
+// What sessions that began with one key did.
+std::string RenderKeyUse(const std::vector<v1::GetSessionResponse>& sessions, const View& view);
+std::string RenderSession(const v1::GetSessionResponse& answer, const View& view);
 std::string RenderPosture(const v1::HostPosture& host, const View& view);
 std::string RenderKeys(const std::vector<v1::KeyRow>& rows, const View& view);
 // One line, for --follow: columns of fixed width, since later rows are not known.

@@ -97,6 +97,7 @@ void HostDetector::Take(const DecodedFrame& frame) {
   // Names refer to flows; what they say was asked is met by the flows of later frames.
   for (const v1::FlowName& name : frame.names) TakeName(name);
   for (const v1::ProcessCounters& counters : frame.counters) TakeCounters(counters);
+  TakeSessions();
   Forget();
   frame_ = nullptr;
 }
@@ -104,6 +105,30 @@ void HostDetector::Take(const DecodedFrame& frame) {
 // A host that sets its clock into the future does not stop its own windows for good.
 WallTime HostDetector::Clamped(WallTime at) const {
   return std::clamp(at, WallTime{}, frame_->stamp.received + kClockAhead);
+}
+
+// Logins are known a little later than what is done in them.
+void HostDetector::TakeSessions() {
+  if (frame_->sessions.empty() && frame_->logins.empty()) return;
+  for (const v1::Session& session : frame_->sessions) sessions_.Take(session);
+  for (const v1::Login& login : frame_->logins) sessions_.Take(login);
+  for (auto& [key, episode] : episodes_) {
+    v1::Finding& finding = episode.finding;
+    const auto session = sessions_.SessionOf(episode.process, processes_);
+    if (!session || session->SerializeAsString() == finding.session().SerializeAsString()) continue;
+    *finding.mutable_session() = *session;
+    finding.set_last_lsn(std::max(finding.last_lsn(), frame_->lsn));
+    Tell(&episode);
+  }
+}
+
+void HostDetector::Tell(Episode* episode) {
+  v1::Finding& finding = episode->finding;
+  finding.set_reason(episode->reason);
+  if (finding.has_session()) {
+    finding.set_reason(episode->reason + "; in " + SessionText(finding.session()));
+  }
+  sink_(finding);
 }
 
 FlowEvent HostDetector::Difference(const FlowObservation& seen, bool first,
@@ -260,6 +285,16 @@ void HostDetector::Weigh(const Alarm& alarm, v1::Finding* finding) const {
     finding->add_weights("started under " + traits.under);
     if (traits.under == "a web server") ++raise;
   }
+  if (const auto session = sessions_.SessionOf(alarm.process, processes_)) {
+    *finding->mutable_session() = *session;
+    const auto from = IpAddress::Parse(session->address());
+    const bool by_password = session->method().starts_with("password") ||
+                             session->method().starts_with("keyboard-interactive");
+    add(by_password && from && from->IsPublic(),
+        "its session was opened with a password from a public address", 1);
+    add(session->failures_before() > 0,
+        "there were failed logins from the same address before the session", 1);
+  }
   const int severity = std::min(static_cast<int>(alarm.severity) + std::min(raise, 1),
                                 static_cast<int>(v1::SEVERITY_CRITICAL));
   finding->set_severity(static_cast<v1::Severity>(severity));
@@ -283,7 +318,6 @@ void HostDetector::Raise(Group& group, Alarm alarm) {
     if (id != nullptr) next.add_attack_ids(id);
   }
   next.set_confidence(alarm.confidence);
-  next.set_reason(alarm.reason);
   next.set_process_id(HexOf(alarm.process.value()));
   next.set_subject(group.key);
   Weigh(alarm, &next);
@@ -315,9 +349,11 @@ void HostDetector::Raise(Group& group, Alarm alarm) {
   if (!fresh) next.set_severity(std::max(next.severity(), before.severity()));
   const bool worse = next.severity() > before.severity() || next.confidence() > before.confidence();
   episode.finding = std::move(next);
+  episode.process = alarm.process;
+  episode.reason = alarm.reason;
   if (!fresh && !worse && alarm.at < episode.told + kUpdateInterval) return;
   episode.told = alarm.at;
-  sink_(episode.finding);
+  Tell(&episode);
 }
 
 // Each table in one sweep when it is full, down to a half: the longest unused go.

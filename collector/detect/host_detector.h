@@ -17,6 +17,7 @@
 
 #include "collector/detect/events.h"
 #include "collector/detect/group.h"
+#include "collector/detect/session_book.h"
 #include "collector/detect/thresholds.h"
 #include "culprit/v1/findings.pb.h"
 
@@ -54,6 +55,8 @@ class HostDetector final : private DetectContext {
   };
   struct Episode {
     v1::Finding finding;
+    ProcessId process;   // of the newest evidence
+    std::string reason;  // without the session
     WallTime told;  // when the sink heard of it last
   };
 
@@ -65,6 +68,8 @@ class HostDetector final : private DetectContext {
   void NoteContact(const FlowEvent& flow);
   Group& GroupOf(ProcessId process);
   WallTime Clamped(WallTime at) const;
+  void TakeSessions();
+  void Tell(Episode* episode);
   void Weigh(const Alarm& alarm, v1::Finding* finding) const;
   void Forget();
 
@@ -77,6 +82,7 @@ class HostDetector final : private DetectContext {
   FindingSink sink_;
   const DecodedFrame* frame_ = nullptr;  // while it is taken
   ProcessBook processes_;
+  SessionBook sessions_;
   std::unordered_map<FlowKey, FlowState, FlowKeyHash> flows_;
   std::unordered_map<std::uint64_t, v1::ProcessCounters> counters_;  // newest, by process
   std::unordered_map<std::uint64_t, std::string> group_of_;          // by process

@@ -212,6 +212,11 @@ void TakeRest(v1::EvidenceBatch* batch, DecodedFrame* out) {
   const std::uint64_t newest = ToNs(out->clock.boot) + kMaxAheadNs;
   TakeTimed(batch->mutable_names(), newest, &out->names);
   TakeTimed(batch->mutable_dns(), newest, &out->dns);
+  TakeTimed(batch->mutable_logins(), newest, &out->logins);
+  for (auto& failure : *batch->mutable_login_failures()) {
+    out->login_failures.push_back(std::move(failure));
+  }
+  for (auto& session : *batch->mutable_sessions()) out->sessions.push_back(std::move(session));
   TakeTimed(batch->mutable_posture_changes(), newest, &out->posture_changes);
   out->has_posture = batch->has_posture();
   if (out->has_posture) {

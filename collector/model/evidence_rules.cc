@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 
+#include "collector/model/login_rules.h"
 #include "collector/model/posture_rules.h"
 
 namespace culprit {
@@ -101,6 +102,10 @@ bool IsGood(const v1::DnsQuestion& q) {
                              [](const std::string& a) { return IsName(a, kMaxNameBytes); }) &&
          AreCounts({q.query_bytes(), q.answer_bytes()});
 }
+
+bool IsGood(const v1::Login& login) { return IsGoodLogin(login); }
+bool IsGood(const v1::LoginFailure& failure) { return IsGoodFailure(failure); }
+bool IsGood(const v1::Session& session) { return IsGoodSession(session); }
 
 // How many were left out: bad ones, and good ones over the limit.
 template <class Repeated>
@@ -237,6 +242,9 @@ EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch) {
   Filter(batch->mutable_losses(), &verdict);
   Filter(batch->mutable_names(), &verdict);
   Filter(batch->mutable_dns(), &verdict);
+  Filter(batch->mutable_logins(), &verdict);
+  Filter(batch->mutable_login_failures(), &verdict);
+  Filter(batch->mutable_sessions(), &verdict);
   FilterPosture(batch, &verdict);
   FilterFlows(batch, &verdict);
   FilterCoverage(batch, &verdict);

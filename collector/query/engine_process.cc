@@ -117,6 +117,7 @@ Result<v1::GetProcessResponse> QueryEngine::GetProcess(const v1::GetProcessReque
   Names names(deps_.store);
   v1::GetProcessResponse out;
   *out.mutable_process() = RenderProcess(process, names);
+  RenderSessionOf(process, &names, out.mutable_process());
   *out.mutable_counters() = RenderCounters(process);
   TRY_VOID(AddFamily(deps_.store, process, &names, &out));
   if (request.without_flows()) return out;

@@ -30,7 +30,8 @@ FindingQuery QueryOf(const v1::ListFindingsRequest& request) {
 
 class FindingsService final : public v1::Findings::Service {
  public:
-  explicit FindingsService(FindingStore* findings) : findings_(*findings) {}
+  FindingsService(FindingStore* findings, const PlaceSource* places)
+      : findings_(*findings), places_(places) {}
 
   grpc::Status ListFindings(grpc::ServerContext* context, const v1::ListFindingsRequest* request,
                             v1::ListFindingsResponse* response) override {
@@ -38,6 +39,7 @@ class FindingsService final : public v1::Findings::Service {
       return ToGrpcStatus(peer.error());
     auto found = findings_.List(QueryOf(*request));
     if (!found) return ToGrpcStatus(found.error());
+    Annotate(&*found);
     for (v1::Finding& finding : *found) *response->add_findings() = std::move(finding);
     return grpc::Status::OK;
   }
@@ -52,6 +54,7 @@ class FindingsService final : public v1::Findings::Service {
       if (seen > query.changed_after) {
         auto found = findings_.List(query);
         if (!found) return ToGrpcStatus(found.error());
+        Annotate(&*found);
         std::reverse(found->begin(), found->end());  // oldest first, as they came
         for (const v1::Finding& finding : *found) {
           if (!writer->Write(finding)) return grpc::Status::OK;
@@ -82,13 +85,30 @@ class FindingsService final : public v1::Findings::Service {
   }
 
  private:
+  // AWS's list changes; a finding is told with the newest.
+  void Annotate(std::vector<v1::Finding>* findings) const {
+    if (places_ == nullptr) return;
+    const auto tables = places_->Read();
+    for (v1::Finding& finding : *findings) {
+      for (v1::Target& target : *finding.mutable_targets()) {
+        const auto address = IpAddress::Parse(target.address());
+        if (!address) continue;
+        const GeoPlace place = tables->geo.Find(*address);
+        target.set_region(place.region);
+        target.set_service(place.service);
+      }
+    }
+  }
+
   FindingStore& findings_;
+  const PlaceSource* places_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeFindingsService(FindingStore* findings) {
-  return std::make_unique<FindingsService>(findings);
+std::unique_ptr<grpc::Service> MakeFindingsService(FindingStore* findings,
+                                                   const PlaceSource* places) {
+  return std::make_unique<FindingsService>(findings, places);
 }
 
 }  // namespace culprit

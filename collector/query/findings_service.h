@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "collector/detect/finding_store.h"
+#include "collector/query/ports.h"
 
 namespace grpc {
 class Service;
@@ -14,8 +15,9 @@ class Service;
 
 namespace culprit {
 
-// `findings` outlives the service.
-std::unique_ptr<grpc::Service> MakeFindingsService(FindingStore* findings);
+// Both outlive the service; without `places` no target has a region.
+std::unique_ptr<grpc::Service> MakeFindingsService(FindingStore* findings,
+                                                   const PlaceSource* places);
 
 }  // namespace culprit
 

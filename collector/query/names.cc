@@ -102,6 +102,8 @@ Names::Names(const EvidenceStore& store) : store_(store) { Forget(); }
 
 void Names::Forget() {
   processes_.clear();
+  roots_.clear();
+  sessions_.clear();
   hosts_.clear();
   for (HostRecord& host : store_.Hosts()) hosts_[host.ref] = std::move(host);
 }

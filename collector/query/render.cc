@@ -90,6 +90,7 @@ v1::FlowRow RenderFlow(const FlowTotal& flow, Names* names) {
   row.set_n_senders(f.n_senders);
   row.set_cookie(f.cookie);
   RenderFlowNames(flow, names->store(), &row);
+  RenderFlowSession(flow, names, &row);
   return row;
 }
 

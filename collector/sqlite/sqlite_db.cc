@@ -47,6 +47,8 @@ void SqliteStatement::Bind(int index, std::int64_t value) {
   sqlite3_bind_int64(statement_.get(), index, value);
 }
 
+void SqliteStatement::BindNull(int index) { sqlite3_bind_null(statement_.get(), index); }
+
 void SqliteStatement::BindBlob(int index, std::string_view bytes) {
   // A null pointer would bind NULL.
   const char* data = bytes.data() == nullptr ? "" : bytes.data();

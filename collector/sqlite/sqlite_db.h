@@ -29,6 +29,7 @@ class SqliteStatement {
   void Bind(int index, std::uint32_t value) { Bind(index, static_cast<std::int64_t>(value)); }
   void Bind(int index, int value) { Bind(index, static_cast<std::int64_t>(value)); }
   void Bind(int index, WallTime value) { Bind(index, ToNs(value)); }
+  void BindNull(int index);
   void BindBlob(int index, std::string_view bytes);
   void BindText(int index, std::string_view text);
   // IPv4 as an integer, IPv6 as a blob of 16 bytes: both sort as addresses do.

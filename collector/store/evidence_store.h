@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "collector/store/flow_record.h"
+#include "collector/store/login_record.h"
 #include "collector/store/posture_record.h"
 #include "common/result.h"
 
@@ -39,6 +40,7 @@ struct FlowPredicate {
   // Charged process; unset = any, empty = none.
   std::optional<std::unordered_set<std::uint64_t>> processes;
   std::optional<std::unordered_set<std::uint64_t>> flows;  // likewise
+  std::optional<std::uint64_t> not_flow;
   std::optional<Cidr> remote;
   std::optional<std::uint16_t> remote_port, local_port;
   std::optional<std::uint8_t> protocol;
@@ -124,11 +126,14 @@ struct ProcessPredicate {
   std::optional<std::uint32_t> host;
   std::optional<std::uint32_t> tgid;
   std::optional<std::uint64_t> parent;
+  std::vector<std::uint64_t> parents;  // any of them; empty = any at all
+  std::optional<std::uint32_t> audit_session;
   std::optional<std::uint64_t> id;
   std::string exe_substring;
   std::string exe_sha256;  // 32 bytes
   std::string user;        // name, or uid in digits
   std::optional<WallTime> from, to;  // alive at some time in [from, to)
+  std::optional<WallTime> told_since;  // spares the parts that were full long before
 };
 
 struct NamePredicate {
@@ -204,6 +209,20 @@ class EvidenceStore {
   virtual Result<std::vector<DnsRecord>> Dns(const NamePredicate& where,
                                              std::size_t limit) const = 0;
 
+  // Sessions with their logins, newest first by when they began, at most `limit`.
+  virtual Result<std::vector<SessionRecord>> Sessions(const LoginPredicate& where,
+                                                      std::size_t limit) const = 0;
+  // By its id, which is that of its root process; `since`: not told of before.
+  virtual Result<std::optional<SessionRecord>> FindSession(std::uint32_t host, ProcessId id,
+                                                           WallTime since) const = 0;
+  // By the kernel's audit session within the boot that began about `boot`.
+  virtual Result<std::optional<SessionRecord>> FindAuditSession(std::uint32_t host,
+                                                                std::uint32_t audit_session,
+                                                                WallTime boot,
+                                                                WallTime since) const = 0;
+  // Failed logins, newest minutes first, at most `limit`.
+  virtual Result<std::vector<LoginFailureRecord>> LoginFailures(const LoginPredicate& where,
+                                                                std::size_t limit) const = 0;
   // The newest state of SSH of each host that told one, or of one host alone.
   virtual Result<std::vector<PostureRecord>> Postures(std::optional<std::uint32_t> host) const = 0;
   // Newest first, at most `limit`.

@@ -228,6 +228,7 @@ bool RowMatches(const FlowPredicate& where, const FlowDelta& row) {
   return WindowOf(where).Touches(row.t0, row.t1) && (!where.host || *where.host == row.host) &&
          (!where.processes || where.processes->count(f.process.value()) != 0) &&
          (!where.flows || where.flows->count(f.flow.value()) != 0) &&
+         (!where.not_flow || *where.not_flow != f.flow.value()) &&
          (!where.remote || where.remote->Contains(f.remote)) &&
          (!where.remote_port || *where.remote_port == f.remote_port) &&
          (!where.local_port || *where.local_port == f.local_port) &&

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "collector/store/delta_table.h"
+#include "collector/store/login_record.h"
 #include "collector/store/minute_rollup.h"
 
 namespace culprit {
@@ -69,6 +70,9 @@ struct PendingBatch {
   std::map<std::uint32_t, HostRecord> hosts;
   std::vector<FlowNameRecord> names;
   std::vector<DnsRecord> dns;
+  std::vector<SessionRecord> sessions;
+  std::vector<LoginRecord> logins;
+  std::vector<LoginFailureRecord> login_failures;
   std::map<std::uint32_t, PostureRecord> postures;  // newest by host
   std::vector<PostureChangeRecord> posture_changes;
   std::map<MinuteKey, MinuteActivity> minutes;  // whole new values
@@ -79,6 +83,7 @@ struct PendingBatch {
   bool empty() const { return last_lsn == 0; }
   std::size_t rows() const {
     return flows.size() + counters.size() + processes.size() + names.size() + dns.size() +
+           sessions.size() + logins.size() + login_failures.size() +
            postures.size() + posture_changes.size();
   }
 };

@@ -87,6 +87,7 @@ void RowMaker::Take(const DecodedFrame& frame, PendingBatch* batch) {
   TakeCounters(frame, host.ref, batch);
   for (const FlowObservation& seen : frame.flows) TakeFlow(frame, host.ref, seen, batch);
   TakeNames(frame, host.ref, batch);
+  TakeLogins(frame, host.ref, batch);
   TakePosture(frame, host.ref, batch);
   batch->hosts[host.ref] = host;
   batch->last_lsn = frame.lsn;
@@ -114,6 +115,26 @@ void RowMaker::TakeNames(const DecodedFrame& frame, std::uint32_t host, PendingB
       record.answers += (record.answers.empty() ? "" : " ") + answer;
     }
     batch->dns.push_back(std::move(record));
+  }
+}
+
+void RowMaker::TakeLogins(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch) {
+  for (const v1::Login& login : frame.logins) {
+    batch->logins.push_back({host, BootToWall(frame.clock, login.at_boot_ns()), login});
+  }
+  const auto wall = [&frame](std::uint64_t boot_ns) {
+    return boot_ns == 0 ? WallTime{} : BootToWall(frame.clock, boot_ns);
+  };
+  for (const v1::Session& session : frame.sessions) {
+    batch->sessions.push_back({host, BootToWall(frame.clock, 0), wall(session.began_boot_ns()),
+                               wall(session.ended_boot_ns()), session, std::nullopt});
+  }
+  for (const v1::LoginFailure& failure : frame.login_failures) {
+    LoginFailureRecord record{host, frame.run_id, WallTimeFromNs(failure.minute_wall_ns()), {},
+                              failure.user(), failure.method(), failure.invalid_user(),
+                              failure.count()};
+    if (auto address = IpAddress::FromBytes(failure.address())) record.address = *address;
+    batch->login_failures.push_back(std::move(record));
   }
 }
 

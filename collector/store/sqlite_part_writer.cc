@@ -105,7 +105,7 @@ Status PartWriter::Prepare() {
                          "?,?,?,?,?,?,?,?)"));
   TRY(counter_, db_.Prepare("INSERT INTO counter VALUES(?,?,?,?,?,?,?,?)"));
   TRY(chunk_, db_.Prepare("INSERT OR REPLACE INTO chunk VALUES(?,?,?,?,?,?,?,?,?)"));
-  TRY(process_, db_.Prepare("INSERT OR REPLACE INTO process VALUES(?,?,?,?,?,?,?,?,?,?)"));
+  TRY(process_, db_.Prepare("INSERT OR REPLACE INTO process VALUES(?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(minute_, db_.Prepare("INSERT OR REPLACE INTO minute VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(minute_get_, db_.Prepare("SELECT started,active,tx,rx,attempts,failed,is_agent,busiest,"
                                "busiest_bytes,destinations,crafted FROM minute "
@@ -126,6 +126,7 @@ Status PartWriter::Prepare() {
                          "port=excluded.port, command=excluded.command, name=excluded.name, "
                          "alpn=excluded.alpn WHERE excluded.confidence>=confidence"));
   TRY(dns_, db_.Prepare("INSERT INTO dns VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+  TRY_VOID(PrepareLogins());
   TRY_VOID(PreparePosture());
   TRY(meta_, db_.Prepare("INSERT OR REPLACE INTO meta VALUES(?,?)"));
   return Ok();
@@ -176,6 +177,7 @@ Status PartWriter::WriteAll(PendingBatch* batch, Chunk* chunk, std::vector<std::
   TRY_VOID(WriteProcesses(*batch));
   TRY_VOID(WriteMinutes(*batch));
   TRY_VOID(WriteNames(*batch));
+  TRY_VOID(WriteLogins(*batch));
   TRY_VOID(WritePosture(*batch));
   if (!batch->names.empty() || !batch->dns.empty()) {
     PartExtent extent = extent_;
@@ -307,6 +309,10 @@ Status PartWriter::WriteProcesses(const PendingBatch& batch) {
     process_.Bind(8, record->wait_status);
     process_.BindBlob(9, definition);
     process_.BindBlob(10, counters);
+    process_.BindNull(11);
+    if (record->definition.session_id() != kNoSession) {
+      process_.Bind(11, std::uint32_t{record->definition.session_id()});
+    }
     TRY_VOID(process_.Run());
   }
   return Ok();

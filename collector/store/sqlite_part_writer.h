@@ -40,6 +40,8 @@ class PartWriter {
   Status PutBases(const std::vector<std::pair<FlowKey, FlowBase>>& bases, bool carried);
   Status PutHostsAndLosses(const std::map<std::uint32_t, HostRecord>& hosts,
                            const std::map<LossKey, LossValue>& losses);
+  // Sessions that go on, or are not long over, and their logins, from the part at `path`.
+  Status CopySessions(const std::string& path);
   // Bases that the part at `path` holds and that are in no memory.
   Status CopySpilled(const std::string& path);
   std::optional<FlowBase> FetchBase(const FlowKey& key);
@@ -69,6 +71,8 @@ class PartWriter {
   Status WriteProcesses(const PendingBatch& batch);
   Status WriteMinutes(const PendingBatch& batch);
   Status WriteNames(const PendingBatch& batch);
+  Status PrepareLogins();
+  Status WriteLogins(const PendingBatch& batch);
   Status PreparePosture();
   Status WritePosture(const PendingBatch& batch);
   Status WriteChunk(const Chunk& chunk);
@@ -77,7 +81,8 @@ class PartWriter {
 
   SqliteDb db_;
   SqliteStatement flow_, name_, dns_, counter_, chunk_, process_, minute_, minute_get_, base_, base_get_,
-      carried_, host_, loss_, meta_, posture_, posture_change_;
+      carried_, host_, loss_, meta_, session_, login_, login_failure_, posture_,
+      posture_change_;
   PartExtent extent_;
   Chunk open_chunk_;
 };

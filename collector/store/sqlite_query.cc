@@ -48,6 +48,14 @@ Status FindIn(const PartFile& part, const ProcessPredicate& where,
   if (where.host) add(" AND host=?", *where.host);
   if (where.tgid) add(" AND tgid=?", *where.tgid);
   if (where.parent) add(" AND parent=?", *where.parent);
+  if (where.audit_session) add(" AND audit=?", *where.audit_session);
+  if (!where.parents.empty()) {
+    sql += " AND parent IN (";
+    for (const std::uint64_t parent : where.parents) {
+      sql += std::to_string(static_cast<std::int64_t>(parent)) + ",";
+    }
+    sql.back() = ')';
+  }
   TRY(SqliteStatement s, db->Prepare(sql));
   for (std::size_t i = 0; i < values.size(); ++i) s.Bind(static_cast<int>(i + 1), values[i]);
   while (true) {
@@ -163,7 +171,7 @@ Result<std::vector<ProcessRecord>> SqliteStore::FindProcesses(const ProcessPredi
   std::vector<ProcessRecord> out;
   std::unordered_set<HostProcess, HostProcessHash> seen;
   bool overflow = false;
-  for (const SharedPart& part : Parts()) {
+  for (const SharedPart& part : PartsSince(where.told_since)) {
     const Status status = FindIn(*part, where, [&](ProcessRecord record) {
       // Only the newest definition counts, also where it is the one that does not match.
       if (!seen.insert({record.host, record.definition.process_id()}).second) return true;

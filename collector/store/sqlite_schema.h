@@ -17,6 +17,9 @@ inline constexpr std::int64_t kSchemaVersion = 5;
 // crafted: packets sent through raw and packet sockets.
 // chunk: zone map over ranges of flow and counter rows.
 // flow_name, dns: what payload said, of flow_name the surest of each source; text as the agent escaped it; answers of dns are separated by spaces.
+// process.audit: its audit session, NULL = none.
+// session, login, login_failure: who came in. links: how many steps of the chain are known; address 0 = none; boot: when the
+//   host booted, by its clock; count is cumulative within a run.
 // posture, posture_change: what agents said about SSH, as culprit.v1.Posture (the newest of this part) and PostureChange.
 // base: last cumulative values of flows that began before this part or no longer fit into memory, as nine counters.
 inline constexpr char kSchemaSql[] = R"sql(
@@ -48,10 +51,11 @@ CREATE TABLE minute(
 CREATE TABLE process(
   host INT NOT NULL, process INT NOT NULL, tgid INT NOT NULL, parent INT NOT NULL,
   start INT NOT NULL, exec INT NOT NULL, exit INT NOT NULL, wait_status INT NOT NULL,
-  definition BLOB NOT NULL, counters BLOB NOT NULL) STRICT;
+  definition BLOB NOT NULL, counters BLOB NOT NULL, audit INT) STRICT;
 CREATE UNIQUE INDEX process_id ON process(process, host);
 CREATE INDEX process_tgid ON process(tgid);
 CREATE INDEX process_parent ON process(parent);
+CREATE INDEX process_audit ON process(audit) WHERE audit IS NOT NULL;
 CREATE TABLE base(
   host INT NOT NULL, flow INT NOT NULL, process INT NOT NULL, counters BLOB NOT NULL,
   emitted INT NOT NULL, final INT NOT NULL, newest_part INT NOT NULL, newest_row INT NOT NULL,
@@ -68,6 +72,19 @@ CREATE TABLE dns(
   rcode INT NOT NULL, answers TEXT NOT NULL, questions INT NOT NULL, query_bytes INT NOT NULL,
   answer_bytes INT NOT NULL, suppressed INT NOT NULL) STRICT;
 CREATE INDEX dns_t ON dns(t);
+CREATE TABLE session(
+  host INT NOT NULL, session INT NOT NULL, audit INT, boot INT NOT NULL, began INT NOT NULL, ended INT NOT NULL,
+  links INT NOT NULL, definition BLOB NOT NULL, PRIMARY KEY(host, session)) STRICT, WITHOUT ROWID;
+CREATE INDEX session_audit ON session(audit, host) WHERE audit IS NOT NULL;
+CREATE INDEX session_began ON session(began);
+CREATE TABLE login(
+  host INT NOT NULL, session INT NOT NULL, t INT NOT NULL, fingerprint TEXT NOT NULL,
+  definition BLOB NOT NULL, PRIMARY KEY(host, session)) STRICT, WITHOUT ROWID;
+CREATE INDEX login_fingerprint ON login(fingerprint) WHERE fingerprint != '';
+CREATE TABLE login_failure(
+  host INT NOT NULL, run BLOB NOT NULL, minute INT NOT NULL, address ANY NOT NULL, user TEXT NOT NULL,
+  invalid INT NOT NULL, method TEXT NOT NULL, count INT NOT NULL,
+  PRIMARY KEY(minute, host, run, address, user, invalid, method)) STRICT, WITHOUT ROWID;
 CREATE TABLE posture(host INTEGER PRIMARY KEY, t INT NOT NULL, definition BLOB NOT NULL) STRICT;
 CREATE TABLE posture_change(
   id INTEGER PRIMARY KEY, host INT NOT NULL, t INT NOT NULL, path TEXT NOT NULL,

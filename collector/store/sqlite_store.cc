@@ -89,6 +89,9 @@ Status SqliteStore::CarryOver(PartWriter* next) {
   TRY_VOID(next->db().Exec("BEGIN IMMEDIATE"));
   TRY_VOID(next->PutHostsAndLosses(maker_.hosts(), maker_.losses()));
   TRY_VOID(next->db().Exec("COMMIT"));
+  if (!parts_.empty() && parts_.back()->damage().empty()) {
+    TRY_VOID(next->CopySessions(parts_.back()->path()));
+  }
   // Closed flows too: a late repeat of their last record must not count again.
   std::vector<std::pair<FlowKey, FlowBase>> bases;
   maker_.deltas().ForEach(
@@ -114,6 +117,16 @@ std::vector<SharedPart> SqliteStore::Parts() const {
     parts.assign(parts_.rbegin(), parts_.rend());
   }
   std::erase_if(parts, [](const SharedPart& part) { return !part->damage().empty(); });
+  return parts;
+}
+
+std::vector<SharedPart> SqliteStore::PartsSince(std::optional<WallTime> since) const {
+  constexpr std::chrono::hours kApart{24};  // that the host's clock may be ahead of the collector's
+  std::vector<SharedPart> parts = Parts();
+  if (!since) return parts;
+  std::size_t n = 0;
+  while (n < parts.size() && (n == 0 || parts[n - 1]->extent().created + kApart >= *since)) ++n;
+  parts.resize(n);
   return parts;
 }
 

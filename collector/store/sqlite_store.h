@@ -45,6 +45,15 @@ class SqliteStore final : public EvidenceStore, private RowLookup {
   Result<std::unordered_set<std::uint64_t>> FlowsNamed(const NamePredicate& where,
                                                        std::size_t limit) const override;
   Result<std::vector<DnsRecord>> Dns(const NamePredicate& where, std::size_t limit) const override;
+  Result<std::vector<SessionRecord>> Sessions(const LoginPredicate& where,
+                                              std::size_t limit) const override;
+  Result<std::optional<SessionRecord>> FindSession(std::uint32_t host, ProcessId id,
+                                                   WallTime since) const override;
+  Result<std::optional<SessionRecord>> FindAuditSession(std::uint32_t host,
+                                                        std::uint32_t audit_session, WallTime boot,
+                                                        WallTime since) const override;
+  Result<std::vector<LoginFailureRecord>> LoginFailures(const LoginPredicate& where,
+                                                        std::size_t limit) const override;
   Result<std::vector<PostureRecord>> Postures(std::optional<std::uint32_t> host) const override;
   Result<std::vector<PostureChangeRecord>> PostureChanges(const PostureChangePredicate& where,
                                                           std::size_t limit) const override;
@@ -64,6 +73,8 @@ class SqliteStore final : public EvidenceStore, private RowLookup {
   Status CarryOver(PartWriter* next);
   void Publish(WallTime received);
   std::vector<SharedPart> Parts() const;  // newest first, without damaged ones
+  // Without those that were full well before `since`.
+  std::vector<SharedPart> PartsSince(std::optional<WallTime> since) const;
 
   std::optional<FlowBase> Base(const FlowKey& key) override;
   std::optional<MinuteActivity> Minute(const MinuteKey& key) override;

@@ -76,7 +76,7 @@ def steps(rig, intruder, home):
     row = seen(rig, "a key", keys, "created")
     by(row, "bash", intruder)
     check(row["diff"] == f"+{KEY}\n", f"diff: {row['diff']!r}")
-    (key,) = rig.query("keys", "--fingerprint", run("ssh-keygen", "-lf", keys).stdout.split()[1])
+    (key,) = rig.query("keys", "--placed", "--fingerprint", run("ssh-keygen", "-lf", keys).stdout.split()[1])
     check((key["key"]["user"], key["key"]["accepted"], key["hosts"]) == ("root", True, 1), f"the key: {key}")
 
     intruder.do(f"chattr +i {keys}")

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`culprit answer`: of two processes that talk to the same server, abuse reports in every shape find the one that did it, with its
-executable, hash, parents, bytes and a reply; a report that fits nobody finds nobody."""
+executable, hash, parents, bytes and a reply; a report that fits nobody finds nobody. A VPC flow log of the same is joined to the processes, and
+imported as the evidence of a host of its own."""
 import datetime
+import gzip
 import hashlib
 import json
 import os
@@ -79,6 +81,33 @@ def check_answers(rig, guilty, local_port, at):
         note(f"{shape}: pid {process['pid']}, {best['confidence']}, {best['points']} points")
 
 
+def check_flow_log(rig, guilty, bystander):
+    """What was exported as a flow log is joined to the processes that it came from, and imported as a host without any."""
+    log = rig.dir / "flow.log"
+    log.write_text(rig.culprit("flows", "--remote", "198.51.100.2", "--export", "vpcflow"))
+    packed = rig.dir / "flow.log.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    rows = rig.query("join", "vpcflow", packed)
+    check(len(rows) >= 4, f"{len(rows)} rows: {rows}")
+    for joined in rows:
+        row, port = joined["row"], {joined["row"]["source_port"], joined["row"]["destination_port"]}
+        expected = guilty.pid if 2222 in port else bystander.pid
+        check(joined["exact"] and [f["pid"] for f in joined["flows"]] == [expected], f"pid {expected}: {joined}")
+        check(row["end"] >= row["start"], row)
+    shown = rig.culprit("join", "vpcflow", log)
+    check(str(guilty.pid) in shown and "ACCEPT" in shown, shown)
+    own = rig.dir / "import"
+    run(BIN / "culprit-collector", "issue", "agent", "import", "--pki", rig.pki, "--out", own)
+    config = rig.dir / "import.toml"
+    config.write_text((rig.dir / "agent.toml").read_text().replace(str(rig.credentials), str(own)))
+    run(BIN / "culprit", "import", "vpcflow", packed, "--watch", "198.51.100.1", "--name", "vpc-log", "--agent-config", config, stderr=subprocess.PIPE)
+    flows = wait_until("the imported flows", lambda: rig.flows("--host", "vpc-log"), 20)
+    sent = {f["remote_port"]: int(f["tx_wire_bytes"]) for f in flows}
+    real = {f["remote_port"]: int(f["tx_wire_bytes"]) for f in rig.flows("--host", rig.host()["hostname"], "--remote", "198.51.100.2")}
+    check(sent == real, f"imported {sent}, captured {real}")
+    note(f"flow log: {len(rows)} rows joined, {len(flows)} flows imported")
+
+
 def check_text(rig, guilty, at):
     shown = answer(rig, f"{at:%Y-%m-%d %H:%M:%S} UTC 198.51.100.2:2222 \x1b[2J\n")
     check(shown.returncode == 0, shown.stderr)
@@ -104,6 +133,7 @@ def main():
         wait_until("its bytes", lambda: sum(int(f["tx_wire_bytes"]) for f in rig.flows("--pid", guilty.pid)) >= 400_000, 20)
         check_answers(rig, guilty, local_port, at)
         check(bystander.alive(), "the bystander ended")
+        check_flow_log(rig, guilty, bystander)
         for text, code in (("2026-01-01 00:00:00Z 198.51.100.2:9\n", 1), ("203.0.113.99 at noon", 1), ("Hello.", 2)):
             done = answer(rig, text)
             check(done.returncode == code, f"{text!r}: exit {done.returncode} and not {code}: {done.stdout}{done.stderr}")

@@ -17,7 +17,7 @@ CONTRACTS = {
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer"}}
-PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/enrich", "agent/aggregate",
+PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
         "collector/model", "collector/cost", "collector/answer")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/authorized_keys", "agent/posture/drop_in", "agent/posture/glob",
@@ -29,7 +29,7 @@ PURE_FILES = (
     "agent/posture/sshd_effective", "agent/posture/sshd_keywords", "agent/posture/sshd_lexer", "agent/posture/sshd_numbers",
     "agent/posture/sshd_parser", "agent/posture/sshd_patterns", "agent/posture/sshd_values", "agent/ring/contact_book",
     "agent/ring/lane", "agent/ring/packet_export", "agent/ring/packet_join", "agent/ring/segment_index",
-    "agent/stream/control_wire", "collector/detect/beacon", "collector/detect/brute_force", "collector/detect/dns_tunnel",
+    "agent/snapshot/process_text", "agent/snapshot/redact", "agent/snapshot/sock_diag", "agent/stream/control_wire", "collector/detect/beacon", "collector/detect/brute_force", "collector/detect/dns_tunnel",
     "collector/detect/egress", "collector/detect/engine", "collector/detect/events", "collector/detect/flood",
     "collector/detect/group", "collector/detect/host_detector", "collector/detect/mining", "collector/detect/process_book",
     "collector/detect/reflector", "collector/detect/relay", "collector/detect/rules", "collector/detect/scan",
@@ -63,7 +63,7 @@ def allowed(name, target):
     if target_side == "culprit":  # generated from proto/
         return side in ("agent", "collector")
     if target_side == "bpf":
-        return side == "bpf" or (side == "agent" and target in ("bpf/abi.h", "bpf/tap_abi.h"))
+        return side == "bpf" or (side == "agent" and target in ("bpf/abi.h", "bpf/tap_abi.h", "bpf/tasks_abi.h"))
     if target_side in ("agent", "collector"):
         if side != target_side:
             return False

@@ -24,17 +24,24 @@ Command AddFlows(CLI::App& app);
 Command AddWho(CLI::App& app);
 Command AddProcess(CLI::App& app);
 Command AddDns(CLI::App& app);
+Command AddKeys(CLI::App& app);
+Command AddLogins(CLI::App& app);
+Command AddSession(CLI::App& app);
 Command AddPackets(CLI::App& app);
 Command AddWhere(CLI::App& app);
 Command AddCost(CLI::App& app);
 Command AddAnswer(CLI::App& app);
+Command AddJoin(CLI::App& app);
+Command AddImport(CLI::App& app);
 Command AddFindings(CLI::App& app);
 Command AddFinding(CLI::App& app);
 Command AddExplain(CLI::App& app);
 Command AddSsh(CLI::App& app);
 Command AddKeys(CLI::App& app);
 Command AddTop(CLI::App& app);
+Command AddSnapshot(CLI::App& app);
 Command AddStatus(CLI::App& app);
+Command AddVerify(CLI::App& app);
 
 }  // namespace culprit::cli
 

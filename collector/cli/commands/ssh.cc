@@ -23,17 +23,6 @@ constexpr const char* kSshFooter =
     "  culprit ssh --json | jq '.posture.findings[] | select(.severity == 4)'\n"
     "Next: `culprit process ID` for who made a change, `culprit keys` for the keys.\n";
 
-constexpr const char* kKeysFooter =
-    "Every line of every file of keys that sshd would read, as the hosts have them now: where does "
-    "a key open which account,\n"
-    "and would this sshd take it. HOSTS is on how many hosts it is taken. With --json each line is "
-    "one key.\n"
-    "\n"
-    "Examples:\n"
-    "  culprit keys --fingerprint SHA256:MkYY9qiVsFGBC5WkjoClCkwEFW5iSjcGQF7m4n4H7Cw\n"
-    "  culprit keys --host web-1 --user root\n"
-    "Next: `culprit ssh --host HOST` for when it was added and by whom.\n";
-
 struct SshArgs {
   TimeArgs time;
   std::string host;
@@ -68,38 +57,6 @@ int RunSsh(Session& session, const SshArgs& args) {
   return kExitOk;
 }
 
-struct KeyArgs {
-  std::string host, user, fingerprint;
-  std::uint32_t limit = 1'000;
-};
-
-int RunKeys(Session& session, const KeyArgs& args) {
-  v1::ListKeysRequest request;
-  request.set_host(args.host);
-  request.set_user(args.user);
-  request.set_fingerprint(args.fingerprint);
-  request.set_limit(args.limit);
-  if (!args.fingerprint.empty() && !args.fingerprint.starts_with("SHA256:"))
-    return session.Fail(
-        InvalidArgument("--fingerprint: expected SHA256:…, as ssh-keygen -lf prints it"));
-  int exit_code = kExitOk;
-  Client* client = session.Connect(&exit_code);
-  if (client == nullptr) return exit_code;
-  const auto answer = client->ListKeys(request);
-  if (!answer) return session.Fail(answer.error());
-  if (answer->keys_size() == 0) {
-    session.Note("no host has such a key now; `culprit ssh` shows what was taken away lately");
-    return kExitNoMatch;
-  }
-  if (session.json()) {
-    for (const v1::KeyRow& row : answer->keys()) session.Print(ToJson(row) + "\n");
-  } else {
-    session.Print(RenderKeys({answer->keys().begin(), answer->keys().end()}, session.view()));
-  }
-  if (answer->cut()) session.Note("there are more; --limit shows them");
-  return kExitOk;
-}
-
 }  // namespace
 
 Command AddSsh(CLI::App& app) {
@@ -113,21 +70,6 @@ Command AddSsh(CLI::App& app) {
       ->check(CLI::Range(1, 10'000));
   command->footer(kSshFooter);
   return {command, [args](Session& session) { return RunSsh(session, *args); }};
-}
-
-Command AddKeys(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("keys", "Which SSH keys open which accounts on which hosts");
-  const auto args = std::make_shared<KeyArgs>();
-  command->add_option("--fingerprint", args->fingerprint, "This key: SHA256:…")->type_name("FP");
-  command->add_option("--host", args->host, "Only on this host")->type_name("HOST");
-  command->add_option("--user", args->user, "Only of this user")->type_name("USER");
-  command->add_option("--limit", args->limit, "Rows to show")
-      ->type_name("N")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000));
-  command->footer(kKeysFooter);
-  return {command, [args](Session& session) { return RunKeys(session, *args); }};
 }
 
 }  // namespace culprit::cli

@@ -100,6 +100,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Where", {"where", "192.0.2.7"}, 2, "/nonexistent/ca.pem"},
         Case{"AnswerWithoutAFile", {"answer", "/nonexistent/report"}, 2, "/nonexistent/report"},
         Case{"AnswerToNoReport", {"answer", CULPRIT_BINARY}, 2, CULPRIT_BINARY},
+        Case{"JoinOfAnUnknownKind", {"join", "netflow", "f"}, 2, "netflow not in"},
+        Case{"JoinWithoutAFile", {"join", "vpcflow", "/nonexistent/log"}, 2, "/nonexistent/log"},
+        Case{"ImportOfAnUnknownKind", {"import", "netflow", "f"}, 2, "netflow not in"},
+        Case{"ImportOfNoFlowLog", {"import", "vpcflow", "/etc/passwd"}, 2, "no row of a flow log"},
         Case{"NoCredentials", {"hosts"}, 2, "/nonexistent/ca.pem"},
         Case{"ZoneIsNoted",
              {"flows", "--at", "2026-03-01 02:03"},
@@ -110,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(CommandHelpTest, EveryCommandHasHelpWithAnExample) {
   for (const char* command :
-       {"hosts", "flows", "who", "process", "dns", "answer", "where", "cost", "top", "status"}) {
+       {"hosts", "flows", "who", "process", "dns", "answer", "join", "import", "where", "cost", "top", "status"}) {
     const Outcome outcome = Culprit({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0) << command;
     EXPECT_THAT(outcome.out,

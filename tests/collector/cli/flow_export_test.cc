@@ -76,6 +76,12 @@ class FakeClient : public Client {
   Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& /*request*/) override {
     return v1::Finding();
   }
+  Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& /*request*/) override {
+    return v1::ListLoginsResponse();
+  }
+  Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& /*request*/) override {
+    return v1::GetSessionResponse();
+  }
   void Cancel() override {}
 
   std::uint32_t fails_at = ~0U, page = 10'000;

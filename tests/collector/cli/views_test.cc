@@ -1,59 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each view against tests/collector/cli/golden/NAME.txt. CULPRIT_UPDATE_GOLDEN=1 writes the files
-// anew.
 #include "collector/cli/views.h"
 
 #include <gmock/gmock.h>
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
+#include "tests/collector/cli/golden.h"
 
 namespace culprit::cli {
 namespace {
 
-// 2026-03-01T00:03:04Z
-constexpr std::int64_t kNow = 1'772'323'384'000'000'000;
-
-std::string GoldenPath(const std::string& name) {
-  return std::string(CULPRIT_SOURCE_DIR "/tests/collector/cli/golden/") + name;
-}
-
-std::string ReadText(const std::string& path) {
-  std::ifstream in(path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-void ExpectGolden(const std::string& name, const std::string& text) {
-  const std::string path = GoldenPath(name + ".txt");
-  if (std::getenv("CULPRIT_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
-  EXPECT_EQ(text, ReadText(path)) << path;
-}
-
-template <class Message>
-Message Load(const std::string& name) {
-  Message message;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
-      ReadText(GoldenPath(name + ".textproto")), &message))
-      << name;
-  return message;
-}
-
-View Wide() {
-  View view;
-  view.now_ns = kNow;
-  return view;
-}
-
-View Terminal(std::size_t width) {
-  View view = Wide();
-  view.width = width;
-  return view;
-}
+using testing::ExpectGolden;
+using testing::kNow;
+using testing::Load;
+using testing::Terminal;
+using testing::Wide;
 
 TEST(ViewsTest, Hosts) {
   const auto hosts = Load<v1::ListHostsResponse>("hosts");

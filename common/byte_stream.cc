@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/source/byte_stream.h"
+#include "common/byte_stream.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes in order from a file, a pipe or memory, plain or unpacked from gzip or zstd on the way.
-// What it is packed with is told by its first bytes, never by its name. Stage: source. Thread: one
+// What it is packed with is told by its first bytes, never by its name. Stage: any. Thread: one
 // owner. Memory: a window of kWindowBytes, more only where a caller asks to see more at once;
 // unpacking is bounded by the window of the format (zstd: 128 MiB at most). Failure: bytes before
 // the damage are delivered; then the stream ends and says why.
-#ifndef CULPRIT_AGENT_SOURCE_BYTE_STREAM_H_
-#define CULPRIT_AGENT_SOURCE_BYTE_STREAM_H_
+#ifndef CULPRIT_COMMON_BYTE_STREAM_H_
+#define CULPRIT_COMMON_BYTE_STREAM_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -77,4 +77,4 @@ inline constexpr std::size_t kWindowBytes = 1U << 20;
 
 }  // namespace culprit
 
-#endif  // CULPRIT_AGENT_SOURCE_BYTE_STREAM_H_
+#endif  // CULPRIT_COMMON_BYTE_STREAM_H_

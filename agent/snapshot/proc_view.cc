@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/snapshot/proc_view.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <memory>
+
+#include "bpf/tasks_abi.h"
+#include "tasks.skel.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::uint32_t kKernelThread = 0x00200000;
+
+struct FreeSkeleton {
+  void operator()(tasks_bpf* skeleton) const { tasks_bpf__destroy(skeleton); }
+  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+
+KernelTask From(const culprit_listed_task& record) {
+  return {record.tgid,
+          record.parent,
+          record.uid,
+          (record.flags & kKernelThread) != 0,
+          record.start_boottime,
+          std::string(record.comm, strnlen(record.comm, sizeof record.comm))};
+}
+
+}  // namespace
+
+SnapshotProcfs OpenProcfs() {
+  const UniqueFd context(static_cast<int>(syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC)));
+  if (context &&
+      syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
+    UniqueFd mount(
+        static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY)));
+    if (mount) return {std::move(mount), true, ""};
+  }
+  std::string problem = std::string("not to be had: ") + std::strerror(errno);
+  return {UniqueFd(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)), false, std::move(problem)};
+}
+
+std::vector<std::uint32_t> ListProcesses(int procfs, std::size_t limit) {
+  std::vector<std::uint32_t> pids;
+  UniqueFd fd(openat(procfs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* dir = fd ? fdopendir(fd.get()) : nullptr;
+  if (dir == nullptr) return pids;
+  (void)fd.Release();
+  while (const dirent* entry = readdir(dir)) {
+    std::uint32_t pid = 0;
+    const char* end = entry->d_name + std::strlen(entry->d_name);
+    const auto [stop, error] = std::from_chars(entry->d_name, end, pid);
+    if (error == std::errc() && stop == end && pids.size() < limit) pids.push_back(pid);
+  }
+  closedir(dir);
+  std::sort(pids.begin(), pids.end());
+  return pids;
+}
+
+Result<std::vector<KernelTask>> ListKernelTasks(std::size_t limit) {
+  libbpf_set_print([](libbpf_print_level, const char*, va_list) { return 0; });
+  const std::unique_ptr<tasks_bpf, FreeSkeleton> skeleton(tasks_bpf__open_and_load());
+  if (!skeleton) return ErrnoError("the kernel refuses the program that lists its processes");
+  const std::unique_ptr<bpf_link, FreeSkeleton> link(
+      bpf_program__attach_iter(skeleton->progs.culprit_list_tasks, nullptr));
+  if (!link) return ErrnoError("the kernel has no iterator over its processes");
+  const UniqueFd fd(bpf_iter_create(bpf_link__fd(link.get())));
+  if (!fd) return ErrnoError("the kernel's list of processes");
+  std::vector<KernelTask> tasks;
+  std::vector<culprit_listed_task> records(256);
+  std::size_t have = 0;
+  while (tasks.size() < limit) {
+    auto* bytes = reinterpret_cast<char*>(records.data());
+    const ssize_t got =
+        read(fd.get(), bytes + have, records.size() * sizeof(culprit_listed_task) - have);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (got < 0) return ErrnoError("the kernel's list of processes");
+    if (got == 0) break;
+    have += static_cast<std::size_t>(got);
+    const std::size_t whole = have / sizeof(culprit_listed_task);
+    for (std::size_t i = 0; i < whole && tasks.size() < limit; ++i)
+      tasks.push_back(From(records[i]));
+    have -= whole * sizeof(culprit_listed_task);
+    std::memmove(bytes, bytes + whole * sizeof(culprit_listed_task), have);
+  }
+  return tasks;
+}
+
+std::map<std::uint32_t, ProcessViews> CompareViews(const std::vector<std::uint32_t>& mounted,
+                                                   const std::vector<std::uint32_t>* detached,
+                                                   const std::vector<std::uint32_t>* kernel) {
+  std::map<std::uint32_t, ProcessViews> all;
+  for (const std::uint32_t pid : mounted) all[pid].mounted = true;
+  if (detached != nullptr)
+    for (const std::uint32_t pid : *detached) all[pid].detached = true;
+  if (kernel != nullptr)
+    for (const std::uint32_t pid : *kernel) all[pid].kernel = true;
+  std::erase_if(all, [&](const auto& item) {
+    const ProcessViews& views = item.second;
+    return views.mounted && (detached == nullptr || views.detached) &&
+           (kernel == nullptr || views.kernel);
+  });
+  return all;
+}
+
+}  // namespace culprit

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/snapshot/snapshot.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "agent/snapshot/host_state.h"
+#include "agent/snapshot/network.h"
+#include "agent/snapshot/places.h"
+#include "agent/snapshot/processes.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::size_t kOwnFiles = 64;
+constexpr std::uint64_t kSpoolFile = 16ULL << 20;
+
+// What belongs to a snapshot while it lasts. Collectors that get stuck keep it alive.
+struct Scene {
+  SnapshotOptions options;
+  HostFiles host;
+  SnapshotProcfs procfs;
+  ProcessFacts facts;
+  std::vector<std::string> homes;
+};
+
+// The agent itself first: only it knows of processes that are gone.
+void CollectAgentStatus(Evidence& evidence, const Scene& scene) {
+  if (!scene.options.agent_status) return;
+  const auto status = scene.options.agent_status();
+  if (!status) {
+    evidence.Skip("the running agent", status.error().message);
+    return;
+  }
+  BundleMember member;
+  member.name = "live/agent-status.json";
+  member.source = "what the running agent says of itself";
+  evidence.AddBytes(std::move(member), *status);
+}
+
+// Evidence that no collector has yet, and what the packet ring keeps; the newest first.
+void CollectAgentFiles(Evidence& evidence, const Scene& scene) {
+  if (scene.options.state_dir.empty()) return;
+  for (const char* part : {"/spool", "/packets"}) {
+    const std::string directory = scene.options.state_dir + part;
+    bool cut = false;
+    const auto names = scene.host.List(directory, kOwnFiles, &cut);
+    if (!names) {
+      if (names.error().code != Code::kNotFound) evidence.Skip(directory, names.error().message);
+      continue;
+    }
+    if (cut) evidence.Skip(directory, "more files than the limit");
+    for (auto name = names->rbegin(); name != names->rend() && !evidence.Over(); ++name) {
+      const std::string path = directory + "/" + *name;
+      FileEntry entry;
+      const auto fd = scene.host.OpenRegular(path, &entry);
+      if (!fd) {
+        evidence.Skip(path, fd.error().message);
+        continue;
+      }
+      evidence.AddFile({fd->get(),
+                        "live/agent" + std::string(part) + "/" + *name,
+                        path,
+                        entry.facts,
+                        kSpoolFile,
+                        {}});
+    }
+  }
+}
+
+using Collector = void (*)(Evidence&, Scene&);
+struct Step {
+  unsigned tier;
+  const char* name;
+  Collector run;
+};
+
+constexpr Step kSteps[] = {
+    {0, "clocks", [](Evidence& e, Scene& s) { CollectClocks(e, s.host, "first"); }},
+    {0, "agent", [](Evidence& e, Scene& s) { CollectAgentStatus(e, s); }},
+    {0, "processes",
+     [](Evidence& e, Scene& s) { CollectProcesses(e, s.host, s.procfs, &s.facts); }},
+    {0, "network", [](Evidence& e, Scene& s) { CollectNetwork(e, s.procfs, s.facts); }},
+    {0, "mounts", [](Evidence& e, Scene& s) { CollectMounts(e, s.procfs, s.facts); }},
+    {0, "sessions", [](Evidence& e, Scene& s) { CollectSessions(e, s.host); }},
+    {0, "kernel", [](Evidence& e, Scene& s) { CollectKernel(e, s.host); }},
+    {0, "bpf", [](Evidence& e, Scene& /*s*/) { CollectBpf(e); }},
+    {1, "executables", [](Evidence& e, Scene& s) { CollectExecutables(e, s.procfs, s.facts); }},
+    {1, "deleted files", [](Evidence& e, Scene& s) { CollectOpenDeleted(e, s.procfs, s.facts); }},
+    {1, "memory", [](Evidence& e, Scene& s) { CollectMemory(e, s.procfs, s.facts); }},
+    {1, "agent's spool and packets", [](Evidence& e, Scene& s) { CollectAgentFiles(e, s); }},
+    {1, "temporary places and logs",
+     [](Evidence& e, Scene& s) { CollectPlaces(e, s.host, VolatilePlaces(), s.homes); }},
+    {2, "persistence",
+     [](Evidence& e, Scene& s) { CollectPlaces(e, s.host, PersistentPlaces(), s.homes); }},
+    {2, "sshd",
+     [](Evidence& e, Scene& s) {
+       if (s.options.posture) s.options.posture(e);
+     }},
+    {2, "clocks", [](Evidence& e, Scene& s) { CollectClocks(e, s.host, "last"); }},
+};
+
+}  // namespace
+
+Result<SnapshotSummary> TakeSnapshot(const SnapshotOptions& options, Ed25519Key key,
+                                     ByteSink sink) {
+  TRY(HostFiles host, HostFiles::Open("/"));
+  const auto scene = std::make_shared<Scene>(Scene{options, std::move(host), OpenProcfs(), {}, {}});
+  if (!scene->procfs.fd) return Unavailable("/proc is not mounted");
+  scene->homes = HomeDirectories(scene->host);
+  BundleHead head = options.head;
+  head.started = ReadWallClock();
+  head.boot_id = scene->host.Read("/proc/sys/kernel/random/boot_id", 36).value_or("");
+  head.limits = DescribeLimits(options.limits);
+  TRY(auto writer, BundleWriter::Open(head, std::move(key), std::move(sink)));
+  EvidenceLog log(std::move(writer), options.limits);
+  for (unsigned tier = 0; tier <= options.last_tier && tier < kTiers; ++tier) {
+    log.BeginTier(tier);
+    for (const Step& step : kSteps) {
+      if (step.tier != tier) continue;
+      if (options.progress) options.progress(step.name);
+      log.Run(step.name, [scene, run = step.run](Evidence& evidence) { run(evidence, *scene); });
+    }
+    log.EndTier();
+  }
+  TRY_VOID(log.Finish());
+  return SnapshotSummary{log.members(), log.bytes(), log.skipped()};
+}
+
+}  // namespace culprit

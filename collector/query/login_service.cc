@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/query/login_service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include "collector/pki/grpc_peer.h"
+#include "culprit/v1/query_login.grpc.pb.h"
+
+namespace culprit {
+namespace {
+
+class LoginService final : public v1::LoginQuery::Service {
+ public:
+  explicit LoginService(const QueryEngine& engine) : engine_(engine) {}
+
+  grpc::Status ListLogins(grpc::ServerContext* context, const v1::ListLoginsRequest* request,
+                          v1::ListLoginsResponse* response) override {
+    return Answer(context, response, [&] { return engine_.ListLogins(*request); });
+  }
+  grpc::Status GetSession(grpc::ServerContext* context, const v1::GetSessionRequest* request,
+                          v1::GetSessionResponse* response) override {
+    return Answer(context, response, [&] {
+      return engine_.GetSession(*request, [context] { return context->IsCancelled(); });
+    });
+  }
+
+ private:
+  template <class Response, class Call>
+  static grpc::Status Answer(grpc::ServerContext* context, Response* response, const Call& call) {
+    if (auto peer = RequirePeer(*context, PeerRole::kOperator); !peer) {
+      return ToGrpcStatus(peer.error());
+    }
+    Result<Response> result = call();
+    if (!result) return ToGrpcStatus(result.error());
+    *response = std::move(*result);
+    return grpc::Status::OK;
+  }
+
+  const QueryEngine& engine_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeLoginService(const QueryEngine& engine) {
+  return std::make_unique<LoginService>(engine);
+}
+
+}  // namespace culprit

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/bundle_summary.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
+#include "common/bundle_manifest.h"
+#include "common/file.h"
+#include "common/text.h"
+#include "common/units.h"
+
+namespace culprit {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kMaxTable = std::size_t{16} << 20;
+constexpr std::size_t kMaxLine = std::size_t{4} << 20;
+constexpr std::size_t kMaxNotable = 500;
+constexpr std::size_t kMaxKept = 200'000;
+constexpr std::size_t kMaxCommand = 200;
+constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kChunk = std::size_t{64} << 10;
+
+// In the order in which they are told.
+constexpr std::array<std::string_view, 13> kKinds = {
+    "damaged",           "hidden-process", "memory-executable", "deleted-executable",
+    "odd-executable",    "hidden-module",  "preload",           "packet-socket",
+    "code-without-file", "deleted-file",   "locked-file",       "ssh",
+    "listener"};
+
+bool TooDeep(std::string_view line) {
+  std::size_t depth = 0;
+  for (const char c : line) {
+    if (c == '{' || c == '[') ++depth;
+    if ((c == '}' || c == ']') && depth > 0) --depth;
+    if (depth > kMaxDepth) return true;
+  }
+  return false;
+}
+
+std::string Text(const Json& row, const char* name) {
+  const auto it = row.find(name);
+  return it != row.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+std::uint64_t Number(const Json& row, const char* name) {
+  const auto it = row.find(name);
+  return it != row.end() && it->is_number_unsigned() ? it->get<std::uint64_t>() : 0;
+}
+// Absent counts as `otherwise`.
+bool Flag(const Json& row, const char* name, bool otherwise = false) {
+  const auto it = row.find(name);
+  return it != row.end() && it->is_boolean() ? it->get<bool>() : otherwise;
+}
+
+// "live/sockets-3.jsonl" -> "sockets".
+std::string TableOf(std::string_view name) {
+  constexpr std::string_view kStart = "live/", kEnd = ".jsonl";
+  if (!name.starts_with(kStart) || !name.ends_with(kEnd)) return "";
+  name = name.substr(kStart.size(), name.size() - kStart.size() - kEnd.size());
+  const std::size_t dash = name.rfind('-');
+  const bool part = dash != std::string_view::npos && dash + 1 < name.size() &&
+                    name.find_first_not_of("0123456789", dash + 1) == std::string_view::npos;
+  return std::string(part ? name.substr(0, dash) : name);
+}
+
+class Summariser {
+ public:
+  explicit Summariser(BundleSummary* summary) : summary_(summary) {}
+
+  void Member(const std::string& name, std::string_view bytes) {
+    if (name == "live/ssh-posture.json") return Posture(bytes);
+    const std::string table = TableOf(name);
+    const bool errors = name.starts_with("errors-tier");
+    if (table.empty() && !errors) return;
+    while (!bytes.empty()) {
+      const std::string_view line = bytes.substr(0, bytes.find('\n'));
+      bytes.remove_prefix(std::min(line.size() + 1, bytes.size()));
+      if (errors) {
+        ++summary_->skipped;
+        continue;
+      }
+      const Json row = line.size() > kMaxLine || TooDeep(line)
+                           ? Json(nullptr)
+                           : Json::parse(line.begin(), line.end(), nullptr, false);
+      if (row.is_object()) {
+        OneRow(table, row);
+      } else {
+        ++summary_->unreadable_rows;
+      }
+    }
+  }
+
+  void Note(std::string kind, std::uint64_t pid, std::string text) {
+    if (summary_->notable.size() >= kMaxNotable) {
+      summary_->more = true;
+      return;
+    }
+    // A file may be in two tiers.
+    if (!told_.emplace(kind, pid, text).second) return;
+    summary_->notable.push_back(
+        {std::move(kind), static_cast<std::uint32_t>(pid), std::move(text)});
+  }
+
+  void Sort() {
+    const auto rank = [](const Notable& n) {
+      return std::find(kKinds.begin(), kKinds.end(), n.kind) - kKinds.begin();
+    };
+    std::stable_sort(summary_->notable.begin(), summary_->notable.end(),
+                     [&](const Notable& a, const Notable& b) { return rank(a) < rank(b); });
+    for (Notable& n : summary_->notable) {
+      const auto it = commands_.find(n.pid);
+      if (n.pid != 0 && it != commands_.end()) n.text += " [" + it->second + "]";
+    }
+  }
+
+ private:
+  void OneRow(const std::string& table, const Json& row) {
+    if (table == "processes") Process(row);
+    if (table == "hidden") Hidden(row);
+    if (table == "executables") Executable(row);
+    if (table == "deleted_files") {
+      Note("deleted-file", Number(row, "pid"),
+           "open and deleted: " + Text(row, "path") + ", " + FormatByteSize(Number(row, "size")));
+    }
+    if (table == "memory")
+      Note("code-without-file", Number(row, "pid"),
+           "runs code that is in no file (a just-in-time compiler, or something injected)");
+    if (table == "sockets") Socket(row);
+    if (table == "modules") Module(row);
+    if (table == "files") File(row);
+  }
+
+  void Process(const Json& row) {
+    ++summary_->processes;
+    if (commands_.size() >= kMaxKept) return;
+    std::string command;
+    const auto arguments = row.find("arguments");
+    if (arguments != row.end() && arguments->is_array()) {
+      for (const Json& argument : *arguments) {
+        if (argument.is_string())
+          command += (command.empty() ? "" : " ") + argument.get<std::string>();
+        if (command.size() > kMaxCommand) break;
+      }
+    }
+    if (command.empty()) command = Text(row, "command");
+    commands_[static_cast<std::uint32_t>(Number(row, "pid"))] = command.substr(0, kMaxCommand);
+  }
+
+  void Hidden(const Json& row) {
+    std::string text = "not seen";
+    if (!Flag(row, "in_proc", true)) text += " in /proc";
+    if (!Flag(row, "in_own_procfs", true)) text += " in a procfs of our own";
+    if (!Flag(row, "in_kernel_list", true)) text += " in the kernel's list";
+    const std::string cover = Text(row, "covered_by");
+    Note("hidden-process", Number(row, "pid"),
+         text + (cover.empty() ? "" : ", covered by: " + cover));
+  }
+
+  void Executable(const Json& row) {
+    const bool memory = Flag(row, "in_memory"), deleted = Flag(row, "deleted");
+    if (!memory && !deleted && Text(row, "copy").empty()) return;
+    std::uint64_t pid = 0;
+    const auto pids = row.find("pids");
+    if (pids != row.end() && pids->is_array() && !pids->empty() &&
+        pids->front().is_number_unsigned())
+      pid = pids->front().get<std::uint64_t>();
+    Note(memory    ? "memory-executable"
+         : deleted ? "deleted-executable"
+                   : "odd-executable",
+         pid,
+         Text(row, "path") + ", sha256 " + Text(row, "sha256") + ", " +
+             std::to_string(Number(row, "processes")) + " processes");
+  }
+
+  void Socket(const Json& row) {
+    ++summary_->sockets;
+    std::uint64_t pid = 0;
+    const auto owners = row.find("owners");
+    if (owners != row.end() && owners->is_array() && !owners->empty() &&
+        owners->front().is_object())
+      pid = Number(owners->front(), "pid");
+    if (Text(row, "protocol") == "packet") Note("packet-socket", pid, "sees the packets of others");
+    if (Text(row, "protocol") == "tcp" && Text(row, "state") == "listen")
+      Note("listener", pid,
+           "tcp " + Text(row, "local") + " port " + std::to_string(Number(row, "local_port")));
+  }
+
+  void Module(const Json& row) {
+    if (!Flag(row, "in_sys_module", true))
+      Note("hidden-module", 0, Text(row, "module") + ": not in /sys/module");
+    if (!Flag(row, "in_proc_modules", true))
+      Note("hidden-module", 0, Text(row, "module") + ": not in /proc/modules");
+  }
+
+  void File(const Json& row) {
+    ++summary_->files;
+    const std::string path = Text(row, "path"), attributes = Text(row, "attributes");
+    if (path == "/etc/ld.so.preload" && Number(row, "size") > 0)
+      Note("preload", 0, path + ": what it names is loaded into every program");
+    if (!attributes.empty()) Note("locked-file", 0, path + ": " + attributes);
+  }
+
+  void Posture(std::string_view bytes) {
+    const Json report =
+        TooDeep(bytes) ? Json(nullptr) : Json::parse(bytes.begin(), bytes.end(), nullptr, false);
+    const auto findings = report.is_object() ? report.find("findings") : report.end();
+    if (!report.is_object() || findings == report.end() || !findings->is_array()) {
+      ++summary_->unreadable_rows;
+      return;
+    }
+    for (const Json& finding : *findings) {
+      if (!finding.is_object()) continue;
+      const std::string severity = Text(finding, "severity");
+      if (severity == "critical" || severity == "high")
+        Note("ssh", 0, severity + ", " + Text(finding, "id") + ": " + Text(finding, "reason"));
+    }
+  }
+
+  BundleSummary* summary_;
+  std::set<std::tuple<std::string, std::uint64_t, std::string>> told_;
+  std::unordered_map<std::uint32_t, std::string> commands_;
+};
+
+bool Wanted(const std::string& name) {
+  return name == "live/ssh-posture.json" || name.starts_with("errors-tier") ||
+         !TableOf(name).empty();
+}
+
+Result<std::string> Content(BundleReader& reader) {
+  std::string bytes, chunk(kChunk, '\0');
+  while (bytes.size() < kMaxTable) {
+    TRY(const std::size_t got, reader.Read(chunk));
+    if (got == 0) break;
+    bytes.append(chunk, 0, got);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Result<BundleSummary> SummariseBundle(ByteSource source, const BundleLimits& limits) {
+  BundleReader reader(std::move(source), limits);
+  BundleSummary summary;
+  Summariser summariser(&summary);
+  bool whole = false;
+  while (true) {
+    auto member = reader.Next();
+    auto bytes = member && *member && Wanted((*member)->name) ? Content(reader)
+                                                              : Result<std::string>(std::string());
+    if (!member || !bytes) {
+      summariser.Note(
+          "damaged", 0,
+          "summed up as far as it goes: " + (member ? bytes.error() : member.error()).message);
+      break;
+    }
+    if (!*member) {
+      if (!whole)
+        summariser.Note("damaged", 0, "it ends before its manifest: summed up as far as it goes");
+      break;
+    }
+    whole |= (*member)->name == kSignatureName;
+    summariser.Member((*member)->name, *bytes);
+  }
+  summariser.Sort();
+  return summary;
+}
+
+std::string SummaryText(const BundleSummary& summary) {
+  std::string text = std::to_string(summary.processes) + " processes, " +
+                     std::to_string(summary.sockets) + " sockets, " +
+                     std::to_string(summary.files) + " files; " + std::to_string(summary.skipped) +
+                     " skipped or cut\n";
+  if (summary.unreadable_rows > 0)
+    text += std::to_string(summary.unreadable_rows) + " rows could not be read\n";
+  std::string kind;
+  for (const Notable& n : summary.notable) {
+    if (n.kind != kind) text += n.kind + "\n";
+    kind = n.kind;
+    text += "  " + (n.pid != 0 ? "pid " + std::to_string(n.pid) + "  " : "") + EscapeText(n.text) +
+            "\n";
+  }
+  if (summary.more) text += "and more\n";
+  if (summary.notable.empty()) text += "nothing stands out\n";
+  return text;
+}
+
+std::string SummaryJson(const BundleSummary& summary) {
+  nlohmann::ordered_json json;
+  json["processes"] = summary.processes;
+  json["sockets"] = summary.sockets;
+  json["files"] = summary.files;
+  json["skipped"] = summary.skipped;
+  json["unreadable_rows"] = summary.unreadable_rows;
+  json["more"] = summary.more;
+  auto& notable = json["notable"] = nlohmann::ordered_json::array();
+  for (const Notable& n : summary.notable)
+    notable.push_back({{"kind", n.kind}, {"pid", n.pid}, {"text", n.text}});
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+Result<std::string> SummariseBundleFile(const std::string& path, bool json) {
+  TRY(const UniqueFd fd, OpenReadOnly(path));
+  TRY(const BundleSummary summary, SummariseBundle(SourceOf(fd.get())));
+  return json ? SummaryJson(summary) : SummaryText(summary);
+}
+
+}  // namespace culprit

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/detect/finding_store.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_dir.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kHour = 3600 * kSecond;
+
+v1::Finding Make(const std::string& id, std::int64_t first = 100 * kSecond,
+                 std::int64_t last = 110 * kSecond) {
+  v1::Finding finding;
+  finding.set_id(id);
+  finding.set_agent_id("a");
+  finding.set_host("web");
+  finding.set_rule("scan");
+  finding.set_subject("group");
+  finding.set_exe("/usr/bin/tool");
+  finding.set_severity(v1::SEVERITY_HIGH);
+  finding.set_state(v1::FINDING_STATE_OPEN);
+  finding.set_first_ns(first);
+  finding.set_last_ns(last);
+  finding.set_last_lsn(static_cast<std::uint64_t>(last / kSecond));
+  finding.add_targets()->set_address("198.51.100.7");
+  return finding;
+}
+
+class FindingStoreTest : public ::testing::Test {
+ protected:
+  FindingStoreTest() { Reopen(); }
+  void Reopen() {
+    store_.reset();
+    auto opened = OpenFindingStore(dir_ / "findings.db");
+    ASSERT_TRUE(opened) << opened.error().message;
+    store_ = std::move(*opened);
+  }
+  void Put(const v1::Finding& finding, Lsn lsn = 1) {
+    ASSERT_TRUE(store_->Put(finding, WallTimeFromNs(500 * kSecond)));
+    ASSERT_TRUE(store_->Commit(lsn));
+  }
+  std::vector<v1::Finding> All(const FindingQuery& query = {}) { return *store_->List(query); }
+  v1::Finding Decide(const std::string& id, v1::FindingState state) {
+    auto decided = store_->Decide(id, {state, "because", "operator", WallTimeFromNs(9 * kHour)});
+    return decided ? *decided : v1::Finding{};
+  }
+  TempDir dir_{TempDir::Where::kMemory};
+  std::unique_ptr<FindingStore> store_;
+};
+
+TEST_F(FindingStoreTest, WhatIsCommittedIsThereAfterAnotherStart) {
+  Put(Make("a1"), 7);
+  Reopen();
+  ASSERT_EQ(All().size(), 1U);
+  EXPECT_EQ(store_->committed(), 7U);
+}
+
+TEST_F(FindingStoreTest, WhatIsNotCommittedIsFoundAgainAndNotTwice) {
+  ASSERT_TRUE(store_->Put(Make("a1"), {}));
+  Reopen();
+  EXPECT_TRUE(All().empty());
+  EXPECT_EQ(store_->committed(), 0U);
+}
+
+TEST_F(FindingStoreTest, AFindingThatIsPutAgainChangesNothingThatIsDecided) {
+  Put(Make("a1"));
+  EXPECT_EQ(Decide("a1", v1::FINDING_STATE_ACKNOWLEDGED).state_by(), "operator");
+  Put(Make("a1"));
+  Put(Make("a1", 100 * kSecond, 300 * kSecond));
+  ASSERT_EQ(All().size(), 1U);
+  EXPECT_EQ(All()[0].state(), v1::FINDING_STATE_ACKNOWLEDGED);
+  EXPECT_EQ(All()[0].state_reason(), "because");
+  EXPECT_EQ(All()[0].last_ns(), 300 * kSecond);
+}
+
+TEST_F(FindingStoreTest, OldEvidenceDoesNotTakeAFindingBack) {
+  Put(Make("a1", 100 * kSecond, 300 * kSecond));
+  Put(Make("a1", 100 * kSecond, 110 * kSecond));
+  EXPECT_EQ(All()[0].last_ns(), 300 * kSecond);
+}
+
+// Who begins to read in the middle sees a later beginning, and gives another id.
+TEST_F(FindingStoreTest, TheMiddleOfAnEpisodeIsNoSecondFinding) {
+  Put(Make("a1", 100 * kSecond, 200 * kSecond));
+  Put(Make("b2", 150 * kSecond, 250 * kSecond));
+  ASSERT_EQ(All().size(), 1U);
+  EXPECT_EQ(All()[0].id(), "a1");
+  EXPECT_EQ(All()[0].first_ns(), 100 * kSecond);
+  EXPECT_EQ(All()[0].last_ns(), 250 * kSecond);
+}
+
+TEST_F(FindingStoreTest, AnEpisodeAnHourLaterIsAnotherFinding) {
+  Put(Make("a1"));
+  Put(Make("b2", 110 * kSecond + kHour + 1, 2 * kHour));
+  EXPECT_EQ(All().size(), 2U);
+}
+
+TEST_F(FindingStoreTest, AFalsePositiveKeepsTheNextOfItsKindQuiet) {
+  Put(Make("a1"));
+  EXPECT_EQ(Decide("a1", v1::FINDING_STATE_FALSE_POSITIVE).id(), "a1");
+  Put(Make("b2", 5 * kHour, 5 * kHour));
+  EXPECT_EQ(All()[0].state(), v1::FINDING_STATE_FALSE_POSITIVE);
+  v1::Finding elsewhere = Make("c3", 9 * kHour, 9 * kHour);
+  elsewhere.mutable_targets(0)->set_address("198.51.100.8");
+  Put(elsewhere);
+  EXPECT_EQ(All()[0].state(), v1::FINDING_STATE_OPEN);
+  v1::Finding another = Make("d4", 12 * kHour, 12 * kHour);
+  another.set_exe("/tmp/tool");
+  Put(another);
+  EXPECT_EQ(All()[0].state(), v1::FINDING_STATE_OPEN);
+}
+
+TEST_F(FindingStoreTest, AFalsePositiveThatIsTakenBackSuppressesNothing) {
+  Put(Make("a1"));
+  Decide("a1", v1::FINDING_STATE_FALSE_POSITIVE);
+  Decide("a1", v1::FINDING_STATE_OPEN);
+  Put(Make("b2", 5 * kHour, 5 * kHour));
+  EXPECT_EQ(All()[0].state(), v1::FINDING_STATE_OPEN);
+}
+
+TEST_F(FindingStoreTest, ListsWhatIsAskedFor) {
+  Put(Make("a1"));
+  v1::Finding low = Make("b2", 5 * kHour, 5 * kHour);
+  low.set_rule("beacon");
+  low.set_severity(v1::SEVERITY_LOW);
+  low.set_host("db");
+  Put(low);
+  EXPECT_EQ(All({.host = "db"}).size(), 1U);
+  EXPECT_EQ(All({.rule = "scan"}).size(), 1U);
+  EXPECT_EQ(All({.id = "b"}).size(), 1U);
+  EXPECT_EQ(All({.min_severity = v1::SEVERITY_HIGH}).size(), 1U);
+  EXPECT_EQ(All({.states = {v1::FINDING_STATE_CLOSED}}).size(), 0U);
+  EXPECT_EQ(All({.since = WallTimeFromNs(kHour)}).size(), 1U);
+  EXPECT_EQ(All({.limit = 1})[0].id(), "b2");
+}
+
+TEST_F(FindingStoreTest, DecidingOverNothingIsNotFound) {
+  const auto decided = store_->Decide("zz", {v1::FINDING_STATE_CLOSED, "", "", {}});
+  ASSERT_FALSE(decided);
+  EXPECT_NE(decided.error().message.find("no finding zz"), std::string::npos);
+}
+
+TEST_F(FindingStoreTest, WhoWaitsIsToldOfAChange) {
+  const std::uint64_t before = store_->WaitChange(0, std::chrono::milliseconds(0));
+  Put(Make("a1"));
+  const std::uint64_t after = store_->WaitChange(before, std::chrono::seconds(5));
+  EXPECT_GT(after, before);
+  EXPECT_EQ(All({.changed_after = before}).size(), 1U);
+  EXPECT_TRUE(All({.changed_after = after}).empty());
+}
+
+}  // namespace
+}  // namespace culprit

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "tests/collector/detect/detect_fixture.h"
+
+namespace culprit::testing {
+namespace {
+
+std::uint64_t Refused(HostScript& host, std::uint64_t process, int n, int from = 0) {
+  for (int i = from; i < from + n; ++i) {
+    host.Ended(process, "198.51.100." + std::to_string(i + 1), 22, false);
+    host.Wait(0.2);
+  }
+  return process;
+}
+
+TEST(HostDetectorTest, CountersThatStepBackAreNoBytes) {
+  HostScript host;
+  const auto process = host.Process("/usr/bin/upload");
+  const auto flow = host.Flow({.process = process, .remote = "203.0.113.9", .tx = 1000});
+  host.Wait(1);
+  host.Flow({.process = process, .remote = "203.0.113.9", .tx = 400, .flow = flow});
+  host.Wait(1);
+  host.Flow({.process = process, .remote = "203.0.113.9", .tx = 1100, .flow = flow});
+  EXPECT_TRUE(Run(host).empty());
+}
+
+TEST(HostDetectorTest, CountersNearTheEndOfTheirRangeAreNoFlood) {
+  HostScript host;
+  v1::ProcessCounters counters;
+  counters.set_process_id(host.Process("/usr/bin/tool"));
+  for (int i = 0; i < 6; ++i) {
+    counters.set_tx_packets(UINT64_MAX - 10 + static_cast<std::uint64_t>(i) * 4);  // wraps
+    host.Counters(counters);
+    host.Wait(1);
+  }
+  const Findings found = Run(host);
+  // The first record is of a process that has just begun: it did send that much, once.
+  EXPECT_EQ(FindRule(found, "flood"), nullptr);
+}
+
+TEST(HostDetectorTest, AClockThatIsYearsAheadDoesNotStopTheNextScan) {
+  HostScript host;
+  const auto process = host.Process("/usr/bin/tool");
+  std::vector<DecodedFrame> frames;
+  Refused(host, process, 3);
+  frames = host.Frames();
+  for (DecodedFrame& frame : frames) {
+    frame.clock.wall += std::chrono::hours(24 * 365 * 20);
+    for (FlowObservation& flow : frame.flows) {
+      flow.facts.start += std::chrono::hours(24 * 365 * 20);
+      flow.facts.last += std::chrono::hours(24 * 365 * 20);
+    }
+  }
+  Refused(host, process, 12, 50);
+  const auto& all = host.Frames();
+  frames.insert(frames.end(), all.begin() + static_cast<std::ptrdiff_t>(frames.size()), all.end());
+  EXPECT_EQ(RulesOf(Run(frames)), std::vector<std::string>{"scan"});
+}
+
+TEST(HostDetectorTest, OneEpisodeIsOneFindingThatMovesOn) {
+  HostScript host;
+  Refused(host, host.Process("/usr/bin/tool"), 100);
+  const Findings found = Run(host);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_GT(found.begin()->second.last_ns(), found.begin()->second.trigger_ns());
+}
+
+TEST(HostDetectorTest, AnHourOfSilenceBeginsAnotherEpisode) {
+  HostScript host;
+  const auto process = host.Process("/usr/bin/tool");
+  Refused(host, process, 20);
+  host.Wait(2 * 3600);
+  Refused(host, process, 20, 100);
+  EXPECT_EQ(RulesOf(Run(host)), (std::vector<std::string>{"scan", "scan"}));
+}
+
+TEST(HostDetectorTest, AProcessForEachConnectionIsStillOneScanner) {
+  HostScript host;
+  const auto shell = host.Process("/bin/sh", host.Process("/sbin/init", 0, 1));
+  for (int i = 0; i < 12; ++i) Refused(host, host.Process("/usr/bin/nc", shell), 1, i);
+  EXPECT_EQ(RulesOf(Run(host)), std::vector<std::string>{"scan"});
+}
+
+TEST(HostDetectorTest, TwoProgramsThatFailALittleAreNoScanner) {
+  HostScript host;
+  const auto init = host.Process("/sbin/init", 0, 1);
+  Refused(host, host.Process("/usr/bin/a", init), 6);
+  Refused(host, host.Process("/usr/bin/b", init), 6, 20);
+  EXPECT_TRUE(Run(host).empty());
+}
+
+TEST(HostDetectorTest, ADeletedExecutableWeighsMore) {
+  HostScript host;
+  const auto process = host.Process("/tmp/.x/tool (deleted)");
+  Refused(host, process, 12);
+  const Findings found = Run(host);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found.begin()->second.severity(), v1::SEVERITY_CRITICAL);
+  EXPECT_GT(found.begin()->second.weights_size(), 0);
+}
+
+TEST(HostDetectorTest, TheAgentsOwnFlowsAreNotJudged) {
+  HostScript host;
+  Refused(host, host.Process("/usr/bin/culprit-agent"), 30);
+  std::vector<DecodedFrame> frames = host.Frames();
+  for (DecodedFrame& frame : frames) {
+    for (FlowObservation& flow : frame.flows) flow.facts.flags = v1::FLOW_FLAG_AGENT;
+  }
+  EXPECT_TRUE(Run(frames).empty());
+}
+
+TEST(HostDetectorTest, NamesTheSessionThatTheProcessBelongsTo) {
+  HostScript host;
+  const auto login = host.Process("/usr/sbin/sshd", host.Process("/usr/sbin/sshd"));
+  const auto shell = host.Process("/bin/bash", login);
+  host.Login(login, "ubuntu", "198.51.100.77", "publickey", "SHA256:abc");
+  Refused(host, host.Process("/usr/bin/tool", shell), 12);
+  const Findings found = Run(host);
+  ASSERT_EQ(found.size(), 1U);
+  const v1::Finding& finding = found.begin()->second;
+  EXPECT_EQ(finding.session().user(), "ubuntu");
+  EXPECT_EQ(finding.session().address(), "198.51.100.77");
+  EXPECT_EQ(finding.session().key_fingerprint(), "SHA256:abc");
+  EXPECT_NE(finding.reason().find("session of ubuntu from 198.51.100.77, key SHA256:abc"),
+            std::string::npos);
+}
+
+TEST(HostDetectorTest, ASessionThatIsToldLateStillGetsIntoTheFinding) {
+  HostScript host;
+  const auto login = host.Process("/usr/sbin/sshd", host.Process("/usr/sbin/sshd"));
+  Refused(host, host.Process("/usr/bin/tool", host.Process("/bin/bash", login)), 12);
+  host.Login(login, "bob", "198.51.100.77", "password", "");
+  const Findings found = Run(host);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found.begin()->second.session().method(), "password");
+}
+
+TEST(HostDetectorTest, ALoginByPasswordFromThePublicWeighsMore) {
+  HostScript host;
+  const auto login = host.Process("/usr/sbin/sshd", host.Process("/usr/sbin/sshd"));
+  host.Login(login, "bob", "198.51.100.77", "password", "");
+  Refused(host, host.Process("/usr/bin/tool", host.Process("/bin/bash", login)), 12);
+  const Findings found = Run(host);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found.begin()->second.severity(), v1::SEVERITY_CRITICAL);
+}
+
+TEST(HostDetectorTest, ThresholdsOfTheOperatorHold) {
+  HostScript host;
+  Refused(host, host.Process("/usr/bin/tool"), 12);
+  DetectThresholds mild;
+  mild.scan.net_failures = 13;
+  EXPECT_TRUE(Run(host, mild).empty());
+}
+
+TEST(DetectEngineTest, HostsDoNotAddUp) {
+  HostScript host;
+  Refused(host, host.Process("/usr/bin/tool"), 8);
+  std::vector<DecodedFrame> frames = host.Frames();
+  std::vector<DecodedFrame> both = frames;
+  const Uuid other = Uuid::Random();
+  for (DecodedFrame& frame : frames) frame.stamp.agent_id = other;
+  both.insert(both.end(), frames.begin(), frames.end());
+  EXPECT_TRUE(Run(both).empty());
+}
+
+}  // namespace
+}  // namespace culprit::testing

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each rule fires where it should, and not beside it; and no way of cutting, repeating or losing
+// the middle of the evidence changes what is found.
+#include <gtest/gtest.h>
+
+#include "tests/collector/detect/scenarios.h"
+
+namespace culprit::testing {
+namespace {
+
+class RuleTest : public ::testing::TestWithParam<Scenario> {
+ protected:
+  std::vector<std::string> Expected() const {
+    return GetParam().rule.empty() ? std::vector<std::string>{}
+                                   : std::vector<std::string>{GetParam().rule};
+  }
+  std::vector<DecodedFrame> Play() {
+    GetParam().play(script_);
+    return script_.Frames();
+  }
+  HostScript script_;
+};
+
+TEST_P(RuleTest, FindsThisAndNothingElse) { EXPECT_EQ(RulesOf(Run(Play())), Expected()); }
+
+TEST_P(RuleTest, FindsTheSameWhereEveryFrameComesTwice) {
+  std::vector<DecodedFrame> twice;
+  for (const DecodedFrame& frame : Play()) twice.insert(twice.end(), 2, frame);
+  EXPECT_EQ(RulesOf(Run(twice)), Expected());
+}
+
+TEST_P(RuleTest, FindsTheSameWhereAllFramesComeAgainAtTheEnd) {
+  std::vector<DecodedFrame> again = Play();
+  const std::vector<DecodedFrame> once = again;
+  again.insert(again.end(), once.begin(), once.end());
+  EXPECT_EQ(RulesOf(Run(again)), Expected());
+}
+
+TEST_P(RuleTest, FindsTheSameWhereEveryRecordHasAFrameOfItsOwn) {
+  std::vector<DecodedFrame> single;
+  for (const DecodedFrame& frame : Play()) {
+    DecodedFrame bare = frame;
+    bare.flows.clear(), bare.processes.clear(), bare.counters.clear();
+    bare.names.clear(), bare.dns.clear();
+    const auto one = [&](auto member, const auto& record) {
+      single.push_back(bare);
+      (single.back().*member).push_back(record);
+    };
+    for (const auto& record : frame.processes) one(&DecodedFrame::processes, record);
+    for (const auto& record : frame.dns) one(&DecodedFrame::dns, record);
+    for (const auto& record : frame.flows) one(&DecodedFrame::flows, record);
+    for (const auto& record : frame.names) one(&DecodedFrame::names, record);
+    for (const auto& record : frame.counters) one(&DecodedFrame::counters, record);
+  }
+  EXPECT_EQ(RulesOf(Run(single)), Expected());
+}
+
+// A detector that starts anew reads frames again: what it finds has the ids of what is there.
+TEST_P(RuleTest, AnotherReaderGivesTheSameIds) {
+  const std::vector<DecodedFrame> frames = Play();
+  const Findings first = Run(frames), second = Run(frames);
+  ASSERT_EQ(first.size(), second.size());
+  for (const auto& [id, finding] : first) EXPECT_EQ(second.count(id), 1U);
+}
+
+TEST_P(RuleTest, EveryFindingSaysWhatWhoWhereAndWhen) {
+  for (const auto& [id, finding] : Run(Play())) {
+    EXPECT_EQ(id.size(), 16U);
+    EXPECT_FALSE(finding.reason().empty());
+    EXPECT_FALSE(finding.exe().empty());
+    EXPECT_GT(finding.measures_size(), 0);
+    EXPECT_GT(finding.attack_ids_size(), 0);
+    EXPECT_GT(finding.trigger_lsn(), 0U);
+    EXPECT_LE(finding.first_ns(), finding.trigger_ns());
+    EXPECT_LE(finding.trigger_ns(), finding.last_ns());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Scenarios, RuleTest, ::testing::ValuesIn(Scenarios()),
+                         [](const auto& one) { return one.param.name; });
+
+}  // namespace
+}  // namespace culprit::testing

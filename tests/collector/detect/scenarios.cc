@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/collector/detect/scenarios.h"
+
+#include <spdlog/fmt/fmt.h>
+
+namespace culprit::testing {
+namespace {
+
+std::string Net(int i) { return fmt::format("198.51.100.{}", i % 250 + 1); }
+
+void Contacts(HostScript& host, int failed, int answered) {
+  const auto process = host.Process("/usr/bin/tool");
+  for (int i = 0; i < failed + answered; ++i) {
+    host.Ended(process, Net(i), 22, i >= failed);
+    host.Wait(0.2);
+  }
+}
+
+void Pings(HostScript& host, int targets, int answered) {
+  const auto process = host.Process("/usr/bin/fping");
+  for (int i = 0; i < targets; ++i) {
+    host.Flow({.process = process,
+               .remote = Net(i),
+               .remote_port = 0,
+               .protocol = IPPROTO_ICMP,
+               .rx_packets = i < answered ? 1U : 0U});
+    host.Wait(0.5);
+  }
+}
+
+// Counters alone, as for attempts that are too many to have rows.
+void Counted(HostScript& host, std::uint64_t a_second, std::uint64_t addresses, std::uint64_t ok,
+             int seconds) {
+  v1::ProcessCounters counters;
+  counters.set_process_id(host.Process("/usr/bin/tool"));
+  for (int i = 0; i < seconds; ++i) {
+    host.Wait(1);
+    counters.set_tcp_attempts(counters.tcp_attempts() + a_second);
+    counters.set_first_contacts(counters.first_contacts() + std::min(a_second, addresses));
+    counters.set_first_contacts_ok(counters.first_contacts_ok() + ok);
+    counters.set_ok(counters.ok() + ok);
+    counters.set_window_addresses(addresses);
+    counters.set_window_ports(1);
+    host.Counters(counters);
+  }
+}
+
+void Packets(HostScript& host, std::uint64_t a_second, std::uint64_t answers, int seconds) {
+  v1::ProcessCounters counters;
+  counters.set_process_id(host.Process("/usr/bin/tool"));
+  for (int i = 0; i < seconds; ++i) {
+    host.Wait(1);
+    counters.set_tx_packets(counters.tx_packets() + a_second);
+    counters.set_rx_packets(counters.rx_packets() + answers);
+    host.Counters(counters);
+  }
+}
+
+void Guesses(HostScript& host, int tries, std::uint64_t bytes, std::uint16_t port) {
+  const auto process = host.Process("/usr/bin/client");
+  for (int i = 0; i < tries; ++i) {
+    host.Flow({.process = process,
+               .remote = "198.51.100.9",
+               .remote_port = port,
+               .state = v1::FLOW_STATE_CLOSED,
+               .tx = bytes / 2,
+               .rx = bytes / 2,
+               .tx_packets = 10,
+               .rx_packets = 10,
+               .lived = 2 * kSecond});
+    host.Wait(3);
+  }
+}
+
+void SshForward(HostScript& host, const std::string& program, std::uint16_t port) {
+  const auto listener = host.Process("/usr/sbin/sshd");
+  const auto login = host.Process("/usr/sbin/sshd", listener);
+  const auto process =
+      program == "/usr/sbin/sshd" ? host.Process(program, login) : host.Process(program, login);
+  host.Flow({.process = process,
+             .remote = "203.0.113.9",
+             .remote_port = port,
+             .tx = 500,
+             .rx = 500,
+             .rx_packets = 4});
+  host.Wait(1);
+}
+
+void ProxyAsked(HostScript& host, int asked, int reached) {
+  const auto process = host.Process("/usr/bin/proxy");
+  const auto client = host.Flow({.process = process,
+                                 .remote = "198.51.100.7",
+                                 .remote_port = 50000,
+                                 .direction = v1::FLOW_DIRECTION_INBOUND,
+                                 .rx_packets = 2,
+                                 .local_port = 1080});
+  for (int i = 0; i < asked; ++i) {
+    host.Name(process, client, v1::NAME_SOURCE_SOCKS, fmt::format("203.0.113.{}", i + 1), 443);
+    host.Wait(0.1);
+    if (i < reached) host.Ended(process, fmt::format("203.0.113.{}", i + 1), 443, true);
+    host.Wait(0.1);
+  }
+}
+
+// Bytes in on one side and out on the other, for `destinations` places.
+void Conserved(HostScript& host, int destinations, std::uint64_t out_of_hundred) {
+  const auto process = host.Process("/usr/bin/relay");
+  constexpr std::uint64_t kEach = 400'000;
+  for (int i = 0; i < destinations; ++i) {
+    host.Flow({.process = process,
+               .remote = "198.51.100.7",
+               .remote_port = static_cast<std::uint16_t>(50000 + i),
+               .direction = v1::FLOW_DIRECTION_INBOUND,
+               .tx = kEach,
+               .rx = kEach,
+               .tx_packets = 300,
+               .rx_packets = 300,
+               .local_port = 8080});
+    host.Flow({.process = process,
+               .remote = fmt::format("203.0.113.{}", i + 1),
+               .tx = kEach * out_of_hundred / 100,
+               .rx = kEach * out_of_hundred / 100,
+               .tx_packets = 300,
+               .rx_packets = 300});
+    host.Wait(2);
+  }
+}
+
+void Upload(HostScript& host, std::uint64_t bytes, std::uint64_t fetched, int seconds) {
+  const auto process = host.Process("/usr/bin/upload");
+  std::uint64_t flow = 0;
+  for (int i = 1; i <= seconds; ++i) {
+    const auto n = static_cast<std::uint64_t>(i);
+    flow = host.Flow({.process = process,
+                      .remote = "203.0.113.9",
+                      .tx = bytes * n / static_cast<std::uint64_t>(seconds),
+                      .rx = fetched * n / static_cast<std::uint64_t>(seconds),
+                      .tx_packets = 10 * n,
+                      .rx_packets = n,
+                      .lived = n * kSecond,
+                      .flow = flow});
+    host.Wait(1);
+  }
+}
+
+void Calls(HostScript& host, int calls, double jitter) {
+  const auto process = host.Process("/tmp/.x/agent");
+  for (int i = 0; i < calls; ++i) {
+    host.Ended(process, "203.0.113.9", 8443, true);
+    // A fixed sequence: the middle stays, the spread does not.
+    host.Wait(60 + jitter * (static_cast<double>((i * 37) % 100) - 50));
+  }
+}
+
+void Lookups(HostScript& host, int names, bool below_one) {
+  const auto process = host.Process("/usr/bin/tool");
+  for (int i = 0; i < names; ++i) {
+    host.Ask(process, below_one ? fmt::format("a{:03}.t.example.com", i)
+                                : fmt::format("www.site{:03}.example", i));
+    host.Wait(1);
+  }
+}
+
+void Mail(HostScript& host, int servers) {
+  const auto process = host.Process("/usr/bin/mailer");
+  for (int i = 0; i < servers; ++i) {
+    host.Ended(process, Net(i), 25, true);
+    host.Wait(1);
+  }
+}
+
+void Pool(HostScript& host, v1::NameSource source, const std::string& name) {
+  const auto process = host.Process("/usr/bin/worker");
+  const auto flow =
+      host.Flow({.process = process, .remote = "203.0.113.9", .remote_port = 443, .rx_packets = 2});
+  host.Name(process, flow, source, name);
+  host.Wait(1);
+}
+
+void Answers(HostScript& host, std::uint64_t answers, std::uint64_t gain) {
+  const auto process = host.Process("/usr/sbin/service");
+  host.Flow({.process = process,
+             .remote = "203.0.113.9",
+             .remote_port = 4000,
+             .protocol = IPPROTO_UDP,
+             .direction = v1::FLOW_DIRECTION_INBOUND,
+             .tx = answers * 60 * gain,
+             .rx = answers * 60,
+             .tx_packets = answers,
+             .rx_packets = answers,
+             .local_port = 11211});
+  host.Wait(1);
+}
+
+std::vector<Scenario> Make() {
+  constexpr std::uint64_t kMega = 1'000'000;
+  return {
+      {"nine_new_addresses_refuse", "scan", [](auto& h) { Contacts(h, 9, 0); }},
+      {"eight_new_addresses_refuse", "", [](auto& h) { Contacts(h, 8, 0); }},
+      {"forty_new_addresses_answer", "", [](auto& h) { Contacts(h, 2, 40); }},
+      {"thirty_pings_without_an_answer", "scan", [](auto& h) { Pings(h, 30, 0); }},
+      {"pings_of_which_a_third_answers", "", [](auto& h) { Pings(h, 45, 15); }},
+      {"counted_scan_of_many_addresses", "scan", [](auto& h) { Counted(h, 400, 400, 0, 6); }},
+      {"counted_client_of_many_that_answer", "", [](auto& h) { Counted(h, 60, 60, 60, 6); }},
+      {"counted_attempts_at_one_target", "flood", [](auto& h) { Counted(h, 120, 1, 0, 6); }},
+      {"counted_attempts_below_the_rate", "", [](auto& h) { Counted(h, 90, 1, 0, 6); }},
+      {"packets_that_nobody_answers", "flood", [](auto& h) { Packets(h, 6000, 10, 5); }},
+      {"packets_that_are_acknowledged", "", [](auto& h) { Packets(h, 60000, 30000, 5); }},
+      {"packets_for_two_seconds", "", [](auto& h) { Packets(h, 6000, 10, 2); }},
+      {"six_short_connections_to_ssh", "brute-force", [](auto& h) { Guesses(h, 6, 6000, 22); }},
+      {"five_short_connections_to_ssh", "", [](auto& h) { Guesses(h, 5, 6000, 22); }},
+      {"sessions_that_got_in", "", [](auto& h) { Guesses(h, 12, 40'000, 22); }},
+      {"short_connections_to_a_web_server", "", [](auto& h) { Guesses(h, 19, 6000, 443); }},
+      {"sshd_of_a_login_connects", "ssh-relay",
+       [](auto& h) { SshForward(h, "/usr/sbin/sshd", 443); }},
+      {"sshd_of_a_login_asks_ldap", "", [](auto& h) { SshForward(h, "/usr/sbin/sshd", 389); }},
+      {"curl_of_a_login_connects", "", [](auto& h) { SshForward(h, "/usr/bin/curl", 443); }},
+      {"proxy_reaches_what_a_client_asks_for", "relay", [](auto& h) { ProxyAsked(h, 2, 2); }},
+      {"proxy_refuses", "", [](auto& h) { ProxyAsked(h, 6, 1); }},
+      {"bytes_conserved_to_many", "relay", [](auto& h) { Conserved(h, 5, 100); }},
+      {"bytes_conserved_to_few", "", [](auto& h) { Conserved(h, 4, 100); }},
+      {"bytes_not_conserved", "", [](auto& h) { Conserved(h, 6, 70); }},
+      {"half_a_gigabyte_out", "egress", [](auto& h) { Upload(h, 520 * kMega, kMega, 300); }},
+      {"almost_half_a_gigabyte_out", "", [](auto& h) { Upload(h, 480 * kMega, kMega, 300); }},
+      {"five_megabytes_a_second_for_a_minute", "egress",
+       [](auto& h) { Upload(h, 320 * kMega, kMega, 60); }},
+      {"as_much_fetched_as_sent", "", [](auto& h) { Upload(h, 600 * kMega, 300 * kMega, 300); }},
+      {"thirty_calls_each_minute", "beacon", [](auto& h) { Calls(h, 30, 0.05); }},
+      {"fifteen_calls_each_minute", "", [](auto& h) { Calls(h, 15, 0.05); }},
+      {"thirty_calls_at_random", "", [](auto& h) { Calls(h, 30, 1.1); }},
+      {"a_hundred_names_of_one_domain", "dns-tunnel", [](auto& h) { Lookups(h, 110, true); }},
+      {"ninety_names_of_one_domain", "", [](auto& h) { Lookups(h, 90, true); }},
+      {"two_hundred_names_of_many_domains", "", [](auto& h) { Lookups(h, 200, false); }},
+      {"mail_to_ten_servers", "spam", [](auto& h) { Mail(h, 10); }},
+      {"mail_to_nine_servers", "", [](auto& h) { Mail(h, 9); }},
+      {"stratum", "mining", [](auto& h) { Pool(h, v1::NAME_SOURCE_STRATUM, "stratum"); }},
+      {"pool_by_name", "mining",
+       [](auto& h) { Pool(h, v1::NAME_SOURCE_TLS_SNI, "eu.xmrpool.example"); }},
+      {"another_name", "", [](auto& h) { Pool(h, v1::NAME_SOURCE_TLS_SNI, "www.example.com"); }},
+      {"amplifier", "reflector", [](auto& h) { Answers(h, 1000, 20); }},
+      {"udp_service_with_small_answers", "", [](auto& h) { Answers(h, 5000, 4); }},
+  };
+}
+
+}  // namespace
+
+const std::vector<Scenario>& Scenarios() {
+  static const std::vector<Scenario> all = Make();
+  return all;
+}
+
+}  // namespace culprit::testing
