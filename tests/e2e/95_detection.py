@@ -70,6 +70,7 @@ def check_quiet(rig, host):
 
 def check_relay(rig, host):
     client = host.hold("alice", "-D", "7002")
+    wait_until("the client's SOCKS port", lambda: ":7002" in host.outside.run("ss", "-ltn").stdout)
     host.outside.run("curl", "-sf", "-o", "/dev/null", "--socks5", "127.0.0.1:7002", f"http://{FAR}:{WEB}/page")
     found = flagged(rig, "ssh-relay", RELAY_SECONDS)
     check(found["exe"] == "/usr/sbin/sshd", f"{found['exe']}")
