@@ -107,7 +107,7 @@ def check_decisions(rig, relay):
     before = {f["id"]: f["state"] for f in rig.query("findings")}
     rig.collector.stop(20)
     rig.start_collector()
-    wait_until("the agent is back", lambda: rig.host()["state"] == "live", 30)
+    wait_until("the agent is back", lambda: rig.host()["state"] == "online", 30)
     after = {f["id"]: f["state"] for f in rig.query("findings")}
     check(after == before, f"findings before the restart {before}, after {after}")
     check("Stepping Stones" in rig.culprit("explain", "relay"), "explain says nothing of its sources")
