@@ -37,7 +37,7 @@ parse_arguments() {
         role=$1
         ;;
       --from | --collector | --credentials | --ca-fingerprint | --name | --root)
-        [ $# -ge 2 ] && [ -n "$2" ] || wrong "$1 needs a value"
+        [ -n "${2-}" ] || wrong "$1 needs a value"
         case $1 in
           --ca-fingerprint) fingerprint=$2 ;;
           --name) names+=("$2") ;;
@@ -81,12 +81,16 @@ check_arguments() {
 }
 
 # --- programs ----------------------------------------------------------------------------------------------------------
+program_hash() { sha256sum "$root/usr/sbin/culprit-$role" 2>/dev/null || true; }
+
 install_programs() {
+  local before
+  before=$(program_hash)
   case $from in
     '') [ -x "$root/usr/sbin/culprit-$role" ] || fail "there is no $root/usr/sbin/culprit-$role yet: say with --from what to install" ;;
     *.deb) install_package ;;
     *.tar.gz)
-      tar -tzf "$from" | grep -qx "usr/sbin/culprit-$role" || fail "$from has no culprit-$role"
+      tar -tzf "$from" | grep -x "usr/sbin/culprit-$role" >/dev/null || fail "$from has no culprit-$role"
       tar -xzf "$from" -C "$root/" --no-same-owner --keep-directory-symlink
       ;;
     *)
@@ -96,6 +100,7 @@ install_programs() {
       [ "$role" = agent ] || DESTDIR=$root cmake --install "$from" --prefix /usr --component cli --strip >/dev/null
       ;;
   esac
+  [ "$(program_hash)" = "$before" ] || changed=1
 }
 
 install_package() {
@@ -165,9 +170,9 @@ address = "$collector"
 TOML
     return
   fi
-  grep -q '^\[collector\]' "$config" && sed -n '/^\[collector\]/,/^\[[^c]/p' "$config" | grep -q '^address *=' ||
+  awk '/^\[/ { on = /^\[collector\]/ } on && /^address *=/ { found = 1 } END { exit !found }' "$config" ||
     fail "$config has no address in [collector]; write it there: address = \"$collector\""
-  sed "/^\[collector\]/,/^\[[^c]/s|^address *=.*|address = \"$collector\"|" "$config" | put "$config" 0644
+  sed "/^\[collector\]/,/^\[/s|^address *=.*|address = \"$collector\"|" "$config" | put "$config" 0644
 }
 
 agent_ready() {
@@ -227,7 +232,7 @@ start_unit() {
   fi
   systemctl daemon-reload
   systemctl enable --quiet "$unit"
-  if [ "$changed" = 1 ] || [ -n "$from" ] || ! systemctl --quiet is-active "$unit"; then
+  if [ "$changed" = 1 ] || ! systemctl --quiet is-active "$unit"; then
     systemctl restart "$unit" || fail "it did not start: journalctl -u $unit"
   fi
   say "culprit-$role runs"

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""systemd units: exposure by systemd's own measure, a reason beside each capability, limits, watchdog, and for the agent
-nothing that would hide from it what it is there to see."""
+"""systemd units: systemd understands them, exposure by its own measure, a reason beside each capability, limits, watchdog, programs where CMake
+installs them, and for the agent nothing that would hide from it what it is there to see."""
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import lintlib
 
@@ -35,6 +36,29 @@ def exposure(path):
     return float(match.group(1)) if match else None
 
 
+def installed(root, files):
+    """Programs by the install rules: {"/usr/sbin/NAME", ...}."""
+    rules = re.findall(r"install\(TARGETS ([^)]*?) RUNTIME DESTINATION (\w+)",
+                       "\n".join(lintlib.read(root, name) for name in files if name.name == "CMakeLists.txt"))
+    return {f"/usr/{place}/{program}" for programs, place in rules for program in programs.split()}
+
+
+def misunderstood(path, programs):
+    """What systemd-analyze verify says of the unit, in a root where its programs and systemd's own targets are."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = pathlib.Path(scratch)
+        for program in programs:
+            lintlib.write_tree(root, {program.lstrip("/"): "#!/bin/sh\n"})
+            (root / program.lstrip("/")).chmod(0o755)
+        folder = root / "usr/lib/systemd/system"
+        lintlib.write_tree(folder, {f"{name}.target": f"[Unit]\nDescription={name}\n"
+                                    for name in ("sysinit", "basic", "shutdown", "network-online", "multi-user")})
+        (folder / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--generators=no", "--recursive-errors=no", f"--root={root}",
+                               f"/usr/lib/systemd/system/{path.name}"], text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return [line for line in done.stdout.splitlines() if path.name in line]
+
+
 def check_agent(unit, name, findings):
     for key in BLINDING:
         if unit.get(key, ["no"])[-1] not in ("no", "default", "all"):
@@ -49,7 +73,9 @@ def check_agent(unit, name, findings):
 
 def check(root):
     findings = []
-    for name in lintlib.tree(root):
+    files = lintlib.tree(root)
+    programs = installed(root, files)
+    for name in files:
         if name.suffix != ".service":
             continue
         text = lintlib.read(root, name)
@@ -66,6 +92,10 @@ def check(root):
             findings.append(f"{name}: CapabilityBoundingSet is missing")
         if "agent" in name.name:
             check_agent(unit, name, findings)
+        for command in unit.get("ExecStart", [""]):
+            if command.split(" ")[0] not in programs:
+                findings.append(f"{name}: {command.split(' ')[0]} is not what CMake installs")
+        findings += [f"{name}: {line}" for line in misunderstood(pathlib.Path(root) / name, programs)]
         level = exposure(pathlib.Path(root) / name)
         if level is None or level > MOST_EXPOSED:
             findings.append(f"{name}: exposure {level} by systemd-analyze security, more than {MOST_EXPOSED}")
@@ -74,21 +104,23 @@ def check(root):
 
 def unit(*lines):
     base = ["[Service]", "Type=notify", "NotifyAccess=main", "NoNewPrivileges=yes", "KillMode=mixed", "WatchdogSec=60",
-            "ExecStart=/bin/true", "TasksMax=9", "MemoryHigh=160M", "MemoryMax=256M", "SystemCallFilter=@system-service",
-            "UMask=0077", "StateDirectory=x", "User=nobody", "# CAP_KILL kill(2)", "CapabilityBoundingSet=CAP_KILL", "ProtectSystem=strict",
+            "ExecStart=/usr/sbin/x run", "TasksMax=9", "MemoryHigh=160M", "MemoryMax=256M", "SystemCallFilter=@system-service",
+            "UMask=0077", "StateDirectory=x", "User=daemon", "# CAP_KILL kill(2)", "CapabilityBoundingSet=CAP_KILL", "ProtectSystem=strict",
             "RestrictNamespaces=yes", "RestrictAddressFamilies=AF_UNIX", "ProtectKernelModules=yes", "ProtectClock=yes",
             "ProtectHostname=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes", "RestrictRealtime=yes", "RestrictSUIDSGID=yes",
             "SystemCallArchitectures=native", "ProtectControlGroups=yes", "PrivateMounts=yes", "DevicePolicy=closed"]
     return "\n".join(base + list(lines)) + "\n"
 
 
-GOOD = {"a/x-agent.service": unit()}
+GOOD = {"a/x-agent.service": unit(), "a/CMakeLists.txt": "install(TARGETS y x RUNTIME DESTINATION sbin COMPONENT agent)\n"}
 BROKEN = [
     ("a capability without a reason", {"a/x-agent.service": unit("CapabilityBoundingSet=CAP_BPF")}, "no reason is given for CAP_BPF"),
     ("nothing is kept from it", {"a/y.service": "[Service]\nExecStart=/bin/true\n"}, "exposure"),
     ("no watchdog", {"a/x-agent.service": unit().replace("WatchdogSec=60\n", "")}, "WatchdogSec is missing"),
     ("a /tmp of its own", {"a/x-agent.service": unit("PrivateTmp=yes")}, "PrivateTmp hides"),
     ("less memory than a snapshot", {"a/x-agent.service": unit("MemoryMax=128M")}, "not above a snapshot's peak"),
+    ("a program that is elsewhere", {"a/x-agent.service": unit().replace("sbin/x", "bin/x")}, "/usr/bin/x is not what CMake installs"),
+    ("a key that systemd does not know", {"a/x-agent.service": unit("ProtectEverything=yes")}, "Unknown key"),
     ("no home", {"a/x-agent.service": unit("ProtectHome=yes")}, "ProtectHome hides"),
 ]
 
