@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From package to evidence. install.sh puts the agent below a scratch root from the .deb, the .tar.gz and the build tree: three times the same files, a second
 time without a change; wrong arguments change nothing. What was installed passes check-config and runs under the restrictions of its unit as it does without
-them, and what it sees is at the collector."""
+them, and what it sees is at the collector. user-data.sh does all that in a copy of this machine that is thrown away, and a purge leaves nothing."""
 import hashlib
 import json
-import pathlib
+import re
 import sys
 
 from harness import BIN, HERE, TOP, Daemon, Rig, check, note, run, wait_until
@@ -112,6 +112,62 @@ def check_address(rig, root):
     check(config.read_text().splitlines() == before, "the configuration is not what it was")
 
 
+USER_DATA = """
+mount -t tmpfs tmpfs "$1/over" && mkdir "$1/over/up" "$1/over/work" "$1/over/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/over/up,workdir=$1/over/work" "$1/over/root" && cd "$1/over/root"
+for place in proc sys dev; do mount --rbind "/$place" "$place"; done
+mkdir -p ".$1" && mount --bind "$1" ".$1" && exec chroot . bash "$1/steps.sh"
+"""
+STEPS = """
+step() { echo "== $1"; shift; "$@" 2>&1; echo "status $?"; }
+state() { find /etc/culprit /var/lib/culprit -type f -printf '%p %m %T@\\n' | sort; }
+cd {dir}
+step empty bash empty.sh
+step package bash package.sh
+step authority bash authority.sh
+step first bash filled.sh
+state >before
+mv credentials.tar.gz expired
+step second bash filled.sh
+step unchanged bash -c "$(declare -f state); state | diff before -"
+step check culprit-agent check-config
+step purge apt-get purge -y -q culprit-agent
+step left ls -d /etc/culprit /var/lib/culprit /usr/sbin/culprit-agent /etc/systemd/system/multi-user.target.wants/culprit-agent.service
+"""
+
+
+def check_user_data(rig, packages):
+    template = (TOP / "deploy/user-data.sh").read_text()
+    check(len(template) <= 4096, f"user-data of {len(template)} bytes")
+    digest = hashlib.sha256(packages["deb"].read_bytes()).hexdigest()
+    authority = fingerprint(rig)
+    run("tar", "-C", rig.credentials, "-czf", rig.dir / "credentials.tar.gz", ".")
+
+    def fill(name, package_hash, ca_hash):
+        text = template
+        for key, value in (("PACKAGE_URL", f"file://{packages['deb']}"), ("PACKAGE_SHA256", package_hash), ("COLLECTOR", "192.0.2.10:7443"),
+                           ("CA_SHA256", ca_hash), ("CREDENTIALS_URL", f"file://{rig.dir}/credentials.tar.gz")):
+            text = text.replace(f"{key}=''", f"{key}='{value}'", 1)
+        (rig.dir / name).write_text(text)
+
+    (rig.dir / "empty.sh").write_text(template)
+    fill("package.sh", "0" * 64, authority)
+    fill("authority.sh", digest, "0" * 64)
+    fill("filled.sh", digest, authority)
+    (rig.dir / "steps.sh").write_text(STEPS.replace("{dir}", str(rig.dir)))
+    (rig.dir / "over").mkdir()
+    out = run("unshare", "--mount", "--propagation", "slave", "sh", "-c", USER_DATA, "sh", rig.dir, check=False).stdout
+    steps = {name: (text, int(status)) for name, text, status in re.findall(r"^== (\w+)\n(.*?)^status (\d+)$", out, re.M | re.S)}
+    for name, status, words in (("empty", 1, "PACKAGE_URL is not filled in"), ("package", 1, "not the one of PACKAGE_SHA256"),
+                                ("authority", 1, "of another authority"), ("first", 0, "systemd does not run here"), ("second", 0, "systemd does not run here"),
+                                ("unchanged", 0, ""), ("check", 0, "192.0.2.10:7443"), ("purge", 0, "Purging"), ("left", 2, "")):
+        text, code = steps.get(name, (out, None))
+        check(code == status and words in text, f"{name}: status {code}, expected {status} and '{words}':\n{text}")
+    check("# ERROR" not in steps["check"][0], steps["check"][0])
+    check(not re.search("^/", steps["left"][0], re.M), f"left by a purge:\n{steps['left'][0]}")
+    note("user-data: wrong hash and wrong authority refused, installed, again without a change, purged without a trace")
+
+
 def in_root(rig, root, *command):
     """A command that runs where what was installed lies over this machine's files, /usr and /etc read-only as the unit has them."""
     (rig.dir / "work").mkdir(exist_ok=True)
@@ -148,6 +204,7 @@ def main():
         root = check_sources(rig, packages)
         check_refusals(rig, packages, root)
         check_address(rig, root)
+        check_user_data(rig, packages)
         out = run(*in_root(rig, root, "/usr/sbin/culprit-agent", "check-config")).stdout
         check("# ERROR" not in out and "# ok       sender /usr/sbin/culprit-agent-sender" in out, out)
         end, _ = rig.namespaces()

@@ -4,6 +4,7 @@
 installs them, and for the agent nothing that would hide from it what it is there to see."""
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,8 @@ def check_agent(unit, name, findings):
 
 
 def check(root):
+    if not shutil.which("systemd-analyze"):
+        return ["systemd-analyze is missing: deploy/install-packages.sh test"]
     findings = []
     files = lintlib.tree(root)
     programs = installed(root, files)
