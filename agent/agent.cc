@@ -67,6 +67,7 @@ void Agent::Impl::OnEvent(const Event& event) {
   if (const auto* seen = std::get_if<ObservationEvent>(&event)) names_.On(*seen);
   enricher_->Apply(event);
   if (logins_) logins_->On(event);
+  if (posture_) posture_->On(event);
 }
 
 void Agent::Impl::AskForHash(const ExecEvent& exec) {
@@ -158,20 +159,6 @@ void Agent::Impl::ShipNames() {
   }
 }
 
-// What the logs say by now; logins, failures and sessions that are ready go out.
-void Agent::Impl::PumpLogins() {
-  if (!logins_) return;
-  const ClockPair clock = source_->ReadClock();
-  logins_->Pump(clock);
-  while (logins_->pending() > 0) {
-    RecordBatch batch;
-    batch.boot_id = boot_id_;
-    batch.run_id = run_id_;
-    logins_->Take(&batch, kShipRows);
-    if (!output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, clock)) return;
-  }
-}
-
 // Who the host is and what this agent can see: first of a run, on a change, hourly, and first of a
 // new stream.
 void Agent::Impl::ShipFacts() {
@@ -258,6 +245,7 @@ void Agent::Impl::RedefineIfDue(BootTime now) {
   next_redefine_ = now + kRedefine;
   enricher_->ForgetSent();
   if (logins_) logins_->ForgetSent();
+  if (posture_) posture_->ForgetSent();
 }
 
 void Agent::Impl::LabelOwnProcesses() {
@@ -296,6 +284,7 @@ void Agent::Impl::Sweep(BootTime now) {
   PumpParser();
   names_.Tick(now);
   PumpLogins();
+  ShipPosture();
   next_tick_ = now;
   ShipLosses();
   PumpSender();
@@ -400,7 +389,7 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 10> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 11> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
@@ -409,7 +398,8 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
                              {packets_->samples_fd(), POLLIN, 0},
                              {packets_->parser_fd(), POLLIN, 0},
                              {packets_->answers_fd(), POLLIN, 0},
-                             {logins_ ? logins_->poll_fd() : -1, POLLIN, 0}}};
+                             {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
+                             {posture_ ? posture_->poll_fd() : -1, POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
   if (fds[2].revents != 0) PumpSender();
@@ -425,6 +415,7 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
     TRY_VOID(Capture());
   }
   if (fds[9].revents != 0) PumpLogins();
+  if (fds[10].revents != 0) ShipPosture();
   return Woken::kWork;
 }
 

@@ -20,6 +20,7 @@
 #include "agent/output.h"
 #include "agent/login_feed.h"
 #include "agent/packet_feed.h"
+#include "agent/posture_feed.h"
 #include "agent/source/exe_hasher.h"
 #include "agent/source/passwd_names.h"
 #include "agent/source/procfs.h"
@@ -62,6 +63,7 @@ class Agent::Impl {
   void Assemble(BootTime now);
   void Ship(Lane lane);
   void ShipNames();
+  void ShipPosture();
   void ShipFacts();
   void PumpLogins();
   void ShipLosses();
@@ -118,6 +120,7 @@ class Agent::Impl {
   std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<PacketFeed> packets_;
   std::unique_ptr<LoginFeed> logins_;  // null in a replay
+  std::unique_ptr<PostureFeed> posture_;  // null: a replay, or switched off
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
   std::unique_ptr<SenderLink> sender_;

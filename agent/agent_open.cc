@@ -95,6 +95,7 @@ Status Agent::Impl::Open() {
   if (!setup_.replay) {
     logins_ = std::make_unique<LoginFeed>(config, boot_id_, *enricher_, *users_);
   }
+  if (!setup_.replay && config.posture.enabled) posture_ = std::make_unique<PostureFeed>(*enricher_);
   packets_ = std::make_unique<PacketFeed>(setup_.replay ? AgentConfig{} : config, setup_.version);
   if (spool_ && setup_.start_sender) {
     TRY(sender_, setup_.start_sender(spool_.get(), boot_id_, run_id_));

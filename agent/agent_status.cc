@@ -61,6 +61,7 @@ FidelityFacts Agent::Impl::Fidelity() const {
     facts.hooks.push_back({std::move(hook.name), hook.active, std::move(hook.note), hook.required});
   }
   if (logins_) facts.hooks.push_back({"logins", logins_->active(), logins_->note(), false});
+  if (posture_) facts.hooks.push_back({"ssh", posture_->active(), posture_->note(), false});
   facts.owner_mode = std::move(source.owner_mode);
   facts.source = std::move(source.source);
   facts.exe_hash_mode = hasher_         ? hasher_->mode()
@@ -148,6 +149,9 @@ std::vector<std::pair<std::string, std::uint64_t>> Agent::Impl::Counters() const
   for (auto& counter : packets_->counters()) counters.push_back(std::move(counter));
   if (logins_) {
     for (auto& counter : logins_->counters()) counters.push_back(std::move(counter));
+  }
+  if (posture_) {
+    for (auto& counter : posture_->counters()) counters.push_back(std::move(counter));
   }
   return counters;
 }

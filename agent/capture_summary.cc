@@ -25,7 +25,7 @@ std::uint64_t Of(const CaptureReplayStats& stats, PacketStatus status) {
 std::string FormatReplayStats(const CaptureReplayStats& stats) {
   if (stats.files == 0) return "";
   std::string out =
-      fmt::format("replayed {} file{}: {} packets, {} bytes, {} Zeek records\n", stats.files,
+      fmt::format("replayed {} file{}: {} packets, {} bytes, {} log records\n", stats.files,
                   stats.files == 1 ? "" : "s", stats.packets, stats.bytes, stats.zeek_records);
   const auto line = [&out](std::uint64_t count, const char* what) {
     if (count > 0) out += fmt::format("  {} {}\n", count, what);

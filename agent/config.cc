@@ -49,6 +49,7 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bool("hash.enabled", config.hash.enabled);
   toml.Bytes("hash.max_file_bytes", config.hash.max_file_bytes, 1, kTiB);
   toml.Bytes("hash.bytes_per_second", config.hash.bytes_per_second, kMiB, kTiB);
+  toml.Bool("ssh.enabled", config.posture.enabled);
   toml.Bool("packets.enabled", config.packets.enabled);
   toml.Uint32("packets.segments", config.packets.segments, 4, 65'536);
   toml.Bytes("packets.segment_bytes", config.packets.segment_bytes, kMiB, 1ULL << 30);
@@ -257,6 +258,7 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          "\n\n[hash]\nenabled = " + flag(config.hash.enabled) +
          "\nmax_file_bytes = " + std::to_string(config.hash.max_file_bytes) +
          "\nbytes_per_second = " + std::to_string(config.hash.bytes_per_second) +
+         "\n\n[ssh]\nenabled = " + flag(config.posture.enabled) +
          "\n\n[packets]\nenabled = " + flag(packets.enabled) +
          "\nsegments = " + std::to_string(packets.segments) +
          "\nsegment_bytes = " + std::to_string(packets.segment_bytes) + "\ninterfaces = [" +

@@ -55,6 +55,10 @@ struct AgentConfig {
     std::uint64_t bytes_per_second = 64ULL << 20;
   } hash;
 
+  struct Posture {
+    bool enabled = true;
+  } posture;
+
   struct Packets {
     bool enabled = false;
     std::uint32_t segments = 16;

@@ -180,6 +180,31 @@ void DnsLine(const DnsFacts& question, const ClockPair& clock, std::string* out)
   });
 }
 
+void PostureLine(const PostureFacts& posture, const ClockPair& clock, std::string* out) {
+  Line("ssh", out, [&](JsonWriter& json) {
+    json.Field("at", FormatUtc(clock.ToWall(posture.at)));
+    json.Key("config").Escaped(posture.config_path);
+    json.Field("servers", std::uint64_t{posture.servers.size()});
+    json.Field("keys", std::uint64_t{posture.keys.size()});
+    json.Key("findings").Open('[');
+    for (const SshFindingFacts& finding : posture.findings) json.Escaped(finding.id);
+    json.Close(']');
+  });
+}
+
+void PostureChangeLine(const PostureChangeFacts& change, const ClockPair& clock, std::string* out) {
+  constexpr std::string_view kKinds[] = {"none",       "created",        "changed",     "removed",
+                                         "attributes", "server_started", "server_ended"};
+  Line("ssh_change", out, [&](JsonWriter& json) {
+    json.Field("at", FormatUtc(clock.ToWall(change.at)));
+    json.Field("kind", NameIn(kKinds, change.kind));
+    json.Key("path").Escaped(change.path);
+    json.Key("diff").Escaped(change.diff);
+    json.Field("process", IdText(change.process));
+    json.Field("pid", std::uint64_t{change.pid});
+  });
+}
+
 }  // namespace
 
 void AppendBatchLines(const RecordBatch& batch, const ClockPair& clock, std::string* out) {
@@ -212,6 +237,9 @@ void AppendBatchLines(const RecordBatch& batch, const ClockPair& clock, std::str
   }
   for (const FlowNameFacts& name : batch.names) NameLine(name, clock, out);
   for (const DnsFacts& question : batch.dns) DnsLine(question, clock, out);
+  if (batch.posture) PostureLine(*batch.posture, clock, out);
+  for (const PostureChangeFacts& change : batch.posture_changes)
+    PostureChangeLine(change, clock, out);
 }
 
 }  // namespace culprit

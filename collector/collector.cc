@@ -21,6 +21,7 @@
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
+#include "collector/query/posture_service.h"
 #include "collector/query/service.h"
 #include "collector/store/indexer.h"
 #include "common/file.h"
@@ -109,10 +110,11 @@ class CollectorImpl : public Collector {
     query_service_ = MakeQueryService(*engine_, packets_.get());
     findings_service_ = MakeFindingsService(findings_.get(), places_.get());
     login_service_ = MakeLoginService(*engine_);
+    posture_service_ = MakePostureService(*engine_);
     TRY(server_,
         StartTlsServer(ServerOptionsOf(config_), credentials_,
                        {ingest_->service(), query_service_.get(), findings_service_.get(),
-                        login_service_.get()}));
+                        login_service_.get(), posture_service_.get()}));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
         CULPRIT_VERSION, config_.listen, server_->port(), config_.data_dir,
@@ -274,7 +276,7 @@ class CollectorImpl : public Collector {
   std::unique_ptr<PlaceFiles> places_;
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
-  std::unique_ptr<grpc::Service> query_service_, findings_service_, login_service_;
+  std::unique_ptr<grpc::Service> query_service_, findings_service_, login_service_, posture_service_;
   std::unique_ptr<TlsServer> server_;
   std::jthread index_thread_, detect_thread_;
   std::chrono::steady_clock::time_point next_retention_{};

@@ -71,6 +71,23 @@ void Enricher::SetAgentTgids(const std::vector<Tgid>& tgids) {
   }
 }
 
+ProcessId Enricher::ProcessAt(Tgid tgid, BootTime at) {
+  const auto began = [](const Process& process) {
+    return std::max(process.exec_at, process.key.start);
+  };
+  Process* found = table_.FindLive(tgid);
+  if (found == nullptr || began(*found) > at) {
+    table_.ForEach([&](Process& process) {
+      if (process.key.tgid != tgid || began(process) > at) return;
+      if (found == nullptr || began(*found) > at || began(process) > began(*found))
+        found = &process;
+    });
+  }
+  if (found == nullptr || began(*found) > at) return ProcessId{};
+  Define(*found);
+  return found->id;
+}
+
 void Enricher::ForgetSent() {
   const std::uint32_t before = epoch_++;
   table_.ForEach([this, before](Process& process) {

@@ -72,6 +72,10 @@ class Enricher {
   // may read them in /proc and answer with a ProcfsEvent.
   std::vector<Tgid> TakeUnresolved() { return std::exchange(unresolved_, {}); }
 
+  // The image that this tgid ran at `at`, defined at the collector before this returns; one that has
+  // ended is known for the grace. 0: not known.
+  ProcessId ProcessAt(Tgid tgid, BootTime at);
+
   bool Knows(const ProcessKey& key) { return table_.Find(key) != nullptr; }
   // For what else is joined to processes (session_book.h). Null = not known; valid until the next event or Tick().
   const Process* Find(const ProcessKey& key) { return table_.Find(key); }

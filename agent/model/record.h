@@ -13,6 +13,7 @@
 
 #include "agent/model/event.h"
 #include "agent/model/login.h"
+#include "agent/model/posture_facts.h"
 #include "common/ids.h"
 #include "common/net_address.h"
 #include "common/sha256.h"
@@ -276,12 +277,15 @@ struct RecordBatch {
   std::optional<FidelityFacts> fidelity;
   std::optional<HeartbeatFacts> heartbeat;
   std::optional<CoverageFacts> coverage;
+  std::optional<PostureFacts> posture;
+  std::vector<PostureChangeFacts> posture_changes;
 
   std::uint32_t RecordCount() const {
     const std::size_t n = processes.size() + exits.size() + flows.size() + counters.size() +
                           losses.size() + names.size() + dns.size() + logins.size() +
                           login_failures.size() + sessions.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
-                          (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U);
+                          (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U) +
+                          (posture ? 1U : 0U) + posture_changes.size();
     return static_cast<std::uint32_t>(n);
   }
   bool empty() const { return RecordCount() == 0; }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/model/wire_login.h"
+#include "agent/model/wire_posture.h"
 #include "common/flow_id.h"
 #include "culprit/v1/evidence.pb.h"
 
@@ -377,6 +378,7 @@ std::string BatchWriter::Serialize(const RecordBatch& batch) {
   if (batch.fidelity) WriteFidelity(*batch.fidelity, *out.mutable_fidelity());
   if (batch.heartbeat) WriteHeartbeat(*batch.heartbeat, *out.mutable_heartbeat());
   if (batch.coverage) WriteCoverage(*batch.coverage, *out.mutable_coverage());
+  WritePosture(batch, &out);
   return out.SerializeAsString();
 }
 

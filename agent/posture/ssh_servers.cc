@@ -88,6 +88,8 @@ Result<std::vector<SshServer>> FindSshServers(HostView& host,
   return servers;
 }
 
+bool IsSshServer(const std::string& executable) { return KindOf(executable).has_value(); }
+
 const SshServer* MainServer(const std::vector<SshServer>& servers,
                             const std::vector<std::string>& unit_command) {
   const std::string expected = OptionsOfCommand(unit_command).path;

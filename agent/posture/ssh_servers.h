@@ -6,6 +6,7 @@
 #define CULPRIT_AGENT_POSTURE_SSH_SERVERS_H_
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "agent/posture/host_view.h"
@@ -17,6 +18,9 @@ namespace culprit {
 // `socket`: ssh.socket, where there is one; systemd listens for it.
 Result<std::vector<SshServer>> FindSshServers(HostView& host,
                                               const std::optional<SystemdUnit>& socket);
+
+// By the texts in the executable's first bytes.
+bool IsSshServer(const std::string& executable);
 
 // The sshd of the host itself: of its package, not in a container, with the configuration that its
 // unit names (`unit_command`; empty: sshd's default). nullptr: none runs.

@@ -8,7 +8,7 @@
 // a port said to be one 4, both ends 6, none of them -6; the time within a flow 6, less the doubt
 // of how it had to be read (time_scan.h), down to -6 with the distance; the protocol 1 or -5. Of a
 // line that names no address but ours: a public remote end 0, another -6, one that the report names
-// elsewhere 3, the usual port of a service that is named 2.
+// elsewhere 3, the usual port of a service that is named 2. An imported flow -3.
 // Of addresses that stand together, each doubling of those touched 2.
 #ifndef CULPRIT_COLLECTOR_ANSWER_MATCH_H_
 #define CULPRIT_COLLECTOR_ANSWER_MATCH_H_

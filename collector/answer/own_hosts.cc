@@ -19,6 +19,7 @@ std::string LabelOf(const v1::HostRow& host) {
 
 OwnHosts::OwnHosts(const v1::ListHostsResponse& hosts) {
   for (const v1::HostRow& host : hosts.hosts()) {
+    if (host.instance_id().starts_with("capture-")) imported_.insert(host.agent_id());
     if (!host.instance_id().empty()) by_instance_[host.instance_id()] = host.agent_id();
     for (const std::string& text : host.addresses()) {
       const auto address = IpAddress::Parse(text);
@@ -60,6 +61,7 @@ void OwnHosts::JudgeHost(const Sighting& sighting, const v1::FlowRow& flow,
     known |= found != by_instance_.end();
     named |= found != by_instance_.end() && found->second == flow.agent_id();
   }
+  if (imported_.count(flow.agent_id()) != 0) add(-3, "imported, which tells no process");
   if (named) add(5, "the instance of the report");
   if (known && !named) add(-8, "another instance than the report's");
   for (const IpAddress& address : sighting.addresses) {

@@ -45,6 +45,7 @@ class OwnHosts {
   // Private addresses repeat, public ones move.
   std::multimap<IpAddress, Owner> by_address_;
   std::map<std::string, std::string> by_instance_;  // -> agent id
+  std::set<std::string> imported_;                  // agent ids
 };
 
 }  // namespace culprit

@@ -19,6 +19,16 @@ std::string Command(const v1::ProcessInfo& p) {
   return EscapeText(out.empty() ? (p.exe().empty() ? p.comm() : p.exe()) : out);
 }
 
+// How whoever started it came in.
+std::string SessionText(const v1::ProcessInfo& p) {
+  if (p.login_session_id().empty()) return "";
+  std::string out = fmt::format("; the login behind it came by {}", EscapeText(p.session_kind()));
+  if (!p.session_user().empty()) out += " as " + EscapeText(p.session_user());
+  if (!p.session_address().empty()) out += " from " + EscapeText(p.session_address());
+  if (!p.key_fingerprint().empty()) out += " with key " + EscapeText(p.key_fingerprint());
+  return out;
+}
+
 std::string ProcessText(const Culprit& culprit) {
   const v1::ProcessInfo& p = culprit.process.process();
   if (p.process_id().empty()) return "a process that we could not identify further";
@@ -30,7 +40,7 @@ std::string ProcessText(const Culprit& culprit) {
   if (!p.login_user().empty()) {
     out += fmt::format(" in a login session of {}", EscapeText(p.login_user()));
   }
-  return out;
+  return out + SessionText(p);
 }
 
 std::string WhereText(const Culprit& culprit) {

@@ -12,6 +12,7 @@
 #include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
 #include "culprit/v1/query_login.grpc.pb.h"
+#include "culprit/v1/query_posture.grpc.pb.h"
 
 namespace culprit::cli {
 namespace {
@@ -41,6 +42,7 @@ class GrpcClient : public Client {
     stub_ = v1::Query::NewStub(channel);
     findings_ = v1::Findings::NewStub(channel);
     logins_ = v1::LoginQuery::NewStub(channel);
+    posture_ = v1::PostureQuery::NewStub(channel);
   }
 
   Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) override {
@@ -63,6 +65,14 @@ class GrpcClient : public Client {
   }
   Result<v1::WhereResponse> Where(const v1::WhereRequest& request) override {
     return Call<v1::WhereResponse>(request, &v1::Query::Stub::Where);
+  }
+
+  Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) override {
+    return Call<v1::GetPostureResponse>(request, &v1::PostureQuery::Stub::GetPosture,
+                                        posture_.get());
+  }
+  Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request) override {
+    return Call<v1::ListKeysResponse>(request, &v1::PostureQuery::Stub::ListKeys, posture_.get());
   }
 
   Result<v1::ListFindingsResponse> ListFindings(const v1::ListFindingsRequest& request) override {
@@ -239,6 +249,7 @@ class GrpcClient : public Client {
   std::unique_ptr<v1::Query::Stub> stub_;
   std::unique_ptr<v1::Findings::Stub> findings_;
   std::unique_ptr<v1::LoginQuery::Stub> logins_;
+  std::unique_ptr<v1::PostureQuery::Stub> posture_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;
   bool cancelled_ = false;

@@ -17,6 +17,7 @@
 #include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
+#include "culprit/v1/query_posture.pb.h"
 
 namespace culprit::cli {
 
@@ -41,6 +42,8 @@ class Client {
   virtual Result<v1::GetProcessResponse> GetProcess(const v1::GetProcessRequest& request) = 0;
   virtual Result<v1::TopResponse> Top(const v1::TopRequest& request) = 0;
   virtual Result<v1::GetStatusResponse> GetStatus() = 0;
+  virtual Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) = 0;
+  virtual Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request) = 0;
   virtual Result<v1::WhereResponse> Where(const v1::WhereRequest& request) = 0;
   // Calls `visit` for the messages as they come, until the end, an error, Cancel() or its error,
   // which is returned. No time is set to it: what stands still is ended by the collector.

@@ -12,6 +12,7 @@
 #include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
+#include "culprit/v1/query_posture.pb.h"
 
 namespace culprit::cli {
 
@@ -36,6 +37,8 @@ std::string RenderLoginFailures(const std::vector<v1::LoginFailureRow>& rows, co
 // What sessions that began with one key did.
 std::string RenderKeyUse(const std::vector<v1::GetSessionResponse>& sessions, const View& view);
 std::string RenderSession(const v1::GetSessionResponse& answer, const View& view);
+std::string RenderPosture(const v1::HostPosture& host, const View& view);
+std::string RenderKeys(const std::vector<v1::KeyRow>& rows, const View& view);
 // One line, for --follow: columns of fixed width, since later rows are not known.
 std::string RenderFlowLine(const v1::FlowRow& flow, const View& view);
 std::string FlowLineHeader(const View& view);

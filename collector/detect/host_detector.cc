@@ -204,8 +204,8 @@ void HostDetector::TakeCounters(const v1::ProcessCounters& counters) {
       return;
     }
   }
-  if (counters.at_boot_ns() < before.at_boot_ns())
-    return;  // late: what it counts is in the newer one
+  if (!fresh && counters.at_boot_ns() <= before.at_boot_ns())
+    return;  // repeated, or late: what it counts is in the newer one
   ActivityEvent event;
   event.process = ProcessId{counters.process_id()};
   event.added = CountersAdded(counters, before);

@@ -217,6 +217,12 @@ void TakeRest(v1::EvidenceBatch* batch, DecodedFrame* out) {
     out->login_failures.push_back(std::move(failure));
   }
   for (auto& session : *batch->mutable_sessions()) out->sessions.push_back(std::move(session));
+  TakeTimed(batch->mutable_posture_changes(), newest, &out->posture_changes);
+  out->has_posture = batch->has_posture();
+  if (out->has_posture) {
+    out->posture = std::move(*batch->mutable_posture());
+    out->posture.set_at_boot_ns(std::min<std::uint64_t>(out->posture.at_boot_ns(), newest));
+  }
   out->has_host = batch->has_host();
   out->has_fidelity = batch->has_fidelity();
   out->has_heartbeat = batch->has_heartbeat();

@@ -71,17 +71,21 @@ struct DecodedFrame {
   std::vector<v1::Login> logins;
   std::vector<v1::LoginFailure> login_failures;
   std::vector<v1::Session> sessions;
+  std::vector<v1::PostureChange> posture_changes;
   bool has_host = false, has_fidelity = false, has_heartbeat = false, has_coverage = false;
   v1::HostInfo host;
   v1::Fidelity fidelity;
   v1::Heartbeat heartbeat;
   v1::Coverage coverage;
+  bool has_posture = false;
+  v1::Posture posture;
   std::uint64_t rejected = 0;
   std::uint64_t records() const {
     return flows.size() + processes.size() + exits.size() + counters.size() + losses.size() +
            names.size() + dns.size() + logins.size() + login_failures.size() + sessions.size() +
            (has_host ? 1U : 0U) + (has_fidelity ? 1U : 0U) +
-           (has_heartbeat ? 1U : 0U) + (has_coverage ? 1U : 0U);
+           (has_heartbeat ? 1U : 0U) + (has_coverage ? 1U : 0U) + (has_posture ? 1U : 0U) +
+           posture_changes.size();
   }
 };
 

@@ -7,9 +7,12 @@
 #include <string>
 
 #include "collector/model/login_rules.h"
+#include "collector/model/posture_rules.h"
 
 namespace culprit {
 namespace {
+
+using culprit::IsGood;  // of posture_rules.h, beside those below
 
 constexpr std::size_t kMaxPathBytes = 16'384;  // PATH_MAX with every byte escaped as \xNN
 constexpr std::size_t kMaxNameBytes = 1024;
@@ -220,6 +223,15 @@ void FilterCoverage(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
   batch->clear_coverage();
 }
 
+void FilterPosture(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
+  Filter(batch->mutable_posture_changes(), verdict);
+  if (!batch->has_posture()) return;
+  ++verdict->records;
+  if (IsGood(batch->posture())) return;
+  ++verdict->rejected;
+  batch->clear_posture();
+}
+
 }  // namespace
 
 EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch) {
@@ -233,6 +245,7 @@ EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch) {
   Filter(batch->mutable_logins(), &verdict);
   Filter(batch->mutable_login_failures(), &verdict);
   Filter(batch->mutable_sessions(), &verdict);
+  FilterPosture(batch, &verdict);
   FilterFlows(batch, &verdict);
   FilterCoverage(batch, &verdict);
   if (batch->has_heartbeat()) {

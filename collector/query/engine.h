@@ -12,6 +12,7 @@
 #include "common/time.h"
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
+#include "culprit/v1/query_posture.pb.h"
 
 namespace culprit {
 
@@ -39,6 +40,8 @@ class QueryEngine {
   Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) const;
   Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request,
                                             const Cancelled& cancelled) const;
+  Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) const;
+  Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request) const;
   Result<v1::TopResponse> Top(const v1::TopRequest& request, const Cancelled& cancelled) const;
   Result<v1::GetStatusResponse> GetStatus() const;
   Result<v1::WhereResponse> Where(const v1::WhereRequest& request) const;

@@ -20,6 +20,7 @@
 
 #include "collector/store/flow_record.h"
 #include "collector/store/login_record.h"
+#include "collector/store/posture_record.h"
 #include "common/result.h"
 
 namespace culprit {
@@ -222,6 +223,11 @@ class EvidenceStore {
   // Failed logins, newest minutes first, at most `limit`.
   virtual Result<std::vector<LoginFailureRecord>> LoginFailures(const LoginPredicate& where,
                                                                 std::size_t limit) const = 0;
+  // The newest state of SSH of each host that told one, or of one host alone.
+  virtual Result<std::vector<PostureRecord>> Postures(std::optional<std::uint32_t> host) const = 0;
+  // Newest first, at most `limit`.
+  virtual Result<std::vector<PostureChangeRecord>> PostureChanges(
+      const PostureChangePredicate& where, std::size_t limit) const = 0;
 
   // Removes whole part files, oldest first. Never the one being written.
   virtual Status Retain(const RetentionPolicy& policy) = 0;

@@ -73,6 +73,8 @@ struct PendingBatch {
   std::vector<SessionRecord> sessions;
   std::vector<LoginRecord> logins;
   std::vector<LoginFailureRecord> login_failures;
+  std::map<std::uint32_t, PostureRecord> postures;  // newest by host
+  std::vector<PostureChangeRecord> posture_changes;
   std::map<MinuteKey, MinuteActivity> minutes;  // whole new values
   Lsn last_lsn = 0;
   WallTime last_received;
@@ -81,7 +83,8 @@ struct PendingBatch {
   bool empty() const { return last_lsn == 0; }
   std::size_t rows() const {
     return flows.size() + counters.size() + processes.size() + names.size() + dns.size() +
-           sessions.size() + logins.size() + login_failures.size();
+           sessions.size() + logins.size() + login_failures.size() +
+           postures.size() + posture_changes.size();
   }
 };
 

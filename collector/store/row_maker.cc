@@ -88,6 +88,7 @@ void RowMaker::Take(const DecodedFrame& frame, PendingBatch* batch) {
   for (const FlowObservation& seen : frame.flows) TakeFlow(frame, host.ref, seen, batch);
   TakeNames(frame, host.ref, batch);
   TakeLogins(frame, host.ref, batch);
+  TakePosture(frame, host.ref, batch);
   batch->hosts[host.ref] = host;
   batch->last_lsn = frame.lsn;
   batch->last_received = frame.stamp.received;
@@ -135,6 +136,15 @@ void RowMaker::TakeLogins(const DecodedFrame& frame, std::uint32_t host, Pending
     if (auto address = IpAddress::FromBytes(failure.address())) record.address = *address;
     batch->login_failures.push_back(std::move(record));
   }
+}
+
+void RowMaker::TakePosture(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch) {
+  for (const v1::PostureChange& change : frame.posture_changes)
+    batch->posture_changes.push_back({host, BootToWall(frame.clock, change.at_boot_ns()), change});
+  if (!frame.has_posture) return;
+  const WallTime at = BootToWall(frame.clock, frame.posture.at_boot_ns());
+  PostureRecord& record = batch->postures[host];
+  if (record.host == 0 || record.at <= at) record = {host, at, frame.posture};
 }
 
 // Elastic addresses move: a report names the one that the host had then.

@@ -50,6 +50,7 @@ class RowMaker {
   void TakeProcesses(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch);
   void TakeCounters(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch);
   static void TakeLogins(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch);
+  static void TakePosture(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch);
   static void TakeNames(const DecodedFrame& frame, std::uint32_t host, PendingBatch* batch);
   void TakeFlow(const DecodedFrame& frame, std::uint32_t host, const FlowObservation& seen,
                 PendingBatch* batch);

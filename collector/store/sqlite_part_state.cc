@@ -117,7 +117,7 @@ Status PartWriter::Seal() {
   TRY_VOID(WriteMeta("sealed", 1));
   for (SqliteStatement* s : {&flow_, &counter_, &chunk_, &process_, &minute_, &minute_get_, &base_,
                              &base_get_, &carried_, &host_, &loss_, &meta_, &name_, &dns_,
-                             &session_, &login_, &login_failure_}) {
+                             &session_, &login_, &login_failure_, &posture_, &posture_change_}) {
     *s = SqliteStatement();
   }
   TRY_VOID(db_.Exec("PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE);"));

@@ -127,6 +127,7 @@ Status PartWriter::Prepare() {
                          "alpn=excluded.alpn WHERE excluded.confidence>=confidence"));
   TRY(dns_, db_.Prepare("INSERT INTO dns VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY_VOID(PrepareLogins());
+  TRY_VOID(PreparePosture());
   TRY(meta_, db_.Prepare("INSERT OR REPLACE INTO meta VALUES(?,?)"));
   return Ok();
 }
@@ -177,6 +178,7 @@ Status PartWriter::WriteAll(PendingBatch* batch, Chunk* chunk, std::vector<std::
   TRY_VOID(WriteMinutes(*batch));
   TRY_VOID(WriteNames(*batch));
   TRY_VOID(WriteLogins(*batch));
+  TRY_VOID(WritePosture(*batch));
   if (!batch->names.empty() || !batch->dns.empty()) {
     PartExtent extent = extent_;
     CoverNames(*batch, &extent);

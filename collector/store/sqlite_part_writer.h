@@ -73,13 +73,16 @@ class PartWriter {
   Status WriteNames(const PendingBatch& batch);
   Status PrepareLogins();
   Status WriteLogins(const PendingBatch& batch);
+  Status PreparePosture();
+  Status WritePosture(const PendingBatch& batch);
   Status WriteChunk(const Chunk& chunk);
   Status WriteMeta(const char* key, std::int64_t value);
   Status PutBase(const FlowKey& key, const FlowBase& base, bool carried);
 
   SqliteDb db_;
   SqliteStatement flow_, name_, dns_, counter_, chunk_, process_, minute_, minute_get_, base_, base_get_,
-      carried_, host_, loss_, meta_, session_, login_, login_failure_;
+      carried_, host_, loss_, meta_, session_, login_, login_failure_, posture_,
+      posture_change_;
   PartExtent extent_;
   Chunk open_chunk_;
 };

@@ -20,6 +20,7 @@ inline constexpr std::int64_t kSchemaVersion = 5;
 // process.audit: its audit session, NULL = none.
 // session, login, login_failure: who came in. links: how many steps of the chain are known; address 0 = none; boot: when the
 //   host booted, by its clock; count is cumulative within a run.
+// posture, posture_change: what agents said about SSH, as culprit.v1.Posture (the newest of this part) and PostureChange.
 // base: last cumulative values of flows that began before this part or no longer fit into memory, as nine counters.
 inline constexpr char kSchemaSql[] = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -84,6 +85,11 @@ CREATE TABLE login_failure(
   host INT NOT NULL, run BLOB NOT NULL, minute INT NOT NULL, address ANY NOT NULL, user TEXT NOT NULL,
   invalid INT NOT NULL, method TEXT NOT NULL, count INT NOT NULL,
   PRIMARY KEY(minute, host, run, address, user, invalid, method)) STRICT, WITHOUT ROWID;
+CREATE TABLE posture(host INTEGER PRIMARY KEY, t INT NOT NULL, definition BLOB NOT NULL) STRICT;
+CREATE TABLE posture_change(
+  id INTEGER PRIMARY KEY, host INT NOT NULL, t INT NOT NULL, path TEXT NOT NULL,
+  definition BLOB NOT NULL) STRICT;
+CREATE INDEX posture_change_t ON posture_change(host, t);
 CREATE TABLE host(
   ref INTEGER PRIMARY KEY, agent_id BLOB NOT NULL, agent_name BLOB NOT NULL, info BLOB NOT NULL,
   fidelity BLOB NOT NULL, heartbeat BLOB NOT NULL, first_received INT NOT NULL,

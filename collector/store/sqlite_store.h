@@ -54,6 +54,9 @@ class SqliteStore final : public EvidenceStore, private RowLookup {
                                                         WallTime since) const override;
   Result<std::vector<LoginFailureRecord>> LoginFailures(const LoginPredicate& where,
                                                         std::size_t limit) const override;
+  Result<std::vector<PostureRecord>> Postures(std::optional<std::uint32_t> host) const override;
+  Result<std::vector<PostureChangeRecord>> PostureChanges(const PostureChangePredicate& where,
+                                                          std::size_t limit) const override;
   Status Retain(const RetentionPolicy& policy) override;
   StoreStats stats() const override;
 

@@ -30,7 +30,7 @@ std::vector<DecodedFrame> FramesOf(const Mix& mix) {
     spec.remote = (i % 2 == 0 ? "198.51.100." : "203.0.113.") + std::to_string(i / 2 % 250 + 1);
     spec.remote_port = static_cast<std::uint16_t>(mix.failing ? i % 60000 + 1 : 443);
     spec.direction = mix.inbound ? v1::FLOW_DIRECTION_INBOUND : v1::FLOW_DIRECTION_OUTBOUND;
-    spec.state = v1::FLOW_STATE_OPENING;
+    spec.state = v1::FLOW_STATE_ATTEMPT;
     spec.flow = host.Flow(spec);
     host.now += kSecond / 100;
     if (!mix.failing) spec.tx = 1500, spec.rx = 20'000, spec.rx_packets = 20;

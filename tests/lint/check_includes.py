@@ -22,7 +22,7 @@ PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/l
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/authorized_keys", "agent/posture/drop_in", "agent/posture/glob",
     "agent/posture/host_checks", "agent/posture/key_checks", "agent/posture/key_options", "agent/posture/key_paths",
-    "agent/posture/key_records", "agent/posture/key_scan", "agent/posture/policy", "agent/posture/posture", "agent/posture/posture_scan",
+    "agent/posture/key_records", "agent/posture/key_scan", "agent/posture/policy", "agent/posture/posture", "agent/posture/posture_facts", "agent/posture/posture_scan", "agent/posture/watched_tree",
     "agent/posture/private_keys", "agent/posture/revoked_keys", "agent/posture/ssh_key",
     "agent/posture/server_checks", "agent/posture/ssh_servers", "agent/posture/sshd_checks", "agent/posture/sshd_command",
     "agent/posture/sshd_defaults", "agent/posture/sshd_rows", "agent/posture/systemd_unit",

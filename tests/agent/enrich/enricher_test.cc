@@ -34,6 +34,14 @@ TEST_F(EnricherTest, ForkAndExecIsOneStepOfAncestry) {
   EXPECT_FALSE(sink_.defined.contains(IdOf(Key(100, 0))));
 }
 
+TEST_F(EnricherTest, TheImageThatATgidRanAtATimeIsFoundAndDefined) {
+  enricher_.Apply(Exec(Key(100, 1)).Path("/bin/sh").NoFile().Build());
+  EXPECT_EQ(enricher_.ProcessAt(Tgid(100), At(3600s)), IdOf(Key(100, 1)));
+  EXPECT_TRUE(sink_.defined.contains(IdOf(Key(100, 1))));
+  EXPECT_EQ(enricher_.ProcessAt(Tgid(100), BootTime{}), ProcessId{});
+  EXPECT_EQ(enricher_.ProcessAt(Tgid(101), At(3600s)), ProcessId{});
+}
+
 TEST_F(EnricherTest, AForkThatWasChargedStaysInTheAncestry) {
   enricher_.Apply(Exec(Key(50)).Path("/bin/bash").NoFile().Build());
   enricher_.Apply(Fork(Key(100, 0), Key(50)));

@@ -161,6 +161,18 @@ TEST(MatchTest, ALogThatNamesOnlyOurAddressIsFoundByItsPort) {
   EXPECT_THAT(answer.matches[0].best[0].why, Contains("local port 40022"));
 }
 
+TEST(MatchTest, AProcessGoesBeforeWhatWasImportedOfTheSame) {
+  v1::ListHostsResponse hosts = Hosts();
+  hosts.mutable_hosts(1)->set_instance_id("capture-e6e011c5d094b827");
+  v1::FlowRow imported = Flow("imported", "198.51.100.7", 22);
+  imported.set_agent_id("agent-2");
+  imported.set_tx_wire_bytes(2000);
+  const Answer answer =
+      RankMatches(ParseAbuseReport("2026-03-01 02:03:05Z 198.51.100.7:22"), hosts,
+                  {imported, Flow("relay", "198.51.100.7", 22)}, WallTimeFromNs(kNow));
+  EXPECT_EQ(Best(answer), "relay");
+}
+
 TEST(MatchTest, AServiceThatIsNamedCountsAsItsPortWhereNoneIs) {
   const Answer answer = Rank(
       "Mar  1 02:03:05 web sshd[31826]: authentication failure; "
@@ -219,12 +231,18 @@ TEST(ReplyTest, SaysWhatIsKnownAndLeavesTheRestToTheOperator) {
   p->add_argv("relay");
   p->set_user("ubuntu");
   p->set_start_ns(kDeed);
+  p->set_login_session_id("00000000000000bb");
+  p->set_session_kind("ssh");
+  p->set_session_user("ubuntu");
+  p->set_session_address("203.0.113.77");
+  p->set_key_fingerprint("SHA256:abc");
   const std::string reply = DraftReply(report, culprit);
   EXPECT_THAT(
       reply, HasSubstr("process 4242 (\"relay\", executable /tmp/.x\\x1b[2J), run by user ubuntu"));
   EXPECT_THAT(reply, HasSubstr("i-0123456789abcdef0"));
   EXPECT_THAT(reply, HasSubstr("198.51.100.7 port 22"));
   EXPECT_THAT(reply, HasSubstr("it had not ended"));
+  EXPECT_THAT(reply, HasSubstr("came by ssh as ubuntu from 203.0.113.77 with key SHA256:abc"));
   EXPECT_THAT(reply, HasSubstr("Corrective action: [what was stopped"));
   EXPECT_THAT(reply, Not(HasSubstr("\x1b")));
 }

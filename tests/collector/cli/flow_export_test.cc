@@ -51,6 +51,12 @@ class FakeClient : public Client {
     return v1::TopResponse();
   }
   Result<v1::GetStatusResponse> GetStatus() override { return v1::GetStatusResponse(); }
+  Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& /*request*/) override {
+    return v1::GetPostureResponse();
+  }
+  Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& /*request*/) override {
+    return v1::ListKeysResponse();
+  }
   Status FetchPackets(
       const v1::FetchPacketsRequest& /*request*/,
       const std::function<Status(const v1::FetchPacketsResponse&)>& /*visit*/) override {

@@ -193,6 +193,15 @@ TEST(ViewsTest, TextOfHostsIsEscapedEverywhere) {
   EXPECT_EQ(all.find("\nforged"), std::string::npos);
 }
 
+TEST(ViewsTest, TheSshOfAHostAndWhoChangedIt) {
+  ExpectGolden("posture", RenderPosture(Load<v1::HostPosture>("posture"), Wide()));
+}
+
+TEST(ViewsTest, KeysWithWhereTheyAreTaken) {
+  const auto answer = Load<v1::ListKeysResponse>("keys");
+  ExpectGolden("keys", RenderKeys({answer.keys().begin(), answer.keys().end()}, Wide()));
+}
+
 v1::ListFlowsResponse WithPlaces() {
   auto answer = Load<v1::ListFlowsResponse>("flows");
   for (auto& flow : *answer.mutable_flows())

@@ -167,7 +167,7 @@ class HostScript {
 // The newest state of every finding, by id.
 using Findings = std::map<std::string, v1::Finding>;
 
-inline Findings Run(const std::vector<DecodedFrame>& frames,
+inline Findings Detected(const std::vector<DecodedFrame>& frames,
                     const DetectThresholds& thresholds = {}) {
   Findings found;
   DetectEngine engine(thresholds,
@@ -175,8 +175,8 @@ inline Findings Run(const std::vector<DecodedFrame>& frames,
   for (const DecodedFrame& frame : frames) engine.Take(frame);
   return found;
 }
-inline Findings Run(HostScript& script, const DetectThresholds& thresholds = {}) {
-  return Run(script.Frames(), thresholds);
+inline Findings Detected(HostScript& script, const DetectThresholds& thresholds = {}) {
+  return Detected(script.Frames(), thresholds);
 }
 
 inline std::vector<std::string> RulesOf(const Findings& found) {

@@ -128,13 +128,27 @@ TEST_F(FindingStoreTest, ListsWhatIsAskedFor) {
   low.set_severity(v1::SEVERITY_LOW);
   low.set_host("db");
   Put(low);
-  EXPECT_EQ(All({.host = "db"}).size(), 1U);
-  EXPECT_EQ(All({.rule = "scan"}).size(), 1U);
-  EXPECT_EQ(All({.id = "b"}).size(), 1U);
-  EXPECT_EQ(All({.min_severity = v1::SEVERITY_HIGH}).size(), 1U);
-  EXPECT_EQ(All({.states = {v1::FINDING_STATE_CLOSED}}).size(), 0U);
-  EXPECT_EQ(All({.since = WallTimeFromNs(kHour)}).size(), 1U);
-  EXPECT_EQ(All({.limit = 1})[0].id(), "b2");
+  FindingQuery query;
+  query.host = "db";
+  EXPECT_EQ(All(query).size(), 1U);
+  query = {};
+  query.rule = "scan";
+  EXPECT_EQ(All(query).size(), 1U);
+  query = {};
+  query.id = "b";
+  EXPECT_EQ(All(query).size(), 1U);
+  query = {};
+  query.min_severity = v1::SEVERITY_HIGH;
+  EXPECT_EQ(All(query).size(), 1U);
+  query = {};
+  query.states = {v1::FINDING_STATE_CLOSED};
+  EXPECT_TRUE(All(query).empty());
+  query = {};
+  query.since = WallTimeFromNs(kHour);
+  EXPECT_EQ(All(query).size(), 1U);
+  query = {};
+  query.limit = 1;
+  EXPECT_EQ(All(query).at(0).id(), "b2");
 }
 
 TEST_F(FindingStoreTest, DecidingOverNothingIsNotFound) {
@@ -148,8 +162,11 @@ TEST_F(FindingStoreTest, WhoWaitsIsToldOfAChange) {
   Put(Make("a1"));
   const std::uint64_t after = store_->WaitChange(before, std::chrono::seconds(5));
   EXPECT_GT(after, before);
-  EXPECT_EQ(All({.changed_after = before}).size(), 1U);
-  EXPECT_TRUE(All({.changed_after = after}).empty());
+  FindingQuery query;
+  query.changed_after = before;
+  EXPECT_EQ(All(query).size(), 1U);
+  query.changed_after = after;
+  EXPECT_TRUE(All(query).empty());
 }
 
 }  // namespace

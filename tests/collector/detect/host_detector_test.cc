@@ -22,7 +22,7 @@ TEST(HostDetectorTest, CountersThatStepBackAreNoBytes) {
   host.Flow({.process = process, .remote = "203.0.113.9", .tx = 400, .flow = flow});
   host.Wait(1);
   host.Flow({.process = process, .remote = "203.0.113.9", .tx = 1100, .flow = flow});
-  EXPECT_TRUE(Run(host).empty());
+  EXPECT_TRUE(Detected(host).empty());
 }
 
 TEST(HostDetectorTest, CountersNearTheEndOfTheirRangeAreNoFlood) {
@@ -34,7 +34,7 @@ TEST(HostDetectorTest, CountersNearTheEndOfTheirRangeAreNoFlood) {
     host.Counters(counters);
     host.Wait(1);
   }
-  const Findings found = Run(host);
+  const Findings found = Detected(host);
   // The first record is of a process that has just begun: it did send that much, once.
   EXPECT_EQ(FindRule(found, "flood"), nullptr);
 }
@@ -55,13 +55,13 @@ TEST(HostDetectorTest, AClockThatIsYearsAheadDoesNotStopTheNextScan) {
   Refused(host, process, 12, 50);
   const auto& all = host.Frames();
   frames.insert(frames.end(), all.begin() + static_cast<std::ptrdiff_t>(frames.size()), all.end());
-  EXPECT_EQ(RulesOf(Run(frames)), std::vector<std::string>{"scan"});
+  EXPECT_EQ(RulesOf(Detected(frames)), std::vector<std::string>{"scan"});
 }
 
 TEST(HostDetectorTest, OneEpisodeIsOneFindingThatMovesOn) {
   HostScript host;
   Refused(host, host.Process("/usr/bin/tool"), 100);
-  const Findings found = Run(host);
+  const Findings found = Detected(host);
   ASSERT_EQ(found.size(), 1U);
   EXPECT_GT(found.begin()->second.last_ns(), found.begin()->second.trigger_ns());
 }
@@ -72,14 +72,14 @@ TEST(HostDetectorTest, AnHourOfSilenceBeginsAnotherEpisode) {
   Refused(host, process, 20);
   host.Wait(2 * 3600);
   Refused(host, process, 20, 100);
-  EXPECT_EQ(RulesOf(Run(host)), (std::vector<std::string>{"scan", "scan"}));
+  EXPECT_EQ(RulesOf(Detected(host)), (std::vector<std::string>{"scan", "scan"}));
 }
 
 TEST(HostDetectorTest, AProcessForEachConnectionIsStillOneScanner) {
   HostScript host;
   const auto shell = host.Process("/bin/sh", host.Process("/sbin/init", 0, 1));
   for (int i = 0; i < 12; ++i) Refused(host, host.Process("/usr/bin/nc", shell), 1, i);
-  EXPECT_EQ(RulesOf(Run(host)), std::vector<std::string>{"scan"});
+  EXPECT_EQ(RulesOf(Detected(host)), std::vector<std::string>{"scan"});
 }
 
 TEST(HostDetectorTest, TwoProgramsThatFailALittleAreNoScanner) {
@@ -87,14 +87,14 @@ TEST(HostDetectorTest, TwoProgramsThatFailALittleAreNoScanner) {
   const auto init = host.Process("/sbin/init", 0, 1);
   Refused(host, host.Process("/usr/bin/a", init), 6);
   Refused(host, host.Process("/usr/bin/b", init), 6, 20);
-  EXPECT_TRUE(Run(host).empty());
+  EXPECT_TRUE(Detected(host).empty());
 }
 
 TEST(HostDetectorTest, ADeletedExecutableWeighsMore) {
   HostScript host;
   const auto process = host.Process("/tmp/.x/tool (deleted)");
   Refused(host, process, 12);
-  const Findings found = Run(host);
+  const Findings found = Detected(host);
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found.begin()->second.severity(), v1::SEVERITY_CRITICAL);
   EXPECT_GT(found.begin()->second.weights_size(), 0);
@@ -107,7 +107,7 @@ TEST(HostDetectorTest, TheAgentsOwnFlowsAreNotJudged) {
   for (DecodedFrame& frame : frames) {
     for (FlowObservation& flow : frame.flows) flow.facts.flags = v1::FLOW_FLAG_AGENT;
   }
-  EXPECT_TRUE(Run(frames).empty());
+  EXPECT_TRUE(Detected(frames).empty());
 }
 
 TEST(HostDetectorTest, NamesTheSessionThatTheProcessBelongsTo) {
@@ -116,7 +116,7 @@ TEST(HostDetectorTest, NamesTheSessionThatTheProcessBelongsTo) {
   const auto shell = host.Process("/bin/bash", login);
   host.Login(login, "ubuntu", "198.51.100.77", "publickey", "SHA256:abc");
   Refused(host, host.Process("/usr/bin/tool", shell), 12);
-  const Findings found = Run(host);
+  const Findings found = Detected(host);
   ASSERT_EQ(found.size(), 1U);
   const v1::Finding& finding = found.begin()->second;
   EXPECT_EQ(finding.session().user(), "ubuntu");
@@ -131,7 +131,7 @@ TEST(HostDetectorTest, ASessionThatIsToldLateStillGetsIntoTheFinding) {
   const auto login = host.Process("/usr/sbin/sshd", host.Process("/usr/sbin/sshd"));
   Refused(host, host.Process("/usr/bin/tool", host.Process("/bin/bash", login)), 12);
   host.Login(login, "bob", "198.51.100.77", "password", "");
-  const Findings found = Run(host);
+  const Findings found = Detected(host);
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found.begin()->second.session().method(), "password");
 }
@@ -141,7 +141,7 @@ TEST(HostDetectorTest, ALoginByPasswordFromThePublicWeighsMore) {
   const auto login = host.Process("/usr/sbin/sshd", host.Process("/usr/sbin/sshd"));
   host.Login(login, "bob", "198.51.100.77", "password", "");
   Refused(host, host.Process("/usr/bin/tool", host.Process("/bin/bash", login)), 12);
-  const Findings found = Run(host);
+  const Findings found = Detected(host);
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found.begin()->second.severity(), v1::SEVERITY_CRITICAL);
 }
@@ -151,7 +151,7 @@ TEST(HostDetectorTest, ThresholdsOfTheOperatorHold) {
   Refused(host, host.Process("/usr/bin/tool"), 12);
   DetectThresholds mild;
   mild.scan.net_failures = 13;
-  EXPECT_TRUE(Run(host, mild).empty());
+  EXPECT_TRUE(Detected(host, mild).empty());
 }
 
 TEST(DetectEngineTest, HostsDoNotAddUp) {
@@ -162,7 +162,7 @@ TEST(DetectEngineTest, HostsDoNotAddUp) {
   const Uuid other = Uuid::Random();
   for (DecodedFrame& frame : frames) frame.stamp.agent_id = other;
   both.insert(both.end(), frames.begin(), frames.end());
-  EXPECT_TRUE(Run(both).empty());
+  EXPECT_TRUE(Detected(both).empty());
 }
 
 }  // namespace

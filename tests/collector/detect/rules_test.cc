@@ -21,19 +21,19 @@ class RuleTest : public ::testing::TestWithParam<Scenario> {
   HostScript script_;
 };
 
-TEST_P(RuleTest, FindsThisAndNothingElse) { EXPECT_EQ(RulesOf(Run(Play())), Expected()); }
+TEST_P(RuleTest, FindsThisAndNothingElse) { EXPECT_EQ(RulesOf(Detected(Play())), Expected()); }
 
 TEST_P(RuleTest, FindsTheSameWhereEveryFrameComesTwice) {
   std::vector<DecodedFrame> twice;
   for (const DecodedFrame& frame : Play()) twice.insert(twice.end(), 2, frame);
-  EXPECT_EQ(RulesOf(Run(twice)), Expected());
+  EXPECT_EQ(RulesOf(Detected(twice)), Expected());
 }
 
 TEST_P(RuleTest, FindsTheSameWhereAllFramesComeAgainAtTheEnd) {
   std::vector<DecodedFrame> again = Play();
   const std::vector<DecodedFrame> once = again;
   again.insert(again.end(), once.begin(), once.end());
-  EXPECT_EQ(RulesOf(Run(again)), Expected());
+  EXPECT_EQ(RulesOf(Detected(again)), Expected());
 }
 
 TEST_P(RuleTest, FindsTheSameWhereEveryRecordHasAFrameOfItsOwn) {
@@ -52,19 +52,19 @@ TEST_P(RuleTest, FindsTheSameWhereEveryRecordHasAFrameOfItsOwn) {
     for (const auto& record : frame.names) one(&DecodedFrame::names, record);
     for (const auto& record : frame.counters) one(&DecodedFrame::counters, record);
   }
-  EXPECT_EQ(RulesOf(Run(single)), Expected());
+  EXPECT_EQ(RulesOf(Detected(single)), Expected());
 }
 
 // A detector that starts anew reads frames again: what it finds has the ids of what is there.
 TEST_P(RuleTest, AnotherReaderGivesTheSameIds) {
   const std::vector<DecodedFrame> frames = Play();
-  const Findings first = Run(frames), second = Run(frames);
+  const Findings first = Detected(frames), second = Detected(frames);
   ASSERT_EQ(first.size(), second.size());
   for (const auto& [id, finding] : first) EXPECT_EQ(second.count(id), 1U);
 }
 
 TEST_P(RuleTest, EveryFindingSaysWhatWhoWhereAndWhen) {
-  for (const auto& [id, finding] : Run(Play())) {
+  for (const auto& [id, finding] : Detected(Play())) {
     EXPECT_EQ(id.size(), 16U);
     EXPECT_FALSE(finding.reason().empty());
     EXPECT_FALSE(finding.exe().empty());

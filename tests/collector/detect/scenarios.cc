@@ -11,7 +11,7 @@ std::string Net(int i) { return fmt::format("198.51.100.{}", i % 250 + 1); }
 void Contacts(HostScript& host, int failed, int answered) {
   const auto process = host.Process("/usr/bin/tool");
   for (int i = 0; i < failed + answered; ++i) {
-    host.Ended(process, Net(i), 22, i >= failed);
+    host.Ended(process, Net(i), 8000, i >= failed);
     host.Wait(0.2);
   }
 }
@@ -143,12 +143,13 @@ void Upload(HostScript& host, std::uint64_t bytes, std::uint64_t fetched, int se
   }
 }
 
-void Calls(HostScript& host, int calls, double jitter) {
+// At most a second beside the minute, or as people do: often soon, seldom late.
+void Calls(HostScript& host, int calls, bool regular) {
   const auto process = host.Process("/tmp/.x/agent");
   for (int i = 0; i < calls; ++i) {
     host.Ended(process, "203.0.113.9", 8443, true);
-    // A fixed sequence: the middle stays, the spread does not.
-    host.Wait(60 + jitter * (static_cast<double>((i * 37) % 100) - 50));
+    const double draw = static_cast<double>((i * 37) % 100) / 100;
+    host.Wait(regular ? 60 + draw : 5 + 600 * draw * draw * draw);
   }
 }
 
@@ -164,7 +165,14 @@ void Lookups(HostScript& host, int names, bool below_one) {
 void Mail(HostScript& host, int servers) {
   const auto process = host.Process("/usr/bin/mailer");
   for (int i = 0; i < servers; ++i) {
-    host.Ended(process, Net(i), 25, true);
+    host.Flow({.process = process,
+               .remote = Net(i),
+               .remote_port = 25,
+               .state = v1::FLOW_STATE_CLOSED,
+               .tx = 30'000,
+               .rx = 2000,
+               .rx_packets = 20,
+               .lived = kSecond});
     host.Wait(1);
   }
 }
@@ -225,9 +233,9 @@ std::vector<Scenario> Make() {
       {"five_megabytes_a_second_for_a_minute", "egress",
        [](auto& h) { Upload(h, 320 * kMega, kMega, 60); }},
       {"as_much_fetched_as_sent", "", [](auto& h) { Upload(h, 600 * kMega, 300 * kMega, 300); }},
-      {"thirty_calls_each_minute", "beacon", [](auto& h) { Calls(h, 30, 0.05); }},
-      {"fifteen_calls_each_minute", "", [](auto& h) { Calls(h, 15, 0.05); }},
-      {"thirty_calls_at_random", "", [](auto& h) { Calls(h, 30, 1.1); }},
+      {"thirty_calls_each_minute", "beacon", [](auto& h) { Calls(h, 30, true); }},
+      {"fifteen_calls_each_minute", "", [](auto& h) { Calls(h, 15, true); }},
+      {"thirty_calls_at_random", "", [](auto& h) { Calls(h, 30, false); }},
       {"a_hundred_names_of_one_domain", "dns-tunnel", [](auto& h) { Lookups(h, 110, true); }},
       {"ninety_names_of_one_domain", "", [](auto& h) { Lookups(h, 90, true); }},
       {"two_hundred_names_of_many_domains", "", [](auto& h) { Lookups(h, 200, false); }},

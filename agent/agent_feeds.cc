@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What comes beside the kernel's records: logins, and the state of SSH.
+#include "agent/agent_impl.h"
+
+namespace culprit {
+namespace {
+
+constexpr std::size_t kFeedRows = 1000;  // enough for a frame
+
+}  // namespace
+
+// What the logs say by now; logins, failures and sessions that are ready go out.
+void Agent::Impl::PumpLogins() {
+  if (!logins_) return;
+  const ClockPair clock = source_->ReadClock();
+  logins_->Pump(clock);
+  while (logins_->pending() > 0) {
+    RecordBatch batch;
+    batch.boot_id = boot_id_;
+    batch.run_id = run_id_;
+    logins_->Take(&batch, kFeedRows);
+    if (!output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, clock)) return;
+  }
+}
+
+// What is told about SSH; the processes behind it are defined first.
+void Agent::Impl::ShipPosture() {
+  if (!posture_) return;
+  posture_->Pump(Now());
+  RecordBatch batch;
+  batch.boot_id = boot_id_;
+  batch.run_id = run_id_;
+  if (!posture_->Fill(&batch)) return;
+  Ship(Lane::kEvidence);
+  if (output_->Write(Lane::kEvidence, FrameKind::kBatch, batch, source_->ReadClock()))
+    posture_->Sent();
+}
+
+}  // namespace culprit
