@@ -14,6 +14,7 @@ COMMANDS = {
     "culprit": ("collector/",),
     "quickstart.sh": ("deploy/quickstart.sh",),
     "run.sh": ("tests/run.sh",),
+    "install.sh": ("deploy/install.sh",),
     "install-packages.sh": ("deploy/install-packages.sh",),
 }
 CALL = re.compile(r"(?<![\w.-])(?:\./)?(?:[\w./-]*/)?(" + "|".join(re.escape(c) for c in COMMANDS) + r")((?:[ \t]+[^\s|&;`#]+)*)")

@@ -19,7 +19,7 @@ def check(root):
             first = file.read(80).split(b"\n")[0]
         if first.startswith(b"#!") and not os.access(path, os.X_OK):
             findings.append(f"{name}:1: has an interpreter line but is not executable")
-        if name.suffix == ".sh" or b"bash" in first and first.startswith(b"#!"):
+        if name.suffix == ".sh" or first.endswith((b"bash", b"/sh")) and first.startswith(b"#!"):
             shell.append(str(name))
         if name.suffix == ".py":
             try:
