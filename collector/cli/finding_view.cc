@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <google/protobuf/generated_enum_reflection.h>
 
+#include "collector/cli/json.h"
 #include "collector/cli/views.h"
 #include "collector/detect/rules.h"
 #include "common/text.h"
@@ -9,21 +11,10 @@
 namespace culprit::cli {
 namespace {
 
-// "SEVERITY_HIGH" -> "high", "FINDING_STATE_FALSE_POSITIVE" -> "false positive".
-std::string WordOf(const std::string& name, std::string_view prefix) {
-  std::string word = name.substr(std::min(prefix.size(), name.size()));
-  for (char& c : word) {
-    if (c == '_') c = ' ';
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return word;
-}
-std::string Word(v1::Severity severity) { return WordOf(v1::Severity_Name(severity), "SEVERITY_"); }
-std::string Word(v1::Confidence confidence) {
-  return WordOf(v1::Confidence_Name(confidence), "CONFIDENCE_");
-}
-std::string Word(v1::FindingState state) {
-  return WordOf(v1::FindingState_Name(state), "FINDING_STATE_");
+template <class Enum>
+std::string Word(Enum value) {
+  const auto* found = google::protobuf::GetEnumDescriptor<Enum>()->FindValueByNumber(value);
+  return found == nullptr ? "" : EnumWord(*found);
 }
 
 Style StyleOf(v1::Severity severity) {

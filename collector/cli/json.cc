@@ -6,6 +6,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <cstdint>
 
 #include "collector/cli/time_parse.h"
@@ -37,6 +39,8 @@ std::string Signed(std::int64_t n) {
 }
 
 // `index` < 0: the field is not repeated.
+std::string Number(double n) { return std::isfinite(n) ? fmt::format("{}", n) : "null"; }
+
 std::string Value(const Message& m, const Reflection& r, const FieldDescriptor* f, int index) {
   const bool one = index < 0;
   switch (f->cpp_type()) {
@@ -54,8 +58,12 @@ std::string Value(const Message& m, const Reflection& r, const FieldDescriptor* 
       return JsonString(one ? r.GetString(m, f) : r.GetRepeatedString(m, f, index));
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return ToJson(one ? r.GetMessage(m, f) : r.GetRepeatedMessage(m, f, index));
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return JsonString(EnumWord(*(one ? r.GetEnum(m, f) : r.GetRepeatedEnum(m, f, index))));
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return Number(one ? r.GetDouble(m, f) : r.GetRepeatedDouble(m, f, index));
     default:
-      return "null";  // no enum, float or double in the query service
+      return "null";  // no float in the services
   }
 }
 
@@ -106,6 +114,22 @@ std::string JsonString(std::string_view text) {
     text.remove_prefix(std::min(length, text.size()));
   }
   return out + "\"";
+}
+
+std::string EnumWord(const google::protobuf::EnumValueDescriptor& value) {
+  // "FindingState" -> "FINDING_STATE_", which every value's name begins with.
+  std::string prefix;
+  for (const char c : value.type()->name()) {
+    if (std::isupper(static_cast<unsigned char>(c)) != 0 && !prefix.empty()) prefix += '_';
+    prefix += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  prefix += '_';
+  std::string word = value.name();
+  if (word.starts_with(prefix)) word.erase(0, prefix.size());
+  for (char& c : word) {
+    c = c == '_' ? ' ' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return word;
 }
 
 std::string ToJson(const Message& message) {

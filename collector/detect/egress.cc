@@ -30,6 +30,7 @@ void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
   // Cheap first: most flows are small.
   const std::uint64_t minute = state.minute.Sum(flow.at);
   if (to.tx < t.bytes / 256 && minute < t.bytes_per_second * 60) return;
+  if (!out.IsDue(group, "egress", flow.at)) return;
   std::uint64_t tx = 0, rx = 0;
   std::vector<std::pair<std::uint64_t, v1::Target>> busiest;
   state.fresh.ForEach(flow.at, [&](const IpAddress& address, const Egress& egress) {

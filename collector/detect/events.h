@@ -80,6 +80,9 @@ class DetectContext {
  public:
   virtual ~DetectContext() = default;
   virtual void Raise(Group& group, Alarm alarm) = 0;
+  // Whether the next alarm of the rule would be told: false for some seconds after one was, so that
+  // what is dear to work out is not worked out for each record of a scan.
+  virtual bool IsDue(const Group& group, const char* rule, WallTime at) const = 0;
   virtual const ProcessBook& processes() const = 0;
   // Whether the host has talked to this address before the last ten minutes, as far back as it is
   // remembered.

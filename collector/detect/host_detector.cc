@@ -356,6 +356,11 @@ void HostDetector::Raise(Group& group, Alarm alarm) {
   Tell(&episode);
 }
 
+bool HostDetector::IsDue(const Group& group, const char* rule, WallTime at) const {
+  const auto it = episodes_.find({rule, group.key});
+  return it == episodes_.end() || it->second.told + kUpdateInterval <= at;
+}
+
 // Each table in one sweep when it is full, down to a half: the longest unused go.
 void HostDetector::Forget() {
   if (flows_.size() > kMaxFlows) {

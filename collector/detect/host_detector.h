@@ -74,6 +74,7 @@ class HostDetector final : private DetectContext {
   void Forget();
 
   void Raise(Group& group, Alarm alarm) override;
+  bool IsDue(const Group& group, const char* rule, WallTime at) const override;
   const ProcessBook& processes() const override { return processes_; }
   bool IsOldDestination(const IpAddress& address, WallTime at) const override;
   std::string NameOf(const IpAddress& address) const override;

@@ -50,6 +50,8 @@ void WatchSshd(const FlowEvent& flow, const RelayThresholds& t, Group& group, De
   state.ssh_destinations.Touch(flow.remote(), flow.at) += bytes;
   state.ssh_bytes += bytes;
   const std::size_t destinations = state.ssh_destinations.Count(flow.at);
+  // The third destination makes it worse, and is told at once.
+  if (destinations != t.ssh_destinations && !out.IsDue(group, "ssh-relay", flow.at)) return;
   const bool much = destinations >= t.ssh_destinations || state.ssh_bytes >= t.ssh_bytes;
   Alarm alarm =
       MakeAlarm("ssh-relay", much ? v1::SEVERITY_HIGH : v1::SEVERITY_MEDIUM, flow.facts.process);
@@ -123,6 +125,7 @@ void WatchConserved(const FlowEvent& flow, const RelayThresholds& t, Group& grou
                     DetectContext& out) {
   RelayState& state = *group.relay;
   if (state.in_rx + state.in_tx < t.bytes || state.out_rx + state.out_tx < t.bytes) return;
+  if (!out.IsDue(group, "relay", flow.at)) return;
   const double there = Conserved(state.in_rx, state.out_tx);
   const double back = Conserved(state.out_rx, state.in_tx);
   if (there < t.conserved_percent || back < t.conserved_percent) return;

@@ -89,7 +89,9 @@ void TakeContact(const FlowEvent& flow, const ScanThresholds& t, Group& group, D
   if (state.failures == 0) state.began = flow.facts.start;
   ++state.failures;
   state.last_failure = flow.at;
-  if (state.failures >= static_cast<int>(t.net_failures)) RaiseFailures(flow, t, group, out);
+  if (state.failures >= static_cast<int>(t.net_failures) && out.IsDue(group, "scan", flow.at)) {
+    RaiseFailures(flow, t, group, out);
+  }
 }
 
 bool IsProbe(const FlowFacts& facts) {
@@ -108,7 +110,7 @@ void TakeProbe(const FlowEvent& flow, const ScanThresholds& t, Group& group, Det
   if (flow.facts.protocol != IPPROTO_UDP) to.port = flow.facts.protocol;  // kept apart, not shown
   bool& answered = state.probes.Touch(to, flow.at);
   answered = answered || flow.answered;
-  if (answered || !flow.first) return;
+  if (answered || !flow.first || !out.IsDue(group, "scan", flow.at)) return;
   std::size_t all = 0, silent = 0;
   state.probes.ForEach(flow.at, [&](const Endpoint&, bool had_answer) {
     ++all;

@@ -71,10 +71,8 @@ class Story:
         def found():
             flows = [f for f in self.session(row)["flows"] if port in (f["remote_port"], f["local_port"])
                      and max(int(f["tx_payload_bytes"]), int(f["rx_payload_bytes"])) >= size and f["direction"] != "listen"]
-            return flows if len(flows) == 1 else None
-        flow = wait_until(f"a flow of {size} bytes at port {port} in session {row['session_id']}", found, 20)[0]
-        for name, value in facts.items():
-            check(flow[name] == value, f"{name} {flow[name]}, not {value}: {flow}")
+            return flows if len(flows) == 1 and all(flows[0][name] == value for name, value in facts.items()) else None
+        flow = wait_until(f"a flow of {size} bytes at port {port} in session {row['session_id']} with {facts}", found, 20)[0]
         for listed in self.rig.flows("--process", flow["process_id"], "--port" if flow["direction"] == "out" else "--local-port", port):
             check((listed["session_id"], listed["session_address"], listed["key_fingerprint"]) ==
                   (row["session_id"], row["address"], row["key_fingerprint"]), f"`flows` says otherwise: {listed}")

@@ -70,6 +70,7 @@ def check_quiet(rig, host):
 
 def check_relay(rig, host):
     client = host.hold("alice", "-D", "7002")
+    wait_until("the client's SOCKS port", lambda: ":7002" in host.outside.run("ss", "-ltn").stdout)
     host.outside.run("curl", "-sf", "-o", "/dev/null", "--socks5", "127.0.0.1:7002", f"http://{FAR}:{WEB}/page")
     found = flagged(rig, "ssh-relay", RELAY_SECONDS)
     check(found["exe"] == "/usr/sbin/sshd", f"{found['exe']}")
@@ -106,7 +107,7 @@ def check_decisions(rig, relay):
     before = {f["id"]: f["state"] for f in rig.query("findings")}
     rig.collector.stop(20)
     rig.start_collector()
-    wait_until("the agent is back", lambda: rig.host()["state"] == "live", 30)
+    wait_until("the agent is back", lambda: rig.host()["state"] == "online", 30)
     after = {f["id"]: f["state"] for f in rig.query("findings")}
     check(after == before, f"findings before the restart {before}, after {after}")
     check("Stepping Stones" in rig.culprit("explain", "relay"), "explain says nothing of its sources")
