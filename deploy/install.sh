@@ -120,7 +120,7 @@ install_package() {
     fail "apt-get could not install $from; its last lines are above (apt-get update, then again, where packages are not found)"
 }
 
-# put FILE MODE: standard input becomes FILE, if it is not so already.
+# put FILE MODE: standard input becomes FILE, if it is not so already. Not behind a pipe: what it notes in `changed` would be lost.
 put() {
   local new=$1.new
   (umask 077 && cat >"$new")
@@ -172,7 +172,7 @@ TOML
   fi
   awk '/^\[/ { on = /^\[collector\]/ } on && /^address *=/ { found = 1 } END { exit !found }' "$config" ||
     fail "$config has no address in [collector]; write it there: address = \"$collector\""
-  sed "/^\[collector\]/,/^\[/s|^address *=.*|address = \"$collector\"|" "$config" | put "$config" 0644
+  put "$config" 0644 < <(sed "/^\[collector\]/,/^\[/s|^address *=.*|address = \"$collector\"|" "$config")
 }
 
 agent_ready() {
@@ -232,9 +232,10 @@ start_unit() {
   fi
   systemctl daemon-reload
   systemctl enable --quiet "$unit"
-  if [ "$changed" = 1 ] || ! systemctl --quiet is-active "$unit"; then
-    systemctl restart "$unit" || fail "it did not start: journalctl -u $unit"
-  fi
+  case $changed$(systemctl is-active "$unit" || true) in
+    0active | 0activating) ;;
+    *) systemctl restart "$unit" || fail "it did not start: journalctl -u $unit" ;;
+  esac
   say "culprit-$role runs"
 }
 

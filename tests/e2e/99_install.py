@@ -119,6 +119,7 @@ for place in proc sys dev; do mount --rbind "/$place" "$place"; done
 mkdir -p ".$1" && mount --bind "$1" ".$1" && exec chroot . bash "$1/steps.sh"
 """
 STEPS = """
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 step() { echo "== $1"; shift; "$@" 2>&1; echo "status $?"; }
 state() { find /etc/culprit /var/lib/culprit -type f -printf '%p %m %T@\\n' | sort; }
 cd {dir}
@@ -131,6 +132,11 @@ mv credentials.tar.gz expired
 step second bash filled.sh
 step unchanged bash -c "$(declare -f state); state | diff before -"
 step check culprit-agent check-config
+mkdir -p /run/systemd/system
+printf '#!/bin/sh\\necho "$*" >>{dir}/calls\\necho active\\n' >/usr/local/sbin/systemctl && chmod 755 /usr/local/sbin/systemctl
+step same bash -c '/usr/share/culprit-agent/install.sh agent --collector 192.0.2.10:7443; grep restart calls'
+step other bash -c '/usr/share/culprit-agent/install.sh agent --collector 192.0.2.11:7443; grep restart calls'
+rm /usr/local/sbin/systemctl && rmdir /run/systemd/system
 step purge apt-get purge -y -q culprit-agent
 step left ls -d /etc/culprit /var/lib/culprit /usr/sbin/culprit-agent /etc/systemd/system/multi-user.target.wants/culprit-agent.service
 """
@@ -160,7 +166,8 @@ def check_user_data(rig, packages):
     steps = {name: (text, int(status)) for name, text, status in re.findall(r"^== (\w+)\n(.*?)^status (\d+)$", out, re.M | re.S)}
     for name, status, words in (("empty", 1, "PACKAGE_URL is not filled in"), ("package", 1, "not the one of PACKAGE_SHA256"),
                                 ("authority", 1, "of another authority"), ("first", 0, "systemd does not run here"), ("second", 0, "systemd does not run here"),
-                                ("unchanged", 0, ""), ("check", 0, "192.0.2.10:7443"), ("purge", 0, "Purging"), ("left", 2, "")):
+                                ("unchanged", 0, ""), ("check", 0, "192.0.2.10:7443"),
+                                ("same", 1, "culprit-agent runs"), ("other", 0, "restart culprit-agent.service"), ("purge", 0, "Purging"), ("left", 2, "")):
         text, code = steps.get(name, (out, None))
         check(code == status and words in text, f"{name}: status {code}, expected {status} and '{words}':\n{text}")
     check("# ERROR" not in steps["check"][0], steps["check"][0])
