@@ -11,7 +11,7 @@ import tempfile
 
 import lintlib
 
-MOST_EXPOSED = 4.7
+MOST_EXPOSED = 4.5
 SNAPSHOT_PEAK = 128 << 20
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 DEMANDED = {"Type": "notify", "NotifyAccess": "main", "NoNewPrivileges": "yes", "KillMode": "mixed"}
