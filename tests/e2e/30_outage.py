@@ -9,6 +9,8 @@ import clog
 from campaign import Campaign
 from harness import BIN, Rig, check, note, run, wait_until
 
+# Frames that the collector kept and had no time to acknowledge before it was killed: the agent can only call them lost, too.
+UNACKNOWLEDGED = 4
 CAP = 1 << 20
 SEGMENT = 64 << 10
 GROWTH = 48 << 20
@@ -84,7 +86,7 @@ def account(campaign):
     check(not problems, f"{problems[:5]}")
     missing = sum(last - first + 1 for _, first, last in holes)
     note(f"{missing} frames missing in {len(holes)} holes, {declared} declared lost by the agent, {gaps} gaps at the collector")
-    check(holes and declared == missing, f"declared {declared}, missing {missing}")
+    check(holes and missing <= declared <= missing + UNACKNOWLEDGED, f"declared {declared}, missing {missing}")
     run(BIN / "culprit-collector", "verify", "--config", rig.dir / "collector.toml")
 
 
