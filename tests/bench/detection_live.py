@@ -70,8 +70,8 @@ class Field:
         wait_until("the servers", lambda: f":{WEB}" in self.outside.run("ss", "-ltn").stdout)
 
     def login(self, command):
-        """`command` in a session of its own."""
-        return self.rig.spawn(*self.host.command("root", command, options=self.host.key()))
+        """`command` in a session of its own, which ends it."""
+        return self.rig.spawn(*self.host.command("root", command, options=[*self.host.key(), "-tt"]))
 
     def python(self, name, *arguments):
         return self.login(" ".join(["exec python3", str(self.rig.dir / f"{name}.py"), *map(str, arguments)]))
@@ -100,7 +100,7 @@ def guesses(field):
 
 
 def hping(mode):
-    return lambda f: f.login(f"timeout 8 hping3 -q {mode} -i u{random.choice((60, 100, 150))} {random.choice(FAR)} > /dev/null 2>&1")
+    return lambda f: f.login(f"timeout 8 hping3 -q {mode} -i u{random.choice((20, 40, 60))} {random.choice(FAR)} > /dev/null 2>&1")
 
 
 def nmap(options):
@@ -145,35 +145,39 @@ def wilson(hits, runs):
     return (middle - spread) / (1 + z * z / runs), (middle + spread) / (1 + z * z / runs)
 
 
-def since(rig, began, rule=None):
-    rows = rig.query("findings", *(("--rule", rule) if rule else ()), "--limit", 1000)
-    at = lambda row: datetime.datetime.fromisoformat(row["trigger_time"].replace("Z", "+00:00")[:26].rstrip("+") + "+00:00"
-                                                     if "." in row["trigger_time"] else row["trigger_time"].replace("Z", "+00:00")).timestamp()
-    return [(row, at(row) - began) for row in rows if at(row) >= began - 0.5]
+def findings(rig, rule=None):
+    return rig.query("findings", *(("--rule", rule) if rule else ()), "--limit", 1000)
+
+
+def seconds_of(text):
+    """Of an RFC 3339 time, to the microsecond."""
+    return datetime.datetime.fromisoformat(text.rstrip("Z").ljust(20, ".").ljust(26, "0")[:26]).replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 def attack(rig, field, name):
     rule, _, program, start, limit = ATTACKS[name]
+    before = {row["id"] for row in findings(rig)}
+    fresh = lambda: [row for row in findings(rig, rule) if row["id"] not in before]
     began = time.time()
     with contextlib.ExitStack() as stack:
-        daemon = start(field)
-        stack.callback(daemon.stop, 5)
+        stack.callback(start(field).stop, 5)
         with contextlib.suppress(Exception):
-            wait_until(rule, lambda: since(rig, began, rule), limit)
-    rows = since(rig, began, rule)
+            wait_until(rule, fresh, limit)
+    rows = fresh()
     if not rows:
         return {"flagged": False}
-    row, seconds = rows[-1]
-    return {"flagged": True, "seconds": max(0.0, seconds), "right": os.path.basename(row["exe"]).startswith(program)
-            or program in row["command_line"]}
+    row = rows[-1]
+    right = os.path.basename(row["exe"]).startswith(program) or program in row["command_line"]
+    if not right:
+        note(f"{name}: {row['rule']} names {row['exe']}: {row['command_line']}")
+    return {"flagged": True, "seconds": seconds_of(row["trigger_time"]) - began, "right": right}
 
 
 def honest(rig, field, name):
-    began = time.time()
-    daemon = HONEST[name](field)
-    daemon.process.wait(60)
+    before = {row["id"] for row in findings(rig)}
+    HONEST[name](field).process.wait(60)
     time.sleep(3)  # a finding that comes late counts
-    return [row["rule"] for row, _ in since(rig, began)]
+    return [row["rule"] for row in findings(rig) if row["id"] not in before]
 
 
 def quantile(values, q):

@@ -119,6 +119,9 @@ def main():
                            log="server.log")
         wait_until("echo server", lambda: "ready" in server.log.read_text())
         rig.start_collector()
+        log = rig.dir / "auth.log"  # the guest has none, which would be told beside the hooks
+        log.touch()
+        rig.agent_extra += f'[logins]\nfiles = ["{log}"]\n'
         rig.start_agent()
         servers = start_sctp(rig, b, binary)
         suite.case("exactly what this kernel lacks is reported, with what stands in", lambda: says_what_is_absent(rig))
