@@ -25,6 +25,7 @@ void ForEachKey(Thresholds& t, const Number& number, const Bytes& bytes) {
   number("detect.brute_force.ssh_connections", t.brute_force.ssh_connections);
   number("detect.brute_force.targets", t.brute_force.targets);
   bytes("detect.brute_force.bytes", t.brute_force.bytes);
+  bytes("detect.brute_force.ssh_bytes", t.brute_force.ssh_bytes);
   number("detect.brute_force.seconds", t.brute_force.seconds);
   number("detect.relay.ssh_destinations", t.relay.ssh_destinations);
   bytes("detect.relay.ssh_bytes", t.relay.ssh_bytes);

@@ -35,10 +35,10 @@ const LoginService* ServiceOf(std::uint16_t port) {
 
 // A connection that was answered, was short and carried little: a guess that failed. What carried
 // nothing is a scan's.
-bool IsGuess(const FlowEvent& flow, const BruteForceThresholds& t) {
+bool IsGuess(const FlowEvent& flow, std::uint64_t most, const BruteForceThresholds& t) {
   const std::uint64_t bytes = flow.total.tx_payload_bytes + flow.total.rx_payload_bytes;
   return flow.answered && flow.total.tx_payload_bytes > 0 && flow.total.rx_payload_bytes > 0 &&
-         bytes <= t.bytes && flow.facts.last - flow.facts.start <= std::chrono::seconds(t.seconds);
+         bytes <= most && flow.facts.last - flow.facts.start <= std::chrono::seconds(t.seconds);
 }
 
 std::size_t WithinWindow(const Guessing& guessing, WallTime at) {
@@ -53,7 +53,9 @@ void WatchBruteForce(const FlowEvent& flow, const BruteForceThresholds& t, Group
                      DetectContext& out) {
   if (!flow.outbound() || flow.facts.protocol != IPPROTO_TCP || !flow.ended) return;
   const LoginService* service = ServiceOf(flow.facts.remote_port);
-  if (service == nullptr || !IsGuess(flow, t)) return;
+  if (service == nullptr) return;
+  const bool ssh = std::string_view(service->name) == "SSH";
+  if (!IsGuess(flow, ssh ? t.ssh_bytes : t.bytes, t)) return;
   BruteForceState& state = Need(group.brute_force);
   Guessing& guessing = state.targets.Touch(flow.remote(), flow.at);
   guessing.tries.push_back(flow.facts.start);
@@ -75,7 +77,6 @@ void WatchBruteForce(const FlowEvent& flow, const BruteForceThresholds& t, Group
     first = std::min(first, other.tries.front());
     if (alarm.targets.size() < kMaxTargets) alarm.targets.push_back(MakeTarget(to));
   });
-  const bool ssh = std::string_view(service->name) == "SSH";
   const std::uint32_t needed = ssh ? t.ssh_connections : t.connections;
   if (here < needed && targets < t.targets) return;
   alarm.confidence = here >= 2 * std::size_t{needed} ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;

@@ -57,7 +57,7 @@ class HostDetector final : private DetectContext {
     v1::Finding finding;
     ProcessId process;   // of the newest evidence
     std::string reason;  // without the session
-    WallTime told;  // when the sink heard of it last
+    WallTime told;       // when the sink heard of it last
   };
 
   void TakeFlow(const FlowObservation& seen);

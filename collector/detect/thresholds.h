@@ -33,6 +33,7 @@ struct BruteForceThresholds {
   std::uint32_t ssh_connections = 6;  // SSH gives several guesses a connection
   std::uint32_t targets = 8;          // distinct ones within a minute
   std::uint64_t bytes = 12'000;       // at most, both ways; a session that got in has more
+  std::uint64_t ssh_bytes = 7'000;    // the same of SSH, where `ssh host true` has 7,500
   std::uint32_t seconds = 30;         // at most
 };
 

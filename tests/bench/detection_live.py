@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import Rig, check, note, wait_until  # noqa: E402
 from sshd_host import PORT, SshHost  # noqa: E402
 
-WEB, SINK, PROXY = 9200, 9100, 9300
+WEB = 9200
 FAR = [f"203.0.113.{n}" for n in range(1, 61)]
 SERVERS = """
 import http.server, socket, socketserver, sys, threading
@@ -78,10 +78,11 @@ class Field:
 
 
 def relay_by_socks(field):
-    daemon = field.login(f"exec microsocks -i 0.0.0.0 -p {PROXY}")
-    wait_until("the proxy", lambda: f":{PROXY}" in field.inside.run("ss", "-ltn").stdout)
+    port = random.randint(10000, 19999)
+    daemon = field.login(f"exec microsocks -i 0.0.0.0 -p {port}")
+    wait_until("the proxy", lambda: f":{port}" in field.inside.run("ss", "-ltn").stdout)
     for address in random.sample(FAR, 7):
-        field.outside.run("curl", "-sf", "-o", "/dev/null", "--socks5", f"{field.inside.v4}:{PROXY}", f"http://{address}:{WEB}/400000")
+        field.outside.run("curl", "-sf", "-o", "/dev/null", "--socks5", f"{field.inside.v4}:{port}", f"http://{address}:{WEB}/400000")
     return daemon
 
 
@@ -95,8 +96,8 @@ def relay_by_ssh(field):
 
 def guesses(field):
     words = field.rig.dir / "words"
-    words.write_text("".join(f"wrong{random.random()}\n" for _ in range(40)))
-    return field.login(f"timeout 40 hydra -q -I -t 4 -l bob -P {words} ssh://{field.inside.v4}:{PORT} > /dev/null 2>&1")
+    words.write_text("".join(f"wrong{random.random()}\n" for _ in range(100)))
+    return field.login(f"timeout 55 hydra -q -I -t 4 -l bob -P {words} ssh://{field.inside.v4}:{PORT} > /dev/null 2>&1")
 
 
 def hping(mode):

@@ -216,6 +216,7 @@ std::vector<Scenario> Make() {
       {"packets_that_are_acknowledged", "", [](auto& h) { Packets(h, 60000, 30000, 5); }},
       {"packets_for_two_seconds", "", [](auto& h) { Packets(h, 6000, 10, 2); }},
       {"six_short_connections_to_ssh", "brute-force", [](auto& h) { Guesses(h, 6, 6000, 22); }},
+      {"twenty_short_commands_by_ssh", "", [](auto& h) { Guesses(h, 19, 7600, 22); }},
       {"five_short_connections_to_ssh", "", [](auto& h) { Guesses(h, 5, 6000, 22); }},
       {"sessions_that_got_in", "", [](auto& h) { Guesses(h, 12, 40'000, 22); }},
       {"short_connections_to_a_web_server", "", [](auto& h) { Guesses(h, 19, 6000, 443); }},
