@@ -34,11 +34,15 @@ std::string SumLine(const BundleMember& member) {
 
 struct BundleWriter::Impl {
   Impl(Ed25519Key signing, ByteSink to) : key(std::move(signing)), sink(std::move(to)) {}
+  ~Impl() { failure = Internal("not closed"); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   static la_ssize_t OnBytes(archive* /*a*/, void* self, const void* data, std::size_t size) {
     auto* impl = static_cast<Impl*>(self);
     impl->Compress({static_cast<const char*>(data), size}, ZSTD_e_continue);
-    return impl->failure ? static_cast<la_ssize_t>(size) : -1;
+    return static_cast<la_ssize_t>(
+        size);  // Check() tells of a failure; libarchive leaks after one of its own
   }
 
   void Compress(std::string_view bytes, ZSTD_EndDirective how) {
@@ -101,7 +105,6 @@ struct BundleWriter::Impl {
 
   Ed25519Key key;
   ByteSink sink;
-  std::unique_ptr<archive, FreeWriter> tar;
   std::unique_ptr<ZSTD_CCtx, FreeWriter> zstd;
   std::array<char, kBlock> block{};
   Status failure = Ok();
@@ -116,6 +119,7 @@ struct BundleWriter::Impl {
   BundleMember current;
   std::uint64_t current_left = 0;
   Sha256 current_hash;
+  std::unique_ptr<archive, FreeWriter> tar;  // the last: it writes its end when it goes
 };
 
 BundleWriter::BundleWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

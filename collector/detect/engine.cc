@@ -24,7 +24,9 @@ std::string IdOf(const v1::Finding& finding) {
 }  // namespace
 
 void DetectEngine::Take(const DecodedFrame& frame) {
-  Host& host = hosts_[{frame.stamp.agent_id, frame.boot_id}];
+  std::string key(frame.stamp.agent_id.AsBytes());
+  key += frame.boot_id.AsBytes();
+  Host& host = hosts_[key];
   host.last = frame.lsn;
   host.name = frame.has_host && !frame.host.hostname().empty() ? frame.host.hostname()
               : host.name.empty()                              ? frame.stamp.agent_name

@@ -30,9 +30,9 @@ class DetectEngine {
   };
   const DetectThresholds thresholds_;
   FindingSink sink_;
-  // By boot, too: ids and times of one boot say nothing about those of another, and each capture
-  // that is replayed is one.
-  std::map<std::pair<Uuid, Uuid>, Host> hosts_;
+  // By the bytes of agent and boot: ids and times of one boot say nothing about those of another,
+  // and each capture that is replayed is one.
+  std::map<std::string, Host> hosts_;
 };
 
 }  // namespace culprit

@@ -125,8 +125,9 @@ TEST_F(LoginFeedTest, SaysWhichLogsItReads) {
 
 TEST_F(LoginFeedTest, ABrokenFileOfPositionsIsAsNone) {
   std::ofstream(config_.logins.files[0]) << Attempt(1, 1);
-  for (const std::string text : {"", "\n\n", "99999999999999999999999 1 1 /x\n", "a b c\n",
-                                 std::string(100'000, 'x').c_str()}) {
+  const std::string texts[] = {"", "\n\n", "99999999999999999999999 1 1 /x\n", "a b c\n",
+                               std::string(100'000, 'x')};
+  for (const std::string& text : texts) {
     std::ofstream(directory_ + "/logins") << text;
     LoginFeed feed(config_, BootId(), enricher_, users_);
     feed.Flush();
