@@ -13,13 +13,9 @@ constexpr std::size_t kMaxTargets = 8;
 constexpr std::uint64_t kFewTargets = 8;  // more is a scan, or a busy client
 
 std::vector<v1::Target> BusiestOf(RecentMap<Endpoint, std::uint64_t>& sent, WallTime at) {
-  std::vector<std::pair<std::uint64_t, Endpoint>> all;
-  sent.ForEach(at,
-               [&](const Endpoint& to, std::uint64_t packets) { all.emplace_back(packets, to); });
-  std::sort(all.rbegin(), all.rend());
   std::vector<v1::Target> targets;
-  for (std::size_t i = 0; i < std::min(all.size(), kMaxTargets); ++i) {
-    targets.push_back(MakeTarget(all[i].second));
+  for (const auto& [packets, to] : LargestOf(sent, at, kMaxTargets)) {
+    targets.push_back(MakeTarget(to));
   }
   return targets;
 }

@@ -44,7 +44,6 @@ struct ScanState {
   WallTime counted_since, counted_last;
   std::deque<std::pair<WallTime, std::uint64_t>>
       begun;  // first contacts, until they had time to be answered
-  std::uint64_t counted_ok = 0;
   // UDP and ICMP probes; value: answered.
   RecentMap<Endpoint, bool> probes{seconds(60), 4096};
 };

@@ -19,14 +19,10 @@ constexpr std::size_t kMaxTargets = 16;
 // What sshd itself, its PAM and its name service ask: DNS, Kerberos, LDAP.
 constexpr std::array<std::uint16_t, 6> kOwnBusiness = {53, 88, 389, 464, 636, 853};
 
-template <class Map>
-std::vector<v1::Target> BusiestOf(Map& map, WallTime at) {
-  std::vector<std::pair<std::uint64_t, Endpoint>> all;
-  map.ForEach(at, [&](const Endpoint& to, std::uint64_t bytes) { all.emplace_back(bytes, to); });
-  std::sort(all.rbegin(), all.rend());
+std::vector<v1::Target> BusiestOf(RecentMap<Endpoint, std::uint64_t>& sent, WallTime at) {
   std::vector<v1::Target> targets;
-  for (std::size_t i = 0; i < std::min(all.size(), kMaxTargets); ++i) {
-    targets.push_back(MakeTarget(all[i].second, all[i].first));
+  for (const auto& [bytes, to] : LargestOf(sent, at, kMaxTargets)) {
+    targets.push_back(MakeTarget(to, bytes));
   }
   return targets;
 }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/time.h"
@@ -33,10 +34,6 @@ class WindowSum {
   std::uint64_t Sum(WallTime at) {
     Advance(at);
     return sum_;
-  }
-  void Clear() {
-    slots_.fill(0);
-    sum_ = 0;
   }
 
  private:
@@ -94,7 +91,6 @@ class RecentMap {
     Expire(at);
     for (const auto& [key, entry] : entries_) visit(key, entry.value);
   }
-  void Clear() { entries_.clear(); }
 
  private:
   struct Entry {
@@ -133,6 +129,17 @@ class RecentMap {
   WallTime now_, swept_;
   std::unordered_map<Key, Entry> entries_;
 };
+
+// The keys with the largest values at `at`, at most `most` of them, the largest first.
+template <class Key, class Value>
+std::vector<std::pair<Value, Key>> LargestOf(RecentMap<Key, Value>& map, WallTime at,
+                                             std::size_t most) {
+  std::vector<std::pair<Value, Key>> all;
+  map.ForEach(at, [&](const Key& key, const Value& value) { all.emplace_back(value, key); });
+  std::sort(all.rbegin(), all.rend());
+  if (all.size() > most) all.resize(most);
+  return all;
+}
 
 }  // namespace culprit
 

@@ -3,7 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "collector/pki/grpc_peer.h"
+#include "collector/query/answer_call.h"
 #include "culprit/v1/query_login.grpc.pb.h"
 
 namespace culprit {
@@ -15,27 +15,16 @@ class LoginService final : public v1::LoginQuery::Service {
 
   grpc::Status ListLogins(grpc::ServerContext* context, const v1::ListLoginsRequest* request,
                           v1::ListLoginsResponse* response) override {
-    return Answer(context, response, [&] { return engine_.ListLogins(*request); });
+    return AnswerCall(*context, response, [&] { return engine_.ListLogins(*request); });
   }
   grpc::Status GetSession(grpc::ServerContext* context, const v1::GetSessionRequest* request,
                           v1::GetSessionResponse* response) override {
-    return Answer(context, response, [&] {
+    return AnswerCall(*context, response, [&] {
       return engine_.GetSession(*request, [context] { return context->IsCancelled(); });
     });
   }
 
  private:
-  template <class Response, class Call>
-  static grpc::Status Answer(grpc::ServerContext* context, Response* response, const Call& call) {
-    if (auto peer = RequirePeer(*context, PeerRole::kOperator); !peer) {
-      return ToGrpcStatus(peer.error());
-    }
-    Result<Response> result = call();
-    if (!result) return ToGrpcStatus(result.error());
-    *response = std::move(*result);
-    return grpc::Status::OK;
-  }
-
   const QueryEngine& engine_;
 };
 

@@ -3,7 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "collector/pki/grpc_peer.h"
+#include "collector/query/answer_call.h"
 #include "culprit/v1/query_posture.grpc.pb.h"
 
 namespace culprit {
@@ -15,25 +15,14 @@ class PostureService final : public v1::PostureQuery::Service {
 
   grpc::Status GetPosture(grpc::ServerContext* context, const v1::GetPostureRequest* request,
                           v1::GetPostureResponse* response) override {
-    if (auto peer = RequirePeer(*context, PeerRole::kOperator); !peer)
-      return ToGrpcStatus(peer.error());
-    return Answer(engine_.GetPosture(*request), response);
+    return AnswerCall(*context, response, [&] { return engine_.GetPosture(*request); });
   }
   grpc::Status ListKeys(grpc::ServerContext* context, const v1::ListKeysRequest* request,
                         v1::ListKeysResponse* response) override {
-    if (auto peer = RequirePeer(*context, PeerRole::kOperator); !peer)
-      return ToGrpcStatus(peer.error());
-    return Answer(engine_.ListKeys(*request), response);
+    return AnswerCall(*context, response, [&] { return engine_.ListKeys(*request); });
   }
 
  private:
-  template <class Response>
-  static grpc::Status Answer(Result<Response> result, Response* response) {
-    if (!result) return ToGrpcStatus(result.error());
-    *response = std::move(*result);
-    return grpc::Status::OK;
-  }
-
   const QueryEngine& engine_;
 };
 

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "collector/pki/grpc_peer.h"
+#include "collector/query/answer_call.h"
 #include "culprit/v1/query.grpc.pb.h"
 
 namespace culprit {
@@ -20,12 +21,12 @@ class QueryService final : public v1::Query::Service {
 
   grpc::Status ListHosts(grpc::ServerContext* context, const v1::ListHostsRequest* request,
                          v1::ListHostsResponse* response) override {
-    return Answer(context, response, [&] { return engine_.ListHosts(*request); });
+    return AnswerCall(*context, response, [&] { return engine_.ListHosts(*request); });
   }
   grpc::Status ListFlows(grpc::ServerContext* context, const v1::ListFlowsRequest* request,
                          v1::ListFlowsResponse* response) override {
-    return Answer(context, response,
-                  [&] { return engine_.ListFlows(*request, CancelledOf(context)); });
+    return AnswerCall(*context, response,
+                      [&] { return engine_.ListFlows(*request, CancelledOf(context)); });
   }
   grpc::Status FollowFlows(grpc::ServerContext* context, const v1::ListFlowsRequest* request,
                            grpc::ServerWriter<v1::FlowRow>* writer) override {
@@ -38,16 +39,17 @@ class QueryService final : public v1::Query::Service {
   }
   grpc::Status GetProcess(grpc::ServerContext* context, const v1::GetProcessRequest* request,
                           v1::GetProcessResponse* response) override {
-    return Answer(context, response,
-                  [&] { return engine_.GetProcess(*request, CancelledOf(context)); });
+    return AnswerCall(*context, response,
+                      [&] { return engine_.GetProcess(*request, CancelledOf(context)); });
   }
   grpc::Status ListDns(grpc::ServerContext* context, const v1::ListDnsRequest* request,
                        v1::ListDnsResponse* response) override {
-    return Answer(context, response, [&] { return engine_.ListDns(*request); });
+    return AnswerCall(*context, response, [&] { return engine_.ListDns(*request); });
   }
   grpc::Status Top(grpc::ServerContext* context, const v1::TopRequest* request,
                    v1::TopResponse* response) override {
-    return Answer(context, response, [&] { return engine_.Top(*request, CancelledOf(context)); });
+    return AnswerCall(*context, response,
+                      [&] { return engine_.Top(*request, CancelledOf(context)); });
   }
   grpc::Status FetchPackets(grpc::ServerContext* context, const v1::FetchPacketsRequest* request,
                             grpc::ServerWriter<v1::FetchPacketsResponse>* writer) override {
@@ -60,25 +62,14 @@ class QueryService final : public v1::Query::Service {
   }
   grpc::Status GetStatus(grpc::ServerContext* context, const v1::GetStatusRequest*,
                          v1::GetStatusResponse* response) override {
-    return Answer(context, response, [&] { return engine_.GetStatus(); });
+    return AnswerCall(*context, response, [&] { return engine_.GetStatus(); });
   }
   grpc::Status Where(grpc::ServerContext* context, const v1::WhereRequest* request,
                      v1::WhereResponse* response) override {
-    return Answer(context, response, [&] { return engine_.Where(*request); });
+    return AnswerCall(*context, response, [&] { return engine_.Where(*request); });
   }
 
  private:
-  template <class Response, class Call>
-  static grpc::Status Answer(grpc::ServerContext* context, Response* response, const Call& call) {
-    if (auto peer = RequirePeer(*context, PeerRole::kOperator); !peer) {
-      return ToGrpcStatus(peer.error());
-    }
-    Result<Response> result = call();
-    if (!result) return ToGrpcStatus(result.error());
-    *response = std::move(*result);
-    return grpc::Status::OK;
-  }
-
   const QueryEngine& engine_;
   PacketFetcher* packets_;
 };
