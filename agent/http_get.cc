@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "common/ascii.h"
 #include "common/unique_fd.h"
 
 namespace culprit {
@@ -63,12 +64,6 @@ Result<UniqueFd> Connect(const Endpoint& peer, steady_clock::time_point deadline
   return fd;
 }
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
-
 }  // namespace
 
 Result<Endpoint> ParseHttpEndpoint(std::string_view endpoint) {
@@ -88,7 +83,7 @@ Result<std::string> ParseHttpResponse(std::string_view response) {
   }
   const std::string_view status = response.substr(9, 3);
   if (status != "200") return Unavailable("HTTP status " + std::string(status));
-  const std::string head = Lower(response.substr(0, head_end + 2));
+  const std::string head = AsciiLower(response.substr(0, head_end + 2));
   if (head.find("\r\ntransfer-encoding:") != std::string::npos)
     return DataLoss("HTTP transfer encoding");
   const std::string_view body = response.substr(head_end + 4);

@@ -9,18 +9,12 @@
 #include <limits>
 #include <optional>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
 
 void SkipBlanks(std::string_view& text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -105,7 +99,7 @@ Result<std::uint64_t> ParseByteSize(std::string_view text) {
   if (!number) return error;
   const std::string_view number_text = digits.substr(0, digits.size() - rest.size());
   SkipBlanks(rest);
-  const auto factor = ByteFactor(Lower(TakeWord(rest)));
+  const auto factor = ByteFactor(AsciiLower(TakeWord(rest)));
   SkipBlanks(rest);
   if (!factor || !rest.empty()) return error;
   if (*number * *factor >= 9.2e18) return error;
@@ -130,7 +124,7 @@ Result<std::chrono::nanoseconds> ParseDuration(std::string_view text) {
     const auto number = TakeNumber(rest);
     if (!number) return error;
     SkipBlanks(rest);
-    const auto factor = DurationFactor(Lower(TakeWord(rest)));
+    const auto factor = DurationFactor(AsciiLower(TakeWord(rest)));
     if (!factor) return error;
     total += *number * *factor;
     SkipBlanks(rest);

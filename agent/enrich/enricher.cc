@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "agent/enrich/container_id.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -15,8 +16,6 @@ constexpr std::size_t kMaxHeld = 4'096;
 // Where the kernel counts the processes of a uid that are over its share of the table; exec_id is
 // the uid plus one.
 bool IsOverflow(const ProcessKey& key) { return key.tgid == Tgid{} && key.exec_id != 0; }
-
-std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // Hard links share an identity, so that a path which this exec did not open is taken only if its
 // last name is the one that the kernel saw.

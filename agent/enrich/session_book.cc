@@ -5,6 +5,7 @@
 #include <array>
 #include <variant>
 
+#include "common/ascii.h"
 #include "common/flow_id.h"
 
 namespace culprit {
@@ -17,8 +18,6 @@ constexpr std::size_t kMaxText = 256;
 // is told by its fork.
 constexpr std::chrono::seconds kHandOver{1};
 constexpr std::chrono::milliseconds kRetry{100};  // of lines that wait for their process
-
-std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::string_view NameOf(const Process& process) {
   const std::string_view exe = BaseName(process.image->exe);

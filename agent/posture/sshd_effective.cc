@@ -6,6 +6,7 @@
 #include <set>
 
 #include "agent/posture/sshd_parser.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -277,7 +278,7 @@ std::string SshdConfig::FirstStatement() const {
     const auto name = words.Next();
     if (!name || name->empty() || (*name)[0] == '#') continue;
     const std::string rest(words.rest().value_or(""));
-    return Lower(*name) + " " + rest.substr(0, rest.find_last_not_of(" \t\r\f") + 1);
+    return AsciiLower(*name) + " " + rest.substr(0, rest.find_last_not_of(" \t\r\f") + 1);
   }
   return "";
 }

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "agent/posture/sshd_lexer.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -159,7 +160,7 @@ const Keyword* FindKeyword(std::string_view name) {
     for (const Keyword& keyword : kKeywords) map->emplace(keyword.name, &keyword);
     return map;
   }();
-  const auto it = kByName->find(Lower(name));
+  const auto it = kByName->find(AsciiLower(name));
   return it == kByName->end() ? nullptr : it->second;
 }
 

@@ -7,6 +7,8 @@
 #include <climits>
 #include <cstdlib>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -187,12 +189,6 @@ bool EqualNoCase(std::string_view a, std::string_view b) {
     return std::tolower(static_cast<unsigned char>(x)) ==
            std::tolower(static_cast<unsigned char>(y));
   });
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower;
 }
 
 std::vector<std::string> SplitBy(std::string_view text, char separator) {

@@ -43,7 +43,6 @@ int SshdPort(const std::string& text);
 std::optional<std::int64_t> SshdSize(const std::string& text);
 
 bool EqualNoCase(std::string_view a, std::string_view b);
-std::string Lower(std::string_view text);
 std::vector<std::string> SplitBy(std::string_view text, char separator);
 
 // HOST and what follows its ':' or '/'; a host in brackets keeps them in `host`. nullopt: bad.

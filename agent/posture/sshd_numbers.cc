@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/posture/sshd_parser.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -162,7 +163,7 @@ bool SshdParser::NameOf(Line& line) {
     case ValueForm::kDigest:
       return pick(kDigests);
     case ValueForm::kTunnel:
-      if (Lower(*text) != *text) return Fatal("unsupported value " + *text);
+      if (AsciiLower(*text) != *text) return Fatal("unsupported value " + *text);
       return pick(kTunnels);
     case ValueForm::kMask: {
       char* end = nullptr;

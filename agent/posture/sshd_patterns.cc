@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "agent/posture/sshd_lexer.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -107,7 +108,7 @@ int MatchPatternList(std::string_view text, std::string_view list, bool lower_pa
     if (end - i >= kMaxSubPattern) return 0;
     const std::string_view raw = list.substr(i, end - i);
     i = std::min(end + 1, list.size());
-    if (MatchPattern(text, lower_patterns ? Lower(raw) : std::string(raw))) {
+    if (MatchPattern(text, lower_patterns ? AsciiLower(raw) : std::string(raw))) {
       if (negated) return -1;
       positive = true;
     }
@@ -116,7 +117,7 @@ int MatchPatternList(std::string_view text, std::string_view list, bool lower_pa
 }
 
 int MatchHostName(std::string_view host, std::string_view list) {
-  return MatchPatternList(Lower(host), list, true);
+  return MatchPatternList(AsciiLower(host), list, true);
 }
 
 int MatchAddressList(const std::string& address, std::string_view list) {

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "collector/answer/report.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -14,12 +15,6 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 bool IsWord(char c) { return IsDigit(c) || IsLetter(c) || c == '_'; }
 bool IsHex(char c) { return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
 
 template <class T>
 void AddOnce(T value, std::size_t max, std::vector<T>* out) {
@@ -60,7 +55,7 @@ constexpr Service kServices[] = {{"ssh", 22},    {"sshd", 22},   {"ssh2", 22},  
 
 class Scanner {
  public:
-  explicit Scanner(std::string_view line) : text_(Refanged(line)), lower_(Lower(text_)) {}
+  explicit Scanner(std::string_view line) : text_(Refanged(line)), lower_(AsciiLower(text_)) {}
 
   Marks Run(std::string* rest) {
     for (std::size_t at = 0; at < text_.size();) {

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <utility>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -13,12 +15,6 @@ constexpr std::size_t kMaxShown = 200;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
 
 template <class T>
 void AddOnce(const T& value, std::size_t max, std::vector<T>* out) {
@@ -79,7 +75,7 @@ constexpr std::pair<const char*, const char*> kActivities[] = {
 
 // When the message was written, not when anything happened.
 bool IsEnvelope(std::string_view line) {
-  const std::string start = Lower(line.substr(0, 12));
+  const std::string start = AsciiLower(line.substr(0, 12));
   return start.starts_with("date:") || start.starts_with("sent:") || start.starts_with("received:");
 }
 
@@ -153,7 +149,7 @@ class Reader {
   }
 
   void NoteLine(std::string_view line, const Sighting& here, const Marks& marks) {
-    const std::string lower = Lower(line);
+    const std::string lower = AsciiLower(line);
     for (const auto& [word, activity] : kActivities) {
       if (lower.find(word) != std::string::npos)
         AddOnce(std::string(activity), 16, &out_.activities);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "collector/detect/detectors.h"
+#include "common/ascii.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -14,13 +15,6 @@ constexpr std::size_t kMaxLengths = 512;
 constexpr auto kMinute = std::chrono::seconds(60);
 constexpr std::size_t kDataLabel = 40;
 constexpr std::uint32_t kNull = 10, kTxt = 16;
-
-std::string Lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
 
 // What somebody registered: two labels, or three below a short second-level name of a country
 // ("co.uk", "com.br"). Good enough to keep the names of one owner together.
@@ -83,7 +77,7 @@ void Count(const DnsEvent& dns, const std::string& name, DnsDomain* domain) {
 
 void WatchDnsTunnel(const DnsEvent& dns, const DnsTunnelThresholds& t, Group& group,
                     DetectContext& out) {
-  const std::string name = Lower(dns.question.name());
+  const std::string name = AsciiLower(dns.question.name());
   if (name.empty() || IsLookupByAddress(name)) return;
   const std::string domain_name = DomainOf(name);
   if (domain_name == name) return;  // nothing below it to carry data

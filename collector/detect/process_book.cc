@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -21,14 +23,22 @@ bool StartsWithAny(std::string_view text, const auto& prefixes) {
                      [text](std::string_view prefix) { return text.starts_with(prefix); });
 }
 
+// Name of the executable, also of one that is gone.
+std::string_view ProgramOf(const v1::Process& process) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::string_view path = process.exe();
+  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
+  return BaseName(path);
+}
+
 bool IsSshd(const v1::Process& process) {
-  const std::string_view name = BaseName(process.exe());
+  const std::string_view name = ProgramOf(process);
   return name == "sshd" || name == "sshd-session" || name == "sshd-auth";
 }
 
 // One that starts programs on behalf of others; empty = no.
 std::string StarterKind(const v1::Process& process) {
-  const std::string_view name = BaseName(process.exe());
+  const std::string_view name = ProgramOf(process);
   if (IsSshd(process)) return "sshd";
   if (name == "cron" || name == "crond" || name == "atd" || name == "anacron") return "cron";
   if (StartsWithAny(name, kWebServers)) return "a web server";
@@ -36,13 +46,6 @@ std::string StarterKind(const v1::Process& process) {
 }
 
 }  // namespace
-
-std::string_view BaseName(std::string_view path) {
-  constexpr std::string_view kDeleted = " (deleted)";
-  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
-}
 
 std::string CommandLineOf(const v1::Process& process) {
   std::string line;

@@ -48,7 +48,6 @@ class ProcessBook {
 };
 
 std::string CommandLineOf(const v1::Process& process);
-std::string_view BaseName(std::string_view path);
 
 }  // namespace culprit
 

@@ -7,19 +7,9 @@
 #include <charconv>
 
 #include "collector/query/render.h"
+#include "common/ascii.h"
 
 namespace culprit {
-namespace {
-
-std::string Lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
-}  // namespace
-
 std::string ProtocolName(std::uint8_t protocol) {
   switch (protocol) {
     case IPPROTO_TCP:
@@ -41,7 +31,7 @@ Result<std::uint8_t> ParseProtocol(const std::string& text) {
   for (const int known : {int{IPPROTO_TCP}, int{IPPROTO_UDP}, int{IPPROTO_ICMP},
                           int{IPPROTO_ICMPV6}, int{IPPROTO_SCTP}}) {
     const auto protocol = static_cast<std::uint8_t>(known);
-    if (Lower(text.substr(0, 16)) == ProtocolName(protocol)) return protocol;
+    if (AsciiLower(text.substr(0, 16)) == ProtocolName(protocol)) return protocol;
   }
   std::uint8_t number = 0;
   const char* end = text.data() + text.size();
@@ -79,7 +69,7 @@ std::string StateName(v1::FlowState state) {
   constexpr std::size_t kPrefix = sizeof("FLOW_STATE_") - 1;
   const std::string& name = v1::FlowState_Name(state);
   if (state == v1::FLOW_STATE_UNSPECIFIED || name.size() <= kPrefix) return "";
-  return Lower(name.substr(kPrefix));
+  return AsciiLower(name.substr(kPrefix));
 }
 
 Result<v1::FlowState> ParseState(const std::string& text) {
