@@ -178,12 +178,12 @@ void SshdParser::CommandLine() {
 }
 
 void SshdParser::CheckWhole() {
-  for (const std::string what : {"keys", "principals"}) {
-    const std::string command = "authorized" + what + "command";
+  for (const std::string command : {"authorizedkeyscommand", "authorizedprincipalscommand"}) {
     const SettingValue& value = ValueOf(settings_, command);
     if (!value.text.empty() && !EqualNoCase(value.text, "none") && !IsSet(command + "user")) {
       origin_ = value.origin;
-      Fatal(command + " without " + command + "user");
+      std::string why = command;
+      Fatal(why.append(" without ").append(command).append("user"));
       return;
     }
   }
