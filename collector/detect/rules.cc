@@ -21,12 +21,13 @@ constexpr Rule kRules[] = {
      "Jung, Paxson, Berger, Balakrishnan: Fast Portscan Detection Using Sequential Hypothesis "
      "Testing (2004)."},
     {"flood",
-     1,
+     2,
      "flooding a target",
      {"T1498.001"},
      "Thousands of packets a second with next to nothing coming back, or more than a hundred "
      "attempts a second to connect to "
-     "a few targets that do not answer, for three seconds in a row.",
+     "a few targets that do not answer, for three seconds in a row; for two, or one, where it is "
+     "many more.",
      "Load tests, telemetry and media that are sent one way by UDP at a high rate.",
      "CESNET NEMEA HostStats; sizes of the AWS GuardDuty tester."},
     {"brute-force",
