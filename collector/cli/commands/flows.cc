@@ -156,7 +156,7 @@ Command AddFlows(CLI::App& app) {
                     ->excludes(follow);
   auto* form = command
                    ->add_option("--export", args->output.form,
-                                "Write all flows that match as zeek, csv, json or vpcflow")
+                                "Write all flows that match as zeek, csv, json, vpcflow or ocsf (schema 1.2.0)")
                    ->type_name("FORM")
                    ->check(CLI::IsMember(ExportFormNames()))
                    ->excludes(group)
