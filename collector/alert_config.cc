@@ -32,15 +32,17 @@ v1::Severity SeverityOf(const std::string& word) {
 }
 
 bool IsName(const std::string& name) {
-  return !name.empty() && name.size() <= kMaxName && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
+  return !name.empty() && name.size() <= kMaxName &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
 }
 
 // One [[alert]] table: keys are asked for below its own name.
 class Table {
  public:
-  Table(TomlReader& toml, std::size_t index) : toml_(toml), prefix_(fmt::format("alert[{}].", index)) {}
+  Table(TomlReader& toml, std::size_t index)
+      : toml_(toml), prefix_(fmt::format("alert[{}].", index)) {}
 
   AlertTarget Read() {
     AlertTarget t;
@@ -89,8 +91,9 @@ class Table {
     for (const std::string& word : given) {
       if (std::find(known.begin(), known.end(), word) != known.end()) continue;
       const std::string nearest = NearestMatch(word, known);
-      Error(key, fmt::format("\"{}\" is none of them{}", EscapeText(word),
-                             nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest)));
+      Error(key,
+            fmt::format("\"{}\" is none of them{}", EscapeText(word),
+                        nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest)));
     }
   }
 

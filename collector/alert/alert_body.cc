@@ -45,7 +45,8 @@ std::string Cut(std::string text, std::size_t max) {
   return text.substr(0, end) + "...";
 }
 
-// Inside code nothing is a link, a command or somebody's name; the three characters are Slack's own.
+// Inside code nothing is a link, a command or somebody's name; the three characters are Slack's
+// own.
 std::string Code(const std::string& text) {
   std::string out = "`";
   for (const char c : EscapeText(text)) {
@@ -85,8 +86,9 @@ std::string SlackBody(const v1::Alert& alert) {
   std::string fields;
   const auto add = [&fields](const char* title, const std::string& value) {
     if (value.empty()) return;
-    fields += fmt::format(R"({}{{"title":"{}","value":{},"short":false}})", fields.empty() ? "" : ",",
-                          title, JsonString(Code(Cut(value, kMaxSlackText / 4))));
+    fields +=
+        fmt::format(R"({}{{"title":"{}","value":{},"short":false}})", fields.empty() ? "" : ",",
+                    title, JsonString(Code(Cut(value, kMaxSlackText / 4))));
   };
   add("Host", finding.host());
   add("Process", finding.command_line().empty() ? finding.exe() : finding.command_line());
@@ -174,20 +176,20 @@ std::string AlertBody(const std::string& format, const v1::Alert& alert) {
 
 const std::vector<std::string>& SyslogFacilities() {
   static const std::vector<std::string> names = {
-      "kern",   "user",   "mail",   "daemon", "auth",   "syslog", "lpr",    "news",
-      "uucp",   "cron",   "authpriv", "ftp",  "ntp",    "audit",  "alert",  "clock",
-      "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
+      "kern",   "user",   "mail",     "daemon", "auth",   "syslog", "lpr",    "news",
+      "uucp",   "cron",   "authpriv", "ftp",    "ntp",    "audit",  "alert",  "clock",
+      "local0", "local1", "local2",   "local3", "local4", "local5", "local6", "local7"};
   return names;
 }
 
 std::string SyslogMessage(const v1::Alert& alert, const std::string& facility,
                           const std::string& hostname, std::size_t max_bytes) {
   const v1::Finding& finding = alert.finding();
-  std::string out = fmt::format(
-      "<{}>1 {} {} culprit - {} [origin software=\"culprit\"] {}{}",
-      FacilityNumber(facility) * 8 + SyslogSeverity(alert), SyslogTime(alert.queued_ns()),
-      HeaderWord(hostname), WordOf(alert.event()), WordOf(alert.event()),
-      Pair("severity", WordOf(finding.severity())));
+  std::string out =
+      fmt::format("<{}>1 {} {} culprit - {} [origin software=\"culprit\"] {}{}",
+                  FacilityNumber(facility) * 8 + SyslogSeverity(alert),
+                  SyslogTime(alert.queued_ns()), HeaderWord(hostname), WordOf(alert.event()),
+                  WordOf(alert.event()), Pair("severity", WordOf(finding.severity())));
   out += Pair("rule", finding.rule()) + Pair("host", Cut(finding.host(), 100)) +
          Pair("finding", finding.id()) + Pair("key", alert.key());
   if (alert.lost_before() > 0) out += Pair("lost_before", std::to_string(alert.lost_before()));

@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kVersion = 1;
 constexpr const char* kSchema =
-    "CREATE TABLE target(name TEXT PRIMARY KEY, cursor INTEGER NOT NULL, delivered INTEGER NOT NULL,"
+    "CREATE TABLE target(name TEXT PRIMARY KEY, cursor INTEGER NOT NULL, delivered INTEGER NOT "
+    "NULL,"
     " lost INTEGER NOT NULL, last_success_ns INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE told(target TEXT NOT NULL, finding TEXT NOT NULL, severity INTEGER NOT NULL,"
     " open INTEGER NOT NULL, PRIMARY KEY(target, finding)) WITHOUT ROWID;"
@@ -82,8 +83,7 @@ Status AlertQueue::Reload(const std::string& name, Target* target) {
   return Ok();
 }
 
-Status AlertQueue::Transact(const std::string& name,
-                            const std::function<Status(Target*)>& change) {
+Status AlertQueue::Transact(const std::string& name, const std::function<Status(Target*)>& change) {
   Target& target = targets_[name];
   if (target.stale) TRY_VOID(Reload(name, &target));
   TRY_VOID(db_.Exec("BEGIN IMMEDIATE"));

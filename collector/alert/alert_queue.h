@@ -4,10 +4,10 @@
 //
 // Stage: alert (edge: a file). Thread: any; calls exclude each other, and counts() waits for no
 // disk. What is put is on disk when Put() returns: alert, what the target was told and its mark go
-// in one transaction, so a change of a finding is queued once, whenever the collector dies. An alert
-// leaves the file after it was delivered: who dies in between delivers it again, with its key.
-// Bounds: over its cap a target loses what is least severe, the oldest first, never what is being
-// sent; each is counted in `lost`. Failure: errors are returned and change nothing.
+// in one transaction, so a change of a finding is queued once, whenever the collector dies. An
+// alert leaves the file after it was delivered: who dies in between delivers it again, with its
+// key. Bounds: over its cap a target loses what is least severe, the oldest first, never what is
+// being sent; each is counted in `lost`. Failure: errors are returned and change nothing.
 #ifndef CULPRIT_COLLECTOR_ALERT_ALERT_QUEUE_H_
 #define CULPRIT_COLLECTOR_ALERT_ALERT_QUEUE_H_
 

@@ -49,8 +49,9 @@ std::optional<AlertDecision> DecideAlert(const AlertTarget& target, const v1::Fi
 
 std::string AlertKey(const v1::Finding& finding, v1::AlertEvent event) {
   const bool decided = event == v1::ALERT_EVENT_CLOSED || finding.state_ns() != 0;
-  const std::string cause =
-      event != v1::ALERT_EVENT_RAISED && decided ? fmt::format("{}", finding.state_ns()) : WordOf(finding.severity());
+  const std::string cause = event != v1::ALERT_EVENT_RAISED && decided
+                                ? fmt::format("{}", finding.state_ns())
+                                : WordOf(finding.severity());
   return fmt::format("{}-{}-{}", finding.id(), WordOf(event), cause);
 }
 

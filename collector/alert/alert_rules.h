@@ -22,7 +22,7 @@ struct Told {
 
 struct AlertDecision {
   v1::AlertEvent event = v1::ALERT_EVENT_UNSPECIFIED;
-  Told now;  // what the target knows once it has it
+  Told now;            // what the target knows once it has it
   bool wanted = true;  // false: the target does not want this event, and is taken as told
 };
 

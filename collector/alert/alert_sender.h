@@ -24,7 +24,7 @@ enum class SendResult : std::uint8_t {
 
 struct SendOutcome {
   SendResult result = SendResult::kFailed;
-  std::string error;                     // of what was not delivered
+  std::string error;                         // of what was not delivered
   std::chrono::milliseconds retry_after{0};  // as the target asks; 0 = it does not
 };
 

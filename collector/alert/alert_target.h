@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where alerts go and which: a [[alert]] table of collector.toml as a plain struct.
-// Stage: alert. Thread: values. Secrets are never in it, only the paths of the files that hold them.
+// Stage: alert. Thread: values. Secrets are never in it, only the paths of the files that hold
+// them.
 #ifndef CULPRIT_COLLECTOR_ALERT_ALERT_TARGET_H_
 #define CULPRIT_COLLECTOR_ALERT_ALERT_TARGET_H_
 
@@ -23,10 +24,10 @@ struct AlertTarget {
   std::vector<std::string> events = {"opened", "raised", "closed"};
 
   // How. Of a webhook:
-  std::string url, url_file;  // one of them; a URL that is a secret itself belongs in a file
-  std::string secret_file;    // key of the signature; empty = unsigned
-  std::string ca_file;        // empty = the system's authorities
-  std::string proxy;          // empty = none, whatever the environment says
+  std::string url, url_file;       // one of them; a URL that is a secret itself belongs in a file
+  std::string secret_file;         // key of the signature; empty = unsigned
+  std::string ca_file;             // empty = the system's authorities
+  std::string proxy;               // empty = none, whatever the environment says
   std::string format = "culprit";  // "culprit", "slack", "ocsf", "ecs"; of a command too
   // Of syslog: "/dev/log", "udp://HOST:514", "tcp://HOST:601".
   std::string address, facility = "authpriv";

@@ -47,9 +47,8 @@ bool AlertWorker::SendOne(const std::stop_token& stop) {
 // What was delivered is not sent again because a disk is full: only its removal is tried again.
 void AlertWorker::Store(const QueuedAlert& head, bool delivered, const std::stop_token& stop) {
   while (true) {
-    const Status stored = delivered
-                              ? queue_.Delivered(target_.name, head.id, ReadWallClock())
-                              : queue_.GiveUp(target_.name, head.id);
+    const Status stored = delivered ? queue_.Delivered(target_.name, head.id, ReadWallClock())
+                                    : queue_.GiveUp(target_.name, head.id);
     if (stored) break;
     Fail(stored.error().message);
     Pause(kDiskPause, true, stop);

@@ -31,7 +31,10 @@ struct DeliveryState {
 class AlertWorker {
  public:
   AlertWorker(const AlertTarget& target, AlertQueue& queue, std::unique_ptr<AlertSender> sender)
-      : target_(target), queue_(queue), sender_(std::move(sender)), random_(std::random_device{}()) {}
+      : target_(target),
+        queue_(queue),
+        sender_(std::move(sender)),
+        random_(std::random_device{}()) {}
 
   // Blocks until asked to stop; Wake() after the stop was asked for ends it at once.
   void Run(const std::stop_token& stop);

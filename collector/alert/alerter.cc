@@ -146,8 +146,8 @@ Result<std::shared_ptr<AlerterImpl::Open>> AlerterImpl::OpenQueue() const {
   for (const AlertTarget& target : options_.targets) {
     TRY_VOID(made->queue->Register(target.name, baseline_, target.max_queued));
     Delivery& delivery = made->deliveries.emplace_back();
-    delivery.worker = std::make_unique<AlertWorker>(
-        target, *made->queue, MakeAlertSender(target, options_.version));
+    delivery.worker = std::make_unique<AlertWorker>(target, *made->queue,
+                                                    MakeAlertSender(target, options_.version));
   }
   return made;
 }
@@ -271,7 +271,8 @@ Result<v1::TestAlertsResponse> AlerterImpl::Test(const v1::TestAlertsRequest& re
                                                  const std::function<bool()>& cancelled) {
   const std::shared_ptr<Open> now = open();
   if (options_.targets.empty())
-    return FailedPrecondition("no alert target is configured: add an [[alert]] table to collector.toml");
+    return FailedPrecondition(
+        "no alert target is configured: add an [[alert]] table to collector.toml");
   if (now == nullptr) return Unavailable("the queue of alerts is not open yet: " + failing());
   v1::TestAlertsResponse out;
   std::vector<AlertWorker*> workers;

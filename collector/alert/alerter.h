@@ -7,8 +7,8 @@
 // Stage: alert. Thread: one that feeds and one a target; the calls below from any thread, and none
 // of them waits for a disk or a network but Test(). Evidence and findings never wait for an alert:
 // the feeder reads findings that are stored already, and remembers how far. Failure: a queue that
-// cannot be written (a full disk) makes the feeder wait; findings are kept meanwhile, and it goes on
-// where it was. What fails is in Problems() and Targets().
+// cannot be written (a full disk) makes the feeder wait; findings are kept meanwhile, and it goes
+// on where it was. What fails is in Problems() and Targets().
 #ifndef CULPRIT_COLLECTOR_ALERT_ALERTER_H_
 #define CULPRIT_COLLECTOR_ALERT_ALERTER_H_
 

@@ -62,8 +62,8 @@ struct SpawnSettings {
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   }
 };
 
@@ -121,9 +121,9 @@ class CommandSender final : public AlertSender {
         "CULPRIT_ALERT_KEY=" + request.alert.key(),
         fmt::format("CULPRIT_ALERT_ATTEMPT={}", request.attempt)};
     pid_t pid = 0;
-    const int error = posix_spawn(&pid, arguments.front().c_str(), &settings.files,
-                                  &settings.attributes, Pointers(arguments).data(),
-                                  Pointers(environment).data());
+    const int error =
+        posix_spawn(&pid, arguments.front().c_str(), &settings.files, &settings.attributes,
+                    Pointers(arguments).data(), Pointers(environment).data());
     if (error != 0) return ErrnoError(arguments.front(), error);
     return pid;
   }
@@ -134,7 +134,8 @@ class CommandSender final : public AlertSender {
     const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
     std::array<pollfd, 2> fds = {{{process.get(), POLLIN, 0}, {complaints, POLLIN, 0}}};
     while (!stop.stop_requested() && Clock::now() < deadline) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
       if (poll(fds.data(), fds.size(), static_cast<int>(std::min(left, kSlice).count())) < 0)
         continue;
       if (fds[1].revents != 0 && !TakeComplaint(complaints, text)) fds[1].fd = -1;
@@ -151,7 +152,8 @@ class CommandSender final : public AlertSender {
     std::array<char, 4096> chunk{};
     const ssize_t n = read(fd, chunk.data(), chunk.size());
     if (n > 0 && text->size() < kMaxComplaint) {
-      text->append(chunk.data(), std::min(static_cast<std::size_t>(n), kMaxComplaint - text->size()));
+      text->append(chunk.data(),
+                   std::min(static_cast<std::size_t>(n), kMaxComplaint - text->size()));
     }
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
   }

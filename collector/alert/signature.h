@@ -10,8 +10,8 @@
 
 namespace culprit {
 
-// "v1=" and the hexadecimal HMAC-SHA256, by `secret`, of "SECONDS.BODY". SECONDS is the Unix time of
-// the attempt, as it stands in the header beside: an old one is a replay.
+// "v1=" and the hexadecimal HMAC-SHA256, by `secret`, of "SECONDS.BODY". SECONDS is the Unix time
+// of the attempt, as it stands in the header beside: an old one is a replay.
 std::string SignBody(std::string_view secret, std::int64_t unix_seconds, std::string_view body);
 
 }  // namespace culprit

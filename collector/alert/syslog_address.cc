@@ -35,7 +35,8 @@ std::optional<SyslogAddress> ParseSyslogAddress(const std::string& text) {
   }
   if (rest.starts_with('[') && rest.ends_with(']')) rest = rest.substr(1, rest.size() - 2);
   address.host = rest;
-  const bool plain = std::all_of(rest.begin(), rest.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '/'; });
+  const bool plain = std::all_of(rest.begin(), rest.end(),
+                                 [](char c) { return c > ' ' && c < '\x7f' && c != '/'; });
   if (rest.empty() || !plain || !IsPort(address.port)) return std::nullopt;
   return address;
 }

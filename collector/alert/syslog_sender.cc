@@ -104,7 +104,8 @@ Result<UniqueFd> Connect(const SyslogAddress& address, const Limit& limit) {
   TRY(const Addresses list, Resolve(address));
   Error last = Unavailable(address.host + ": no address");
   for (const addrinfo* at = list.get(); at != nullptr; at = at->ai_next) {
-    UniqueFd fd(socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, at->ai_protocol));
+    UniqueFd fd(
+        socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, at->ai_protocol));
     if (!fd) continue;
     if (connect(fd.get(), at->ai_addr, at->ai_addrlen) == 0) return fd;
     if (errno != EINPROGRESS) {
@@ -127,7 +128,8 @@ Status SendUdp(const SyslogAddress& address, const std::string& message, const L
   return PendingError(fd.get(), "send");
 }
 
-// Who closes after our end has read what came before it. Who never closes has at least acknowledged it.
+// Who closes after our end has read what came before it. Who never closes has at least acknowledged
+// it.
 Status AwaitClose(int fd, const Limit& limit) {
   std::array<char, 256> ignored{};
   while (WaitFor(fd, POLLIN, limit) != 0) {
@@ -154,8 +156,8 @@ class SyslogSender final : public AlertSender {
 
   SendOutcome Send(const SendRequest& request) override {
     const bool udp = address_.transport == Transport::kUdp;
-    const std::string message = SyslogMessage(request.alert, target_.facility, LocalHostName(),
-                                              udp ? kMaxUdp : kMaxOther);
+    const std::string message =
+        SyslogMessage(request.alert, target_.facility, LocalHostName(), udp ? kMaxUdp : kMaxOther);
     const Limit limit{Clock::now() + target_.timeout, request.stop};
     const Status sent = udp ? SendUdp(address_, message, limit)
                         : address_.transport == Transport::kTcp

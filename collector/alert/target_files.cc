@@ -26,21 +26,23 @@ Result<std::string> ReadSecretFile(const std::string& path) {
   TRY(std::string text, ReadFileBounded(path, kMaxSecret));
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   if (text.size() < kMinSecret)
-    return InvalidArgument(fmt::format("{}: fewer than {} bytes; `openssl rand -hex 32` makes a secret",
-                                       path, kMinSecret));
+    return InvalidArgument(fmt::format(
+        "{}: fewer than {} bytes; `openssl rand -hex 32` makes a secret", path, kMinSecret));
   return text;
 }
 
 bool IsWebUrl(const std::string& url) {
   const std::size_t begin = url.starts_with("https://") ? 8 : url.starts_with("http://") ? 7 : 0;
-  const bool plain = std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+  const bool plain =
+      std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c < '\x7f'; });
   return begin != 0 && plain && url.size() > begin && url[begin] != '/';
 }
 
 Result<std::string> UrlOf(const AlertTarget& target) {
   if (target.url_file.empty()) return target.url;
   TRY(std::string url, ReadSecretFile(target.url_file));
-  if (!IsWebUrl(url)) return InvalidArgument(target.url_file + ": not an http:// or https:// address");
+  if (!IsWebUrl(url))
+    return InvalidArgument(target.url_file + ": not an http:// or https:// address");
   return url;
 }
 

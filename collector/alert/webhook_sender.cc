@@ -135,9 +135,8 @@ class WebhookSender final : public AlertSender {
     if (!answer.empty()) outcome.error += ": " + EscapeText(answer);
     if (status == 400 || status == 413 || status == 415 || status == 422)
       outcome.result = SendResult::kRefused;
-    outcome.retry_after =
-        std::min<std::chrono::milliseconds>(std::chrono::seconds(std::max<curl_off_t>(wait, 0)),
-                                            kMaxRetryAfter);
+    outcome.retry_after = std::min<std::chrono::milliseconds>(
+        std::chrono::seconds(std::max<curl_off_t>(wait, 0)), kMaxRetryAfter);
     return outcome;
   }
 

@@ -43,16 +43,17 @@ std::string RenderAlertTargets(const v1::ListAlertTargetsResponse& targets, cons
   for (const v1::AlertTarget& target : targets.targets()) {
     Style style = Style::kPlain;
     const std::string state = StateOf(target, &style);
-    table.Add({{target.name()},
-               {target.kind().empty() ? "-" : target.kind()},
-               {target.destination().empty() ? "-" : target.destination()},
-               {target.configured() ? WordOf(target.min_severity()) : "-"},
-               {state, style},
-               {std::to_string(target.queued()), target.queued() > 0 ? Style::kWarning : Style::kPlain},
-               {Age(target.oldest_ns(), view)},
-               {std::to_string(target.delivered())},
-               {std::to_string(target.lost()), target.lost() > 0 ? Style::kBad : Style::kPlain},
-               {Age(target.last_success_ns(), view)}});
+    table.Add(
+        {{target.name()},
+         {target.kind().empty() ? "-" : target.kind()},
+         {target.destination().empty() ? "-" : target.destination()},
+         {target.configured() ? WordOf(target.min_severity()) : "-"},
+         {state, style},
+         {std::to_string(target.queued()), target.queued() > 0 ? Style::kWarning : Style::kPlain},
+         {Age(target.oldest_ns(), view)},
+         {std::to_string(target.delivered())},
+         {std::to_string(target.lost()), target.lost() > 0 ? Style::kBad : Style::kPlain},
+         {Age(target.last_success_ns(), view)}});
   }
   out += table.Render(view);
   for (const v1::AlertTarget& target : targets.targets()) {
@@ -80,7 +81,8 @@ std::string RenderAlertLines(const v1::ListAlertTargetsResponse& targets, const 
 }
 
 std::string RenderAlertTests(const v1::TestAlertsResponse& tests, const View& view) {
-  Table table({{"TARGET"}, {"RESULT"}, {"WAIT", true}, {"KEY", false, 0, 2}, {"LAST ERROR", false, 16}});
+  Table table(
+      {{"TARGET"}, {"RESULT"}, {"WAIT", true}, {"KEY", false, 0, 2}, {"LAST ERROR", false, 16}});
   for (const v1::AlertTest& test : tests.tests()) {
     table.Add({{test.target()},
                {test.delivered() ? "delivered" : "still waits",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `culprit alerts`, `culprit alerts test` and their part of `culprit status`, as text. Stage: cli. Pure. Thread: any.
+// `culprit alerts`, `culprit alerts test` and their part of `culprit status`, as text. Stage: cli.
+// Pure. Thread: any.
 #ifndef CULPRIT_COLLECTOR_CLI_ALERTS_VIEW_H_
 #define CULPRIT_COLLECTOR_CLI_ALERTS_VIEW_H_
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flows in the forms that other programs read: Zeek's conn.log, CSV, JSON lines, VPC flow logs,
-// OCSF Network Activity. An
-// export is ExportHeader, the text of each flow, ExportFooter; a log without its footer was cut
-// off.
+// OCSF Network Activity. An export is ExportHeader, the text of each flow, ExportFooter; a log
+// without its footer was cut off.
 //
 // Stage: cli. Pure. Thread: any. Text of hosts is escaped as each form has it: no byte of it ends a
 // line or a field, or steers a terminal.

@@ -16,8 +16,8 @@ using Json = nlohmann::ordered_json;
 
 // Sets `value` unless it is empty: schemas want an unknown attribute to be absent.
 void SetText(Json* object, const char* name, const std::string& value);
-// Sets "ip" where `text` is an address: a host may claim anything, and an index would refuse the whole
-// document.
+// Sets "ip" where `text` is an address: a host may claim anything, and an index would refuse the
+// whole document.
 void SetIp(Json* object, const std::string& text);
 // One line of ASCII; bytes that are not UTF-8 become U+FFFD.
 std::string Dump(const Json& document);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages as JSON for machines: one document a line.
 //
-// Stage: format. Pure. Thread: any. Every field of the message is there, also with its default, under
-// its name in proto/culprit/v1, with two rules: a point in time "x_ns" becomes "x_time", an RFC 3339
-// string or null; and an integer over 2^53 - 1, which readers would round, becomes a string. Values
-// of enums are words. Characters that could steer a terminal are \uXXXX.
+// Stage: format. Pure. Thread: any. Every field of the message is there, also with its default,
+// under its name in proto/culprit/v1, with two rules: a point in time "x_ns" becomes "x_time", an
+// RFC 3339 string or null; and an integer over 2^53 - 1, which readers would round, becomes a
+// string. Values of enums are words. Characters that could steer a terminal are \uXXXX.
 #ifndef CULPRIT_COLLECTOR_FORMAT_MESSAGE_JSON_H_
 #define CULPRIT_COLLECTOR_FORMAT_MESSAGE_JSON_H_
 

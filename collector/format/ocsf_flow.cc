@@ -45,7 +45,8 @@ Json ConnectionOf(const v1::FlowRow& flow) {
   if (number >= 0) info["protocol_num"] = number;
   const bool six = flow.remote().find(':') != std::string::npos;
   info["protocol_ver_id"] = six ? 6 : 4;
-  info["protocol_ver"] = six ? "Internet Protocol version 6 (IPv6)" : "Internet Protocol version 4 (IPv4)";
+  info["protocol_ver"] =
+      six ? "Internet Protocol version 6 (IPv6)" : "Internet Protocol version 4 (IPv4)";
   return info;
 }
 

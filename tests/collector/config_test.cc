@@ -115,11 +115,14 @@ max_queued = 10
 }
 
 TEST(CollectorConfigTest, MistakesInAlertsNameTheirTable) {
-  const std::string good = "[[alert]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"https://x.example\"\n";
+  const std::string good =
+      "[[alert]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"https://x.example\"\n";
   EXPECT_EQ(ErrorOf(good), "no error");
-  EXPECT_EQ(ErrorOf(good + "min_sevrity = \"low\"\n"),
-            "c.toml:5: unknown key \"alert[0].min_sevrity\"; did you mean \"alert[0].min_severity\"?");
-  EXPECT_THAT(ErrorOf(good + good), HasSubstr("c.toml:6: alert[1].name: another alert has this name"));
+  EXPECT_EQ(
+      ErrorOf(good + "min_sevrity = \"low\"\n"),
+      "c.toml:5: unknown key \"alert[0].min_sevrity\"; did you mean \"alert[0].min_severity\"?");
+  EXPECT_THAT(ErrorOf(good + good),
+              HasSubstr("c.toml:6: alert[1].name: another alert has this name"));
   EXPECT_THAT(ErrorOf(good + "rules = [\"scam\"]\n"), HasSubstr("did you mean \"scan\"?"));
   EXPECT_THAT(ErrorOf(good + "events = [\"open\"]\n"), HasSubstr("\"open\" is none of them"));
   EXPECT_THAT(ErrorOf(good + "facility = \"user\"\n"),

@@ -41,7 +41,8 @@ int RunList(Session& session, Client& client, const std::string& name) {
     return kExitNoMatch;
   }
   if (session.json()) {
-    if (!targets->failing().empty()) session.Note("nothing new can be queued: " + targets->failing());
+    if (!targets->failing().empty())
+      session.Note("nothing new can be queued: " + targets->failing());
     for (const v1::AlertTarget& target : all) session.Print(ToJson(target) + "\n");
   } else {
     session.Print(RenderAlertTargets(*targets, session.view()));

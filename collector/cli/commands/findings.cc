@@ -85,8 +85,7 @@ int RunList(Session& session, const ListArgs& args) {
   if (client == nullptr) return exit_code;
   if (args.follow) {
     const Status followed = client->FollowFindings(*request, [&](const v1::Finding& finding) {
-      session.Print(lines ? LineOf(finding, args.form)
-                          : RenderFindings({finding}, session.view()));
+      session.Print(lines ? LineOf(finding, args.form) : RenderFindings({finding}, session.view()));
       return true;
     });
     return followed ? kExitOk : session.Fail(followed.error());

@@ -43,7 +43,8 @@ class AlertFormatTest : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(AlertFormatTest, IsWhatItWas) {
   std::string text;
-  for (const v1::Alert& alert : Alerts()) text += (text.empty() ? "" : "\n") + AlertBody(GetParam(), alert);
+  for (const v1::Alert& alert : Alerts())
+    text += (text.empty() ? "" : "\n") + AlertBody(GetParam(), alert);
   ExpectGolden(std::string(GetParam()) + ".json", text);
 }
 
@@ -54,7 +55,8 @@ TEST_P(AlertFormatTest, WhatAHostWroteIsOneDocumentOfPlainText) {
   EXPECT_EQ(body.find("\xe2\x80\xae"), std::string::npos) << "turns the direction of text around";
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, AlertFormatTest, ::testing::Values("culprit", "slack", "ocsf", "ecs"),
+INSTANTIATE_TEST_SUITE_P(Formats, AlertFormatTest,
+                         ::testing::Values("culprit", "slack", "ocsf", "ecs"),
                          [](const auto& tested) { return std::string(tested.param); });
 
 TEST(SlackTest, NothingThatAHostWroteCallsOrLinks) {
@@ -80,7 +82,8 @@ TEST(AlertBodyTest, ATestSaysSoInEveryForm) {
 TEST(SyslogTest, IsWhatItWas) {
   std::string text;
   for (const v1::Alert& alert : Alerts())
-    text += (text.empty() ? "" : "\n") + SyslogMessage(alert, "authpriv", "collector.example", 2048);
+    text +=
+        (text.empty() ? "" : "\n") + SyslogMessage(alert, "authpriv", "collector.example", 2048);
   ExpectGolden("syslog.txt", text);
 }
 
@@ -103,13 +106,15 @@ TEST(SyslogTest, KeepsToRfc5424AndToItsLengthWhateverAHostWrote) {
 
 TEST(SyslogTest, PriorityIsFacilityAndSeverity) {
   EXPECT_THAT(SyslogMessage(MakeAlert(MakeFinding()), "kern", "c", 2048), HasSubstr("<3>1 "));
-  EXPECT_THAT(SyslogMessage(MakeAlert(MakeFinding("a", v1::SEVERITY_CRITICAL)), "authpriv", "c", 2048),
-              HasSubstr("<82>1 "));
+  EXPECT_THAT(
+      SyslogMessage(MakeAlert(MakeFinding("a", v1::SEVERITY_CRITICAL)), "authpriv", "c", 2048),
+      HasSubstr("<82>1 "));
   EXPECT_THAT(SyslogMessage(MakeAlert(MakeFinding("a", v1::SEVERITY_LOW)), "local7", "c", 2048),
               HasSubstr("<189>1 "));
 }
 
-// By another implementation: printf '1772323200.{"a":1}' | openssl dgst -sha256 -hmac 0123456789abcdef
+// By another implementation: printf '1772323200.{"a":1}' | openssl dgst -sha256 -hmac
+// 0123456789abcdef
 TEST(SignatureTest, IsTheHmacOfTimeAndBody) {
   EXPECT_EQ(SignBody("0123456789abcdef", 1'772'323'200, R"({"a":1})"),
             "v1=6c40cb99f8ec8e7a33238ef0849c5948ff5cc6f7484e88b628d17cfc94e92933");

@@ -61,7 +61,8 @@ inline v1::Finding MakeFinding(const std::string& id = "4f1c09a2b7d3e865",
   return finding;
 }
 
-inline v1::Alert MakeAlert(const v1::Finding& finding, v1::AlertEvent event = v1::ALERT_EVENT_OPENED) {
+inline v1::Alert MakeAlert(const v1::Finding& finding,
+                           v1::AlertEvent event = v1::ALERT_EVENT_OPENED) {
   v1::Alert alert;
   alert.set_event(event);
   alert.set_key(finding.id() + "-key");

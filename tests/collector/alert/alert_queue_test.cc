@@ -89,7 +89,8 @@ TEST_F(AlertQueueTest, OverItsCapTheLeastSevereAndOldestGoesAndIsDeclared) {
 TEST_F(AlertQueueTest, WhatIsBeingSentIsNotDropped) {
   ASSERT_TRUE(queue_->Put("t", {Entry("low", v1::SEVERITY_LOW)}, 1001));
   const std::int64_t id = HeadId();
-  for (int i = 0; i < 10; ++i) ASSERT_TRUE(queue_->Put("t", {Entry("h" + std::to_string(i))}, 1002));
+  for (int i = 0; i < 10; ++i)
+    ASSERT_TRUE(queue_->Put("t", {Entry("h" + std::to_string(i))}, 1002));
   EXPECT_EQ(queue_->CountsOf("t").lost, 1U);
   EXPECT_EQ(HeadId(), id);
   ASSERT_TRUE(queue_->Delivered("t", id, {}));

@@ -36,7 +36,7 @@ TEST(AlertRulesTest, ATargetHearsOfWhatOpensRisesAndCloses) {
       {"falls", Told{kCritical, true}, kHigh, kOpen, kNone},
       {"closed", Told{kHigh, true}, kHigh, kClosed, v1::ALERT_EVENT_CLOSED},
       {"a false positive", Told{kHigh, true}, kHigh, kFalse, v1::ALERT_EVENT_CLOSED},
-      {"closed, below what is asked for now", Told{kLow, true}, kLow, kClosed,
+      {"closed, while the filter has become stricter", Told{kLow, true}, kLow, kClosed,
        v1::ALERT_EVENT_CLOSED},
       {"stays closed", Told{kHigh, false}, kHigh, kClosed, kNone},
       {"rises while closed", Told{kHigh, false}, kCritical, kClosed, kNone},
@@ -45,8 +45,7 @@ TEST(AlertRulesTest, ATargetHearsOfWhatOpensRisesAndCloses) {
   for (const Case& one : cases) {
     v1::Finding finding = MakeFinding("a1", one.severity);
     finding.set_state(one.state);
-    const auto decision =
-        DecideAlert(MakeTarget("t"), finding, one.told ? &*one.told : nullptr);
+    const auto decision = DecideAlert(MakeTarget("t"), finding, one.told ? &*one.told : nullptr);
     EXPECT_EQ(decision ? decision->event : kNone, one.expected) << one.what;
     if (!decision) continue;
     EXPECT_FALSE(DecideAlert(MakeTarget("t"), finding, &decision->now)) << one.what << ", again";

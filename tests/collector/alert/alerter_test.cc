@@ -60,7 +60,8 @@ class AlerterTest : public ::testing::Test {
     ASSERT_TRUE(findings_->Commit(lsn_));
   }
   void Decide(const std::string& id, v1::FindingState state) {
-    ASSERT_TRUE(findings_->Decide(id, {state, "because", "operator", WallTimeFromNs(kStart + ++decided_)}));
+    ASSERT_TRUE(
+        findings_->Decide(id, {state, "because", "operator", WallTimeFromNs(kStart + ++decided_)}));
   }
   v1::AlertTarget State(const std::string& name = "hook") const {
     for (const v1::AlertTarget& target : alerter_->Targets().targets()) {
@@ -70,7 +71,8 @@ class AlerterTest : public ::testing::Test {
   }
   std::vector<std::string> Keys(std::size_t count) {
     std::vector<std::string> keys;
-    for (const Received& one : receiver_.Await(count)) keys.push_back(one.headers.at("idempotency-key"));
+    for (const Received& one : receiver_.Await(count))
+      keys.push_back(one.headers.at("idempotency-key"));
     return keys;
   }
 
@@ -171,7 +173,10 @@ TEST_F(AlerterTest, FindingsThatCameWhileThereWasNoCollectorAreToldOfANewTargetT
 
 TEST_F(AlerterTest, ATestIsMarkedAndWaitsItsTurn) {
   Start({Webhook()});
-  ASSERT_TRUE(Eventually([&] { return !alerter_->Targets().targets().empty() && alerter_->Test({}, [] { return true; }).has_value(); }));
+  ASSERT_TRUE(Eventually([&] {
+    return !alerter_->Targets().targets().empty() &&
+           alerter_->Test({}, [] { return true; }).has_value();
+  }));
   const auto got = receiver_.Await(1);
   EXPECT_EQ(got.at(0).headers.at("x-culprit-event"), "test");
   v1::TestAlertsRequest request;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A receiver of webhooks on a loopback port, that answers as a test says: with any bytes, with none,
-// or by closing.
+// A receiver of webhooks on a loopback port, that answers as a test says: with any bytes, with
+// none, or by closing.
 #ifndef CULPRIT_TESTS_COLLECTOR_ALERT_HTTP_RECEIVER_H_
 #define CULPRIT_TESTS_COLLECTOR_ALERT_HTTP_RECEIVER_H_
 
@@ -27,9 +27,11 @@ struct Received {
   std::string path, body;
 };
 
-inline std::string Answer(int status, const std::string& headers = "", const std::string& body = "") {
-  return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\nConnection: close\r\n" + headers + "\r\n" + body;
+inline std::string Answer(int status, const std::string& headers = "",
+                          const std::string& body = "") {
+  return "HTTP/1.1 " + std::to_string(status) +
+         " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n" +
+         headers + "\r\n" + body;
 }
 
 class HttpReceiver {
@@ -47,8 +49,8 @@ class HttpReceiver {
   }
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/hook"; }
-  // The next answers, one a request; after them 200. "" closes without one, kHang keeps silent until
-  // the client goes.
+  // The next answers, one a request; after them 200. "" closes without one, kHang keeps silent
+  // until the client goes.
   void Script(std::deque<std::string> answers) {
     const std::lock_guard lock(mutex_);
     script_ = std::move(answers);
@@ -98,7 +100,8 @@ class HttpReceiver {
       const ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
       if (n <= 0) return false;
       text.append(chunk, static_cast<std::size_t>(n));
-      if (head != std::string::npos || (head = text.find("\r\n\r\n")) == std::string::npos) continue;
+      if (head != std::string::npos || (head = text.find("\r\n\r\n")) == std::string::npos)
+        continue;
       ReadHead(text.substr(0, head), out);
       length = std::stoul("0" + out->headers["content-length"]);
     }
@@ -109,7 +112,8 @@ class HttpReceiver {
   static void ReadHead(const std::string& head, Received* out) {
     out->path = head.substr(head.find(' ') + 1);
     out->path.resize(out->path.find(' '));
-    for (std::size_t at = head.find("\r\n"); at != std::string::npos; at = head.find("\r\n", at + 2)) {
+    for (std::size_t at = head.find("\r\n"); at != std::string::npos;
+         at = head.find("\r\n", at + 2)) {
       const std::string line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
       const std::size_t colon = line.find(": ");
       if (colon == std::string::npos) continue;

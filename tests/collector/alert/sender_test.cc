@@ -23,7 +23,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-SendOutcome SendTo(const AlertTarget& target, std::uint64_t attempt = 1, std::stop_token stop = {}) {
+SendOutcome SendTo(const AlertTarget& target, std::uint64_t attempt = 1,
+                   std::stop_token stop = {}) {
   const v1::Alert alert = MakeAlert(MakeFinding());
   return MakeAlertSender(target, "1.2.3")->Send({alert, attempt, std::move(stop)});
 }
@@ -60,8 +61,9 @@ TEST_F(WebhookTest, AReceiverGetsTheBodyItsKeyAndASignatureThatItCanCheck) {
   EXPECT_EQ(headers.at("x-culprit-attempt"), "3");
   EXPECT_EQ(headers.at("content-type"), "application/json");
   EXPECT_EQ(headers.at("user-agent"), "culprit-collector/1.2.3");
-  EXPECT_EQ(headers.at("x-culprit-signature"),
-            SignBody("0123456789abcdef0123", std::stoll(headers.at("x-culprit-timestamp")), got[0].body));
+  EXPECT_EQ(
+      headers.at("x-culprit-signature"),
+      SignBody("0123456789abcdef0123", std::stoll(headers.at("x-culprit-timestamp")), got[0].body));
 }
 
 TEST_F(WebhookTest, WithoutASecretNothingIsSigned) {
@@ -79,14 +81,16 @@ struct HttpCase {
 TEST_F(WebhookTest, OnlyAWholeAnswerOfSuccessIsADelivery) {
   const HttpCase cases[] = {
       {"created", Answer(201), SendResult::kDelivered, ""},
-      {"server error", Answer(500, "", "oops\x1b[2J"), SendResult::kFailed, "HTTP status 500: oops\\x1b[2J"},
+      {"server error", Answer(500, "", "oops\x1b[2J"), SendResult::kFailed,
+       "HTTP status 500: oops\\x1b[2J"},
       {"not allowed", Answer(401), SendResult::kFailed, "HTTP status 401"},
-      {"elsewhere", Answer(302, "Location: http://127.0.0.1:1/\r\n"), SendResult::kFailed, "not followed"},
+      {"elsewhere", Answer(302, "Location: http://127.0.0.1:1/\r\n"), SendResult::kFailed,
+       "not followed"},
       {"bad body", Answer(400), SendResult::kRefused, "HTTP status 400"},
       {"too large", Answer(413), SendResult::kRefused, "HTTP status 413"},
       {"closed without an answer", "", SendResult::kFailed, "mpty reply"},
-      {"closed within an answer", "HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\nhalf", SendResult::kFailed,
-       "transfer closed"},
+      {"closed within an answer", "HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\nhalf",
+       SendResult::kFailed, "transfer closed"},
       {"no HTTP", "SSH-2.0-x\r\n\r\n", SendResult::kFailed, "HTTP/0.9"},
   };
   for (const HttpCase& one : cases) {
@@ -238,8 +242,8 @@ TEST(SyslogAddressTest, Forms) {
   EXPECT_EQ(ParseSyslogAddress("tcp://log.example")->port, "601");
   EXPECT_EQ(ParseSyslogAddress("tcp://[2001:db8::1]:6514")->host, "2001:db8::1");
   EXPECT_EQ(ParseSyslogAddress("udp://[2001:db8::1]")->host, "2001:db8::1");
-  for (const char* bad : {"", "log", "udp://", "udp://:514", "tcp://h:0", "tcp://h:99999", "tcp://h:x",
-                          "http://h", "udp://h/x", "tcp://a b"}) {
+  for (const char* bad : {"", "log", "udp://", "udp://:514", "tcp://h:0", "tcp://h:99999",
+                          "tcp://h:x", "http://h", "udp://h/x", "tcp://a b"}) {
     EXPECT_FALSE(ParseSyslogAddress(bad)) << bad;
   }
 }
@@ -261,9 +265,10 @@ std::string ReadText(const std::string& path) {
 
 TEST(CommandSenderTest, AProgramGetsTheBodyItsArgumentsAndNothingElse) {
   const TempDir dir;
-  const AlertTarget target = Script(
-      dir, "cat > " + (dir / "body") + "; echo \"$1|$2|$CULPRIT_ALERT_KEY|$CULPRIT_ALERT_ATTEMPT|$HOME\" > " +
-               (dir / "seen") + "; ls /proc/self/fd | wc -l >> " + (dir / "seen") + "\n");
+  const AlertTarget target =
+      Script(dir, "cat > " + (dir / "body") +
+                      "; echo \"$1|$2|$CULPRIT_ALERT_KEY|$CULPRIT_ALERT_ATTEMPT|$HOME\" > " +
+                      (dir / "seen") + "; ls /proc/self/fd | wc -l >> " + (dir / "seen") + "\n");
   const UniqueFd open_elsewhere(dup(0));
   const SendOutcome sent = SendTo(target, 2);
   EXPECT_EQ(sent.result, SendResult::kDelivered) << sent.error;

@@ -45,13 +45,13 @@ void ExpectOcsfBase(const json& document, int class_uid) {
 }
 
 TEST(OcsfTest, AFindingHasWhatItsClassAsksFor) {
-  const json document =
-      json::parse(OcsfFinding(testing::MakeFinding(), OcsfActivity::kCreate));
+  const json document = json::parse(OcsfFinding(testing::MakeFinding(), OcsfActivity::kCreate));
   ExpectOcsfBase(document, 2004);
-  ExpectPaths(document, {"/finding_info/uid", "/finding_info/title", "/finding_info/analytic/type_id",
-                         "/evidences/0/actor/process/pid", "/evidences/0/actor/process/file/type_id",
-                         "/evidences/0/src_endpoint/ip", "/evidences/1/dst_endpoint/ip",
-                         "/evidences/1/data/aws_region", "/finding_info/attacks/1/sub_technique/uid"});
+  ExpectPaths(document,
+              {"/finding_info/uid", "/finding_info/title", "/finding_info/analytic/type_id",
+               "/evidences/0/actor/process/pid", "/evidences/0/actor/process/file/type_id",
+               "/evidences/0/src_endpoint/ip", "/evidences/1/dst_endpoint/ip",
+               "/evidences/1/data/aws_region", "/finding_info/attacks/1/sub_technique/uid"});
   EXPECT_EQ(document["severity_id"], 4);
   EXPECT_EQ(document["status_id"], 1);
 }
@@ -61,8 +61,9 @@ TEST(OcsfTest, ActivityAndStatusFollowTheState) {
     v1::FindingState state;
     int activity, status;
   };
-  for (const Case& one : {Case{v1::FINDING_STATE_OPEN, 1, 1}, Case{v1::FINDING_STATE_ACKNOWLEDGED, 2, 2},
-                          Case{v1::FINDING_STATE_FALSE_POSITIVE, 3, 3}, Case{v1::FINDING_STATE_CLOSED, 3, 4}}) {
+  for (const Case& one :
+       {Case{v1::FINDING_STATE_OPEN, 1, 1}, Case{v1::FINDING_STATE_ACKNOWLEDGED, 2, 2},
+        Case{v1::FINDING_STATE_FALSE_POSITIVE, 3, 3}, Case{v1::FINDING_STATE_CLOSED, 3, 4}}) {
     v1::Finding finding = testing::MakeFinding();
     finding.set_state(one.state);
     const json document = json::parse(OcsfFinding(finding, OcsfActivityOf(finding)));
