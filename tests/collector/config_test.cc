@@ -73,7 +73,9 @@ TEST(CollectorConfigTest, TheReferencesAlertsAreRealAndHaveEveryKey) {
   const std::string keys = FormatCollectorConfig(full);
   for (std::size_t at = keys.find("[[alert]]"); at < keys.size(); at = keys.find('\n', at) + 1) {
     const std::string key = keys.substr(at, keys.find(" =", at) - at);
-    if (key.find('\n') == std::string::npos) EXPECT_THAT(*text, HasSubstr(key + " = "));
+    if (key.find('\n') == std::string::npos) {
+      EXPECT_THAT(*text, HasSubstr(key + " = "));
+    }
     if (keys.find('\n', at) == std::string::npos) break;
   }
 }

@@ -158,8 +158,9 @@ TEST_F(FindingStoreTest, ChangesAreToldInTheirOrderOnceTheyAreCommitted) {
   ASSERT_TRUE(store_->Put(Make("c3", 9 * kHour, 9 * kHour), {}));
   const auto ids = [this](std::uint64_t after, std::uint32_t limit) {
     std::vector<std::string> found;
-    for (const FindingChange& change : *store_->Changes(after, limit))
-      found.push_back(change.finding.id());
+    const auto changes = store_->Changes(after, limit);
+    EXPECT_TRUE(changes);
+    for (const FindingChange& change : *changes) found.push_back(change.finding.id());
     return found;
   };
   EXPECT_EQ(ids(0, 10), (std::vector<std::string>{"b2", "a1"}));
