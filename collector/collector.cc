@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "collector/alert/alerter.h"
 #include "collector/data_dir.h"
 #include "collector/detect/follower.h"
 #include "collector/ingest/ingest.h"
@@ -18,6 +19,7 @@
 #include "collector/maintenance.h"
 #include "collector/pki/pki.h"
 #include "collector/place_files.h"
+#include "collector/query/alerts_service.h"
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
@@ -84,6 +86,16 @@ TlsServerOptions ServerOptionsOf(const CollectorConfig& config) {
   return options;
 }
 
+// `places` outlives the alerter.
+AlerterOptions AlerterOptionsOf(const CollectorConfig& config, const PlaceSource& places) {
+  AlerterOptions options;
+  options.path = config.alerts_path();
+  options.targets = config.alerts;
+  options.version = CULPRIT_VERSION;
+  options.annotate = [&places](v1::Finding* finding) { AnnotateFinding(*places.Read(), finding); };
+  return options;
+}
+
 class CollectorImpl : public Collector {
  public:
   explicit CollectorImpl(const CollectorConfig& config) : config_(config) {}
@@ -98,23 +110,26 @@ class CollectorImpl : public Collector {
     TRY(store_, OpenOrReindex(*journal_, StoreOptionsOf(config_)));
     indexer_ = std::make_unique<Indexer>(*journal_, *store_, IndexerOptionsOf(config_));
     index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
+    places_ = std::make_unique<PlaceFiles>(config_);
     TRY(findings_, OpenFindingStore(config_.findings_path()));
+    // Before the detectors, so that the first thing they find is told.
+    alerter_ = Alerter::Start(AlerterOptionsOf(config_, *places_), *findings_);
     detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect);
     detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
-    places_ = std::make_unique<PlaceFiles>(config_);
     engine_ = std::make_unique<QueryEngine>(
         QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
     packets_ =
         std::make_unique<PacketFetcher>(PacketFetchDeps{*store_, &ingest_->control(), &activity_});
     query_service_ = MakeQueryService(*engine_, packets_.get());
     findings_service_ = MakeFindingsService(findings_.get(), places_.get());
+    alerts_service_ = MakeAlertsService(alerter_.get());
     login_service_ = MakeLoginService(*engine_);
     posture_service_ = MakePostureService(*engine_);
     TRY(server_,
         StartTlsServer(ServerOptionsOf(config_), credentials_,
                        {ingest_->service(), query_service_.get(), findings_service_.get(),
-                        login_service_.get(), posture_service_.get()}));
+                        alerts_service_.get(), login_service_.get(), posture_service_.get()}));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
         CULPRIT_VERSION, config_.listen, server_->port(), config_.data_dir,
@@ -151,6 +166,7 @@ class CollectorImpl : public Collector {
       thread->request_stop();
       thread->join();
     }
+    if (alerter_) alerter_->Stop();
     if (journal_) journal_->Stop();
     if (server_) {
       spdlog::info("collector stopped journal_lsn={}", journal_->stats().durable_lsn);
@@ -218,6 +234,7 @@ class CollectorImpl : public Collector {
           fmt::format("detect: {}; evidence is still taken, findings are made once this is over",
                       detect.failing));
     }
+    for (std::string& problem : alerter_->Problems()) problems.push_back(std::move(problem));
     const auto left = credentials_.certificate.not_after - ReadWallClock();
     if (left < kExpiryWarning) {
       problems.push_back(
@@ -268,15 +285,17 @@ class CollectorImpl : public Collector {
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<EvidenceStore> store_;
   std::unique_ptr<Indexer> indexer_;
+  std::unique_ptr<PlaceFiles> places_;
   std::unique_ptr<FindingStore> findings_;
+  std::unique_ptr<Alerter> alerter_;
   std::unique_ptr<DetectFollower> detectors_;
   std::unique_ptr<Ingest> ingest_;
   const Activity activity_{*this};
   const State status_{*this};
-  std::unique_ptr<PlaceFiles> places_;
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
-  std::unique_ptr<grpc::Service> query_service_, findings_service_, login_service_, posture_service_;
+  std::unique_ptr<grpc::Service> query_service_, findings_service_, alerts_service_, login_service_,
+      posture_service_;
   std::unique_ptr<TlsServer> server_;
   std::jthread index_thread_, detect_thread_;
   std::chrono::steady_clock::time_point next_retention_{};

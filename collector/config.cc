@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "collector/alert_config.h"
+#include "collector/config_text.h"
 #include "collector/detect_config.h"
 #include "common/hex.h"
 #include "common/ids.h"
@@ -53,31 +55,6 @@ void CheckMeaning(const CollectorConfig& config, TomlReader& toml) {
   }
 }
 
-std::string Quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') out += '\\';
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\u{:04x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
-std::string QuotedList(const std::vector<std::string>& list) {
-  std::string out = "[";
-  for (const std::string& item : list) out += (out.size() > 1 ? ", " : "") + Quoted(item);
-  return out + "]";
-}
-
-std::string Span(milliseconds span) {
-  if (span.count() % 1000 != 0) return fmt::format("\"{}ms\"", span.count());
-  return fmt::format("\"{}s\"", span.count() / 1000);
-}
-
 }  // namespace
 
 Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::string& name) {
@@ -109,6 +86,7 @@ Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::s
   toml.Path("cost.prices", c.cost.prices);
   toml.String("cost.region", c.cost.region);
   ReadThresholds(toml, &c.detect);
+  ReadAlertTargets(toml, &c.alerts);
   CheckMeaning(c, toml);
   TRY_VOID(toml.Finish());
   return c;
@@ -158,6 +136,7 @@ std::string FormatCollectorConfig(const CollectorConfig& c) {
   add("prices", Quoted(c.cost.prices));
   add("region", Quoted(c.cost.region));
   out += FormatThresholds(c.detect);
+  out += FormatAlertTargets(c.alerts);
   return out;
 }
 

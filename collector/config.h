@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "collector/alert/alert_target.h"
 #include "collector/detect/thresholds.h"
 #include "common/result.h"
 
@@ -64,11 +65,13 @@ struct CollectorConfig {
   } cost;
 
   DetectThresholds detect;
+  std::vector<AlertTarget> alerts;
 
   std::string pki() const { return pki_dir.empty() ? data_dir + "/pki" : pki_dir; }
   std::string journal_dir() const { return data_dir + "/journal"; }
   std::string index_dir() const { return data_dir + "/index"; }
   std::string findings_path() const { return data_dir + "/findings.db"; }
+  std::string alerts_path() const { return data_dir + "/alerts.db"; }
   std::string ip_ranges() const {
     return geo.ip_ranges.empty() ? data_dir + "/ip-ranges.json" : geo.ip_ranges;
   }

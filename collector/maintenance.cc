@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "collector/alert/target_files.h"
 #include "collector/data_dir.h"
 #include "collector/journal/journal.h"
 #include "collector/pki/pki.h"
@@ -90,6 +91,10 @@ Result<std::string> IssueOperatorCommand(const CollectorConfig& config, const st
 
 Result<std::string> CheckConfigCommand(const CollectorConfig& config) {
   TRY(const Credentials credentials, LoadServerCredentials(config));
+  for (const AlertTarget& target : config.alerts) {
+    if (const Status fits = CheckTargetFiles(target); !fits)
+      return InvalidArgument(fmt::format("alert {}: {}", target.name, fits.error().message));
+  }
   return fmt::format("{}\n# certificates: fine until {}\n", FormatCollectorConfig(config),
                      FormatUtc(credentials.certificate.not_after));
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "culprit/v1/alerts.grpc.pb.h"
 #include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
 #include "culprit/v1/query_login.grpc.pb.h"
@@ -41,6 +42,7 @@ class GrpcClient : public Client {
                                                    grpc::SslCredentials(ssl), arguments);
     stub_ = v1::Query::NewStub(channel);
     findings_ = v1::Findings::NewStub(channel);
+    alerts_ = v1::Alerts::NewStub(channel);
     logins_ = v1::LoginQuery::NewStub(channel);
     posture_ = v1::PostureQuery::NewStub(channel);
   }
@@ -81,6 +83,14 @@ class GrpcClient : public Client {
   }
   Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& request) override {
     return Call<v1::Finding>(request, &v1::Findings::Stub::SetFindingState, findings_.get());
+  }
+
+  Result<v1::ListAlertTargetsResponse> ListAlertTargets() override {
+    return Call<v1::ListAlertTargetsResponse>(
+        v1::ListAlertTargetsRequest(), &v1::Alerts::Stub::ListAlertTargets, alerts_.get());
+  }
+  Result<v1::TestAlertsResponse> TestAlerts(const v1::TestAlertsRequest& request) override {
+    return Call<v1::TestAlertsResponse>(request, &v1::Alerts::Stub::TestAlerts, alerts_.get());
   }
 
   Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) override {
@@ -248,6 +258,7 @@ class GrpcClient : public Client {
   const ClientOptions options_;
   std::unique_ptr<v1::Query::Stub> stub_;
   std::unique_ptr<v1::Findings::Stub> findings_;
+  std::unique_ptr<v1::Alerts::Stub> alerts_;
   std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::unique_ptr<v1::PostureQuery::Stub> posture_;
   std::mutex mutex_;

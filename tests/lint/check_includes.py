@@ -13,12 +13,13 @@ CONTRACTS = {
     "agent/source/source.h", "agent/spool/spool.h", "agent/stream/sender_link.h", "agent/parser/parser_link.h",
     "agent/names/name_observer.h",
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
-    "collector/detect/finding_store.h", "collector/detect/rules.h",
+    "collector/detect/finding_store.h", "collector/detect/rules.h", "collector/alert/alerter.h", "collector/alert/alert_target.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
-SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer"}}
+SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer",
+                                                "collector/format"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
-        "collector/model", "collector/cost", "collector/answer")
+        "collector/model", "collector/cost", "collector/answer", "collector/format")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/authorized_keys", "agent/posture/drop_in", "agent/posture/glob",
     "agent/posture/host_checks", "agent/posture/key_checks", "agent/posture/key_options", "agent/posture/key_paths",
@@ -34,6 +35,8 @@ PURE_FILES = (
     "collector/detect/group", "collector/detect/host_detector", "collector/detect/mining", "collector/detect/process_book",
     "collector/detect/reflector", "collector/detect/relay", "collector/detect/rules", "collector/detect/scan",
     "collector/detect/spam", "collector/detect/windows",
+    "collector/alert/alert_body", "collector/alert/alert_rules", "collector/alert/retry_delay", "collector/alert/signature",
+    "collector/alert/syslog_address",
     "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate",
 )
 IMPURE = re.compile(

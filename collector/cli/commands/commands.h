@@ -36,6 +36,7 @@ Command AddImport(CLI::App& app);
 Command AddFindings(CLI::App& app);
 Command AddFinding(CLI::App& app);
 Command AddExplain(CLI::App& app);
+Command AddAlerts(CLI::App& app);
 Command AddSsh(CLI::App& app);
 Command AddKeys(CLI::App& app);
 Command AddTop(CLI::App& app);
