@@ -99,10 +99,13 @@ class CollectorImpl : public Collector {
     indexer_ = std::make_unique<Indexer>(*journal_, *store_, IndexerOptionsOf(config_));
     index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
     TRY(findings_, OpenFindingStore(config_.findings_path()));
-    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect);
+    places_ = std::make_unique<PlaceFiles>(config_);
+    // The configuration has been checked: a zone that is gone since then weighs nothing.
+    const WorkHours hours = LoadWorkHours(config_.detect.hours).value_or(WorkHours());
+    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
+                                                  SceneInputs{places_.get(), hours});
     detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
-    places_ = std::make_unique<PlaceFiles>(config_);
     engine_ = std::make_unique<QueryEngine>(
         QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
     packets_ =
@@ -269,11 +272,11 @@ class CollectorImpl : public Collector {
   std::unique_ptr<EvidenceStore> store_;
   std::unique_ptr<Indexer> indexer_;
   std::unique_ptr<FindingStore> findings_;
+  std::unique_ptr<PlaceFiles> places_;
   std::unique_ptr<DetectFollower> detectors_;
   std::unique_ptr<Ingest> ingest_;
   const Activity activity_{*this};
   const State status_{*this};
-  std::unique_ptr<PlaceFiles> places_;
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
   std::unique_ptr<grpc::Service> query_service_, findings_service_, login_service_, posture_service_;
