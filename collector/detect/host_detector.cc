@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kMaxFlows = 65'536, kMaxGroups = 4096, kMaxContacts = 65'536;
 constexpr std::size_t kMaxCounters = 65'536;
 constexpr const char* kHostGroup = "the host";
+constexpr std::size_t kMaxSshPorts = 64;
 constexpr auto kFreshFor = std::chrono::minutes(60);
 constexpr auto kNoAnswer = std::chrono::milliseconds(900);  // rows come after a second
 constexpr auto kClockAhead = std::chrono::hours(1);
@@ -184,6 +185,7 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
   Group& group = GroupAt(seen.facts.process, event.at);
   NoteContact(event);
   Charge(event, &state, &group);
+  NoteSshPort(event);
   WatchScan(event, thresholds_.scan, group, *this);
   WatchFlood(event, group);
   WatchBruteForce(event, thresholds_.brute_force, group, *this);
@@ -211,6 +213,13 @@ void HostDetector::Charge(const FlowEvent& flow, FlowState* state, Group* group)
     Need(one->spend)
         .Add(state->way, flow.at, flow.added.tx_wire_bytes, flow.added.rx_wire_bytes);
   }
+}
+
+// What the sshd that takes logins accepts; the sshd of a login has other listeners.
+void HostDetector::NoteSshPort(const FlowEvent& flow) {
+  if (!flow.inbound() || !flow.first || ssh_ports_.size() >= kMaxSshPorts) return;
+  if (!processes_.TraitsOf(flow.facts.process).is_sshd) return;
+  if (!processes_.IsLoginSshd(flow.facts.process)) ssh_ports_.insert(flow.facts.local_port);
 }
 
 void HostDetector::TakeCounters(const v1::ProcessCounters& counters) {

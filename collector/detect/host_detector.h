@@ -11,6 +11,7 @@
 #define CULPRIT_COLLECTOR_DETECT_HOST_DETECTOR_H_
 
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -70,6 +71,7 @@ class HostDetector final : private DetectContext {
   void NoteProgram(ProcessId process);
   bool WasKnown(const IpAddress& address, WallTime at) const;
   void Charge(const FlowEvent& flow, FlowState* state, Group* group);
+  void NoteSshPort(const FlowEvent& flow);
   Group& GroupAt(ProcessId process, WallTime at);
   Group& GroupNamed(const std::string& key);
   WallTime Clamped(WallTime at) const;
@@ -81,6 +83,8 @@ class HostDetector final : private DetectContext {
   bool IsDue(const Group& group, const char* rule, WallTime at) const override;
   const ProcessBook& processes() const override { return processes_; }
   bool IsOldDestination(const IpAddress& address, WallTime at) const override;
+  bool IsSshPort(std::uint16_t port) const override { return ssh_ports_.contains(port); }
+  bool KnowsSshPorts() const override { return !ssh_ports_.empty(); }
   std::string NameOf(const IpAddress& address) const override;
 
   const DetectThresholds& thresholds_;
@@ -94,6 +98,7 @@ class HostDetector final : private DetectContext {
   std::unordered_map<std::uint64_t, std::string> group_of_;          // by process
   std::unordered_map<std::string, Group> groups_;
   std::unordered_map<IpAddress, Contact> contacts_;
+  std::set<std::uint16_t> ssh_ports_;
   WayBook ways_;
   Group host_;  // all of the host's processes together
   Episodes episodes_;

@@ -59,9 +59,9 @@ class HostScript {
  public:
   std::uint64_t now = 1000 * kSecond;  // boot ns
 
-  // `sha256`: 32 bytes, or none.
+  // Under no login, or under that of root. `sha256`: 32 bytes, or none.
   std::uint64_t Process(const std::string& exe, std::uint64_t parent = 0, std::uint32_t pid = 0,
-                        const std::string& sha256 = "") {
+                        bool of_login = false, const std::string& sha256 = "") {
     v1::Process process;
     process.set_exe_sha256(sha256);
     process.set_process_id(++ids_);
@@ -70,6 +70,7 @@ class HostScript {
     process.set_start_boot_ns(now);
     process.set_exe(exe);
     process.set_comm("x");
+    process.set_login_uid(of_login ? 0 : 0xffffffff);
     frame().processes.push_back(process);
     return process.process_id();
   }

@@ -176,9 +176,9 @@ TEST(WeightsTest, AnUpgradedPackageIsNoNewProgramAndAnotherFileElsewhereIs) {
   for (const auto& [path, fresh] :
        {std::pair{"/usr/sbin/mailer", false}, std::pair{"/opt/mailer", true}}) {
     HostScript host;
-    host.Ended(host.Process(path, 0, 0, one), "198.51.100.1", 443, true);
+    host.Ended(host.Process(path, 0, 0, false, one), "198.51.100.1", 443, true);
     host.Wait(8 * kDay);
-    Spam(host, host.Process(path, 0, 0, two));
+    Spam(host, host.Process(path, 0, 0, false, two));
     const auto lines = LinesOf(Only(Detected(host)));
     const bool told = std::any_of(lines.begin(), lines.end(), [](const std::string& line) {
       return line.find("had not run this program") != std::string::npos;
