@@ -75,6 +75,29 @@ TEST_P(RuleTest, FindsTheSameWhereNeighboursChangePlaces) {
   EXPECT_EQ(RulesOf(Detected(frames)), Expected());
 }
 
+// Counters that begin anew, or have wrapped, are no traffic.
+TEST_P(RuleTest, FindsTheSameWhereCountersStepBackAtTheEnd) {
+  std::vector<DecodedFrame> frames = Play();
+  if (frames.back().records() == 0) frames.pop_back();
+  for (int round = 0; round < 3; ++round) {
+    DecodedFrame again = frames.back();
+    again.lsn += 1;
+    again.names.clear(), again.dns.clear();
+    for (FlowObservation& flow : again.flows) {
+      flow.cumulative = {.tx_wire_bytes = 1, .rx_wire_bytes = 1};
+      flow.emitted_boot_ns += kSecond;
+    }
+    for (v1::ProcessCounters& counters : again.counters) {
+      const auto process = counters.process_id(), at = counters.at_boot_ns();
+      counters.Clear();
+      counters.set_process_id(process);
+      counters.set_at_boot_ns(at + kSecond);
+    }
+    frames.push_back(again);
+  }
+  EXPECT_EQ(RulesOf(Detected(frames)), Expected());
+}
+
 // A restart at any place: the findings of before, the baseline, and the evidence once more.
 TEST_P(RuleTest, FindsTheSameOverARestartInTheMiddle) {
   const std::vector<DecodedFrame> frames = Play();
