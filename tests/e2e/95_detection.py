@@ -120,7 +120,7 @@ def check_cost(rig):
     cost = wait_until("the cost of the upload", priced, 30)
     check(cost["shares"][0]["to"] == "me-south-1" and cost["prices_date"] == "2026-01-31", f"{cost}")
     budget = wait_until("a finding of budget", lambda: findings(rig, "budget"), 30)[0]
-    check("its budget is $0.02" in budget["reason"] and "python3" in budget["reason"], budget["reason"])
+    check("its budget is $0.0200" in budget["reason"] and "python3" in budget["reason"], budget["reason"])
 
 
 def check_decisions(rig, relay):
