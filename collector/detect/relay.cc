@@ -202,8 +202,7 @@ void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, D
   // Only who serves somebody can be a relay.
   if (!group.relay && !flow.inbound()) return;
   TakeLegs(flow, &Need(group.relay));
-  if (!flow.outbound()) return;
-  if (flow.answered) WatchGranted(flow, t, group, out);
+  if (flow.outbound() && flow.answered) WatchGranted(flow, t, group, out);
   WatchConserved(flow, t, group, out);
 }
 
