@@ -114,7 +114,10 @@ class CollectorImpl : public Collector {
     TRY(findings_, OpenFindingStore(config_.findings_path()));
     // Before the detectors, so that the first thing they find is told.
     alerter_ = Alerter::Start(AlerterOptionsOf(config_, *places_), *findings_);
-    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect);
+    // The configuration has been checked: a zone that is gone since then weighs nothing.
+    const WorkHours hours = LoadWorkHours(config_.detect.hours).value_or(WorkHours());
+    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
+                                                  SceneInputs{places_.get(), hours});
     detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     engine_ = std::make_unique<QueryEngine>(

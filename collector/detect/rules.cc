@@ -67,17 +67,17 @@ constexpr Rule kRules[] = {
      "much data to new places",
      {"T1041", "T1048", "T1567"},
      "Half a gigabyte within an hour, or five megabytes a second for a minute, to public "
-     "addresses that the host had not "
-     "talked to before, with little coming back.",
+     "addresses that the host (while it is young: hosts of its image) had not "
+     "talked to before, with little coming back. Goes on for as long as something is sent there.",
      "A first full backup, publishing of large files, a new log collector.",
      "Slips exfiltration thresholds, made relative to what the host did before."},
     {"mining",
      1,
      "mining cryptocurrency",
      {"T1496.001"},
-     "A connection that speaks Stratum, goes to a pool by its name, or is on a pool's port with "
-     "the long, sparse, regular "
-     "rhythm of a miner.",
+     "A connection that speaks Stratum (its JSON of subscribing, logging in or handing in work), "
+     "goes to a pool by its name, or is on a pool's port with the long, sparse, regular rhythm of "
+     "a miner. The pool's name and its port weigh beside.",
      "A crypto node that its owner runs.",
      "CESNET NEMEA miner detector; Vesely and Zadnik: How to Detect Cryptocurrency Miners? "
      "(2019)."},
@@ -113,6 +113,14 @@ constexpr Rule kRules[] = {
      "to be stopped.",
      "CESNET NEMEA amplification detector; ports of CISA TA14-017A and Rossow: Amplification Hell "
      "(2014)."},
+    {"budget",
+     1,
+     "data transfer over the budget",
+     {"T1496.002"},
+     "What a host sent and received within an hour costs more, by the operator's price table, than "
+     "[detect.budget] allows. Names the group of processes that spends most.",
+     "A budget that is too small for what the host is there for: set it by your bill.",
+     "AWS data transfer prices (deploy/prices.toml); ways as of `culprit cost`."},
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #define CULPRIT_COLLECTOR_DETECT_THRESHOLDS_H_
 
 #include <cstdint>
+#include <string>
 
 namespace culprit {
 
@@ -88,6 +89,25 @@ struct ReflectorThresholds {
   std::uint32_t answer_bytes = 1000;
 };
 
+// Data transfer of one host, by the operator's price table, over any hour.
+struct BudgetThresholds {
+  double usd_per_hour = 1.0;  // 0 = off
+};
+
+// When somebody is at work. Empty zone: hours weigh nothing, for a wrong one would mislead.
+struct HoursSettings {
+  std::string zone;  // of the IANA: "Asia/Kolkata"
+  std::uint32_t begin_hour = 7, end_hour = 20;
+  bool weekend = false;  // Saturday and Sunday are working days too
+};
+
+// What counts as seen for the first time.
+struct BaselineThresholds {
+  std::uint32_t learn_hours = 24;  // of evidence, before "never before" means anything of a host
+  std::uint32_t fresh_hours = 24;  // for so long after the first time it is new
+  std::uint32_t known_hours = 168;  // after so long it speaks for what happens
+};
+
 struct DetectThresholds {
   ScanThresholds scan;
   FloodThresholds flood;
@@ -99,6 +119,9 @@ struct DetectThresholds {
   DnsTunnelThresholds dns_tunnel;
   SpamThresholds spam;
   ReflectorThresholds reflector;
+  BudgetThresholds budget;
+  HoursSettings hours;
+  BaselineThresholds baseline;
 };
 
 }  // namespace culprit

@@ -13,7 +13,7 @@ CONTRACTS = {
     "agent/source/source.h", "agent/spool/spool.h", "agent/stream/sender_link.h", "agent/parser/parser_link.h",
     "agent/names/name_observer.h",
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
-    "collector/detect/finding_store.h", "collector/detect/rules.h", "collector/alert/alerter.h", "collector/alert/alert_target.h",
+    "collector/detect/bill.h", "collector/detect/finding_store.h", "collector/detect/rules.h", "collector/alert/alerter.h", "collector/alert/alert_target.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer",
@@ -31,7 +31,9 @@ PURE_FILES = (
     "agent/posture/sshd_parser", "agent/posture/sshd_patterns", "agent/posture/sshd_values", "agent/ring/contact_book",
     "agent/ring/lane", "agent/ring/packet_export", "agent/ring/packet_join", "agent/ring/segment_index",
     "agent/snapshot/process_text", "agent/snapshot/redact", "agent/snapshot/sock_diag", "agent/stream/control_wire", "collector/detect/beacon", "collector/detect/brute_force", "collector/detect/dns_tunnel",
-    "collector/detect/egress", "collector/detect/engine", "collector/detect/events", "collector/detect/flood",
+    "collector/detect/baseline", "collector/detect/bill", "collector/detect/budget", "collector/detect/egress", "collector/detect/engine",
+    "collector/detect/episodes", "collector/detect/events", "collector/detect/programs", "collector/detect/scene",
+    "collector/detect/session_book", "collector/detect/spend", "collector/detect/weights", "collector/detect/work_hours", "collector/detect/flood",
     "collector/detect/group", "collector/detect/host_detector", "collector/detect/mining", "collector/detect/process_book",
     "collector/detect/reflector", "collector/detect/relay", "collector/detect/rules", "collector/detect/scan",
     "collector/detect/spam", "collector/detect/windows",
