@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "culprit/v1/audit.grpc.pb.h"
 #include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
 #include "culprit/v1/query_login.grpc.pb.h"
@@ -43,6 +44,7 @@ class GrpcClient : public Client {
     findings_ = v1::Findings::NewStub(channel);
     logins_ = v1::LoginQuery::NewStub(channel);
     posture_ = v1::PostureQuery::NewStub(channel);
+    audit_ = v1::Audit::NewStub(channel);
   }
 
   Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) override {
@@ -88,6 +90,10 @@ class GrpcClient : public Client {
   }
   Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) override {
     return Call<v1::GetSessionResponse>(request, &v1::LoginQuery::Stub::GetSession, logins_.get());
+  }
+
+  Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) override {
+    return Call<v1::ListAuditResponse>(request, &v1::Audit::Stub::ListAudit, audit_.get());
   }
 
   Status FollowFlows(const v1::ListFlowsRequest& request,
@@ -194,7 +200,7 @@ class GrpcClient : public Client {
             Code::kPermissionDenied,
             fmt::format(
                 "{} refused {}: {}; queries need an operator's certificate: on the collector run "
-                "`culprit-collector issue operator NAME`",
+                "`culprit-collector issue operator NAME --role ROLE`",
                 at, options_.credentials.certificate, said)};
       case grpc::StatusCode::UNIMPLEMENTED:
         return {Code::kUnimplemented,
@@ -250,6 +256,7 @@ class GrpcClient : public Client {
   std::unique_ptr<v1::Findings::Stub> findings_;
   std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::unique_ptr<v1::PostureQuery::Stub> posture_;
+  std::unique_ptr<v1::Audit::Stub> audit_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;
   bool cancelled_ = false;

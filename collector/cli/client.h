@@ -14,6 +14,7 @@
 
 #include "common/credentials.h"
 #include "common/result.h"
+#include "culprit/v1/audit.pb.h"
 #include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
@@ -57,6 +58,7 @@ class Client {
   virtual Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& request) = 0;
   virtual Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) = 0;
   virtual Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) = 0;
+  virtual Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) = 0;
   // Ends the call that is running and all later ones.
   virtual void Cancel() = 0;
 };

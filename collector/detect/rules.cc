@@ -108,6 +108,14 @@ constexpr Rule kRules[] = {
      "A busy public DNS server. An innocent cause of a report about denial of service, and still "
      "to be stopped.",
      "CESNET NEMEA amplification detector."},
+    {"re-enrolment",
+     1,
+     "a host that enrols again",
+     {"T1078"},
+     "Somebody asks to become the agent of a host that has enrolled already, with another key. "
+     "Refused unless an operator has allowed it; `culprit audit --action enrol` has each attempt.",
+     "A host that was reinstalled, or a clone that kept its machine id.",
+     "SPIRE's trust on first use of instance identity documents."},
 };
 
 }  // namespace

@@ -16,7 +16,8 @@ CONTRACTS = {
     "collector/detect/finding_store.h", "collector/detect/rules.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
-SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer"}}
+SHARED = {"agent": {"agent/enrol", "agent/model", "agent/process"},
+          "collector": {"collector/audit", "collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
         "collector/model", "collector/cost", "collector/answer")
 PURE_FILES = (
@@ -34,6 +35,8 @@ PURE_FILES = (
     "collector/detect/group", "collector/detect/host_detector", "collector/detect/mining", "collector/detect/process_book",
     "collector/detect/reflector", "collector/detect/relay", "collector/detect/rules", "collector/detect/scan",
     "collector/detect/spam", "collector/detect/windows",
+    "collector/audit/audit_chain", "collector/enrol/identity_document", "collector/enrol/join_token", "collector/enrol/region_certificates",
+    "collector/pki/access", "collector/pki/client_check", "collector/pki/peer_identity", "collector/pki/signing_request",
     "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate",
 )
 IMPURE = re.compile(
