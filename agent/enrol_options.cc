@@ -14,7 +14,7 @@ constexpr const char* kFooter =
     "The key is made here and does not leave this host. The proof is a join token (CULPRIT_TOKEN or\n"
     "--token-file: an argument could be read by everybody), or on EC2 the signed identity document\n"
     "of the instance. Certificates are good for some hours, and the agent renews them. Harmless to\n"
-    "repeat.\n"
+    "repeat. CULPRIT_CA_SHA256 stands for --ca-fingerprint.\n"
     "Exit codes: 0 enrolled, now or before; 1 refused or failed; 2 wrong options; 3 wrong\n"
     "configuration; 5 the collector cannot be reached: try again, or give --wait.\n"
     "Examples:\n"
@@ -54,6 +54,10 @@ Result<EnrolCommand> EnrolCommandOf(const EnrolOptions& options) {
   const auto wait = ParseDuration(options.wait);
   if (!wait) return InvalidArgument("--wait: write for instance \"10m\"");
   command.wait = std::chrono::duration_cast<std::chrono::milliseconds>(*wait);
+  if (const char* ca = std::getenv("CULPRIT_CA_SHA256");
+      ca != nullptr && command.ca_fingerprint.empty() && command.ca_file.empty()) {
+    command.ca_fingerprint = ca;
+  }
   if (options.document) return command;
   if (!options.token_file.empty()) {
     const std::string path = options.token_file == "-" ? "/dev/stdin" : options.token_file;

@@ -72,7 +72,7 @@ std::string StateOf(const TokenRecord& token, WallTime now) {
   return token.uses >= token.max_uses ? "used up" : "good";
 }
 
-std::string StateOf(const HostRecord& host, WallTime now) {
+std::string StateOf(const EnrolledHost& host, WallTime now) {
   if (host.may_enrol_again) return "may enrol again";
   if (ToNs(host.revoked) != 0) return "revoked";
   return now > host.not_after ? "expired" : "good";
@@ -164,14 +164,14 @@ Result<std::string> RevokeTokenCommand(const CollectorConfig& config, const Toke
 
 Result<std::string> ListHostsCommand(const CollectorConfig& config, bool json) {
   TRY(Access access, OpenAccess(config));
-  TRY(const std::vector<HostRecord> hosts, access.store->Hosts());
+  TRY(const std::vector<EnrolledHost> hosts, access.store->Hosts());
   const WallTime now = ReadWallClock();
   std::string out;
   if (!json) {
     out = fmt::format("{:<24} {:<15} {:<15} {:<24}  {:<24}  {}\n", "HOST", "STATE", "BY",
                       "ENROLLED", "CERTIFICATE UNTIL", "AGENT");
   }
-  for (const HostRecord& host : hosts) {
+  for (const EnrolledHost& host : hosts) {
     if (json) {
       out += Json{{"host", host.host_id},
                   {"state", StateOf(host, now)},
@@ -209,7 +209,7 @@ Result<std::string> RevokeCommand(const CollectorConfig& config, const std::stri
 Result<std::string> AllowCommand(const CollectorConfig& config, const std::string& what) {
   TRY(Access access, OpenAccess(config));
   TRY_VOID(Note(access, "allow", what));
-  TRY(const HostRecord host, access.store->AllowAgain(what));
+  TRY(const EnrolledHost host, access.store->AllowAgain(what));
   return fmt::format("{} may enrol once more, with a new key; its old key counts until then{}\n",
                      EscapeText(host.host_id),
                      ToNs(host.revoked) != 0 ? " no more, for it was revoked" : "");

@@ -15,7 +15,7 @@ constexpr std::size_t kIdDigits = 16;
 }  // namespace
 
 v1::Finding FindingOf(const SecondEnrolment& second) {
-  const HostRecord& host = second.before;
+  const EnrolledHost& host = second.before;
   v1::Finding finding;
   const std::string seed = "re-enrolment " + host.host_id + " " + host.key;
   finding.set_id(HexEncode(AsBytes(Sha256Of(seed))).substr(0, kIdDigits));

@@ -72,14 +72,14 @@ Result<std::unique_ptr<AuditLog>> AuditLog::Open(const AuditOptions& options) {
 }
 
 Status AuditLog::Append(const AuditEvent& event, WallTime now) {
-  MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   Status status = AppendLocked(event, now);
   failing_ = status ? "" : status.error().message;
   return status;
 }
 
 void AuditLog::AppendBounded(AuditEvent event, WallTime now) {
-  MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const double passed = std::chrono::duration<double>(now - credit_at_).count();
   if (passed > 0) credit_ = std::min(kBurst, credit_ + passed);
   credit_at_ = now;
@@ -93,7 +93,7 @@ void AuditLog::AppendBounded(AuditEvent event, WallTime now) {
 }
 
 std::string AuditLog::failing() const {
-  MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return failing_;
 }
 

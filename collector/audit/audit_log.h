@@ -13,11 +13,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "collector/audit/audit_chain.h"
-#include "common/mutex.h"
 #include "common/result.h"
 #include "common/time.h"
 #include "common/unique_fd.h"
@@ -51,20 +51,21 @@ class AuditLog {
     std::uint64_t size = 0, seq = 0;
     std::string hash;
   };
-  Status AppendLocked(const AuditEvent& event, WallTime now) REQUIRES(mutex_);
-  Status FindTail() REQUIRES(mutex_);
-  Status ReadTail(const std::vector<std::string>& files) REQUIRES(mutex_);
-  Status WriteLine(const std::string& line, std::uint64_t seq) REQUIRES(mutex_);
+  Status AppendLocked(const AuditEvent& event, WallTime now);
+  Status FindTail();
+  Status ReadTail(const std::vector<std::string>& files);
+  Status WriteLine(const std::string& line, std::uint64_t seq);
 
   const AuditOptions options_;
   const UniqueFd lock_;
-  mutable Mutex mutex_;
-  Tail tail_ GUARDED_BY(mutex_);
-  UniqueFd file_ GUARDED_BY(mutex_);
-  std::string failing_ GUARDED_BY(mutex_);
-  double credit_ GUARDED_BY(mutex_) = kBurst;
-  WallTime credit_at_ GUARDED_BY(mutex_);
-  std::uint64_t left_out_ GUARDED_BY(mutex_) = 0;
+  mutable std::mutex mutex_;
+  // All below under the mutex.
+  Tail tail_;
+  UniqueFd file_;
+  std::string failing_;
+  double credit_ = kBurst;
+  WallTime credit_at_;
+  std::uint64_t left_out_ = 0;
 };
 
 struct AuditReport {

@@ -46,8 +46,8 @@ TokenRecord ReadToken(const SqliteStatement& row) {
   return token;
 }
 
-HostRecord ReadHost(const SqliteStatement& row) {
-  HostRecord host;
+EnrolledHost ReadHost(const SqliteStatement& row) {
+  EnrolledHost host;
   host.host_id = row.Blob(0);
   if (const auto id = Uuid::Parse(row.Blob(1)); id) host.agent_id = *id;
   host.name = row.Blob(2);
@@ -112,17 +112,17 @@ class SqliteEnrolStore final : public EnrolStore {
     return found[0];
   }
 
-  Result<std::optional<HostRecord>> FindHost(std::string_view host_id) override {
+  Result<std::optional<EnrolledHost>> FindHost(std::string_view host_id) override {
     MutexLock lock(&mutex_);
     return HostWhere("host_id", host_id);
   }
 
-  Result<std::vector<HostRecord>> Hosts() override {
+  Result<std::vector<EnrolledHost>> Hosts() override {
     MutexLock lock(&mutex_);
     return HostsLocked();
   }
 
-  Status Enrol(const HostRecord& host, std::string_view token_hash) override {
+  Status Enrol(const EnrolledHost& host, std::string_view token_hash) override {
     MutexLock lock(&mutex_);
     TRY_VOID(db_.Exec("BEGIN IMMEDIATE"));
     Status status = EnrolLocked(host, token_hash);
@@ -148,7 +148,7 @@ class SqliteEnrolStore final : public EnrolStore {
   Result<std::string> Revoke(const std::string& what, const std::string& why,
                              WallTime now) override {
     MutexLock lock(&mutex_);
-    TRY(const std::optional<HostRecord> host, FindAny(what));
+    TRY(const std::optional<EnrolledHost> host, FindAny(what));
     if (host) {
       TRY(SqliteStatement update,
           db_.Prepare("UPDATE host SET revoked = ?2, revoked_why = ?3, again = 0"
@@ -174,9 +174,9 @@ class SqliteEnrolStore final : public EnrolStore {
     return (IsFingerprint(what) ? "certificate " : "agent ") + what;
   }
 
-  Result<HostRecord> AllowAgain(const std::string& what) override {
+  Result<EnrolledHost> AllowAgain(const std::string& what) override {
     MutexLock lock(&mutex_);
-    TRY(std::optional<HostRecord> host, FindAny(what));
+    TRY(std::optional<EnrolledHost> host, FindAny(what));
     if (!host) return NotFound("no host \"" + EscapeText(what.substr(0, 64)) + "\" has enrolled");
     TRY(SqliteStatement update, db_.Prepare("UPDATE host SET again = 1 WHERE host_id = ?1"));
     update.BindText(1, host->host_id);
@@ -210,9 +210,9 @@ class SqliteEnrolStore final : public EnrolStore {
 
   Status Load() REQUIRES(mutex_) {
     TRY(data_version_, db_.QueryInt("PRAGMA data_version"));
-    TRY(const std::vector<HostRecord> hosts, HostsLocked());
+    TRY(const std::vector<EnrolledHost> hosts, HostsLocked());
     hosts_.clear();
-    for (const HostRecord& host : hosts) {
+    for (const EnrolledHost& host : hosts) {
       hosts_[host.agent_id] = {host.key, ToNs(host.revoked) != 0, host.revoked_why};
     }
     TRY(SqliteStatement row, db_.Prepare("SELECT what FROM revoked"));
@@ -246,31 +246,31 @@ class SqliteEnrolStore final : public EnrolStore {
       out.push_back(ReadToken(row));
     }
   }
-  Result<std::vector<HostRecord>> HostsLocked() REQUIRES(mutex_) {
+  Result<std::vector<EnrolledHost>> HostsLocked() REQUIRES(mutex_) {
     TRY(SqliteStatement row, db_.Prepare(std::string(kHostColumns) + "ORDER BY enrolled, host_id"));
-    std::vector<HostRecord> out;
+    std::vector<EnrolledHost> out;
     for (;;) {
       TRY(const bool more, row.Step());
       if (!more) return out;
       out.push_back(ReadHost(row));
     }
   }
-  Result<std::optional<HostRecord>> HostWhere(const std::string& column, std::string_view value)
+  Result<std::optional<EnrolledHost>> HostWhere(const std::string& column, std::string_view value)
       REQUIRES(mutex_) {
     TRY(SqliteStatement row, db_.Prepare(kHostColumns + ("WHERE " + column + " = ?1")));
     row.BindText(1, value);
     TRY(const bool there, row.Step());
     return there ? std::optional(ReadHost(row)) : std::nullopt;
   }
-  Result<std::optional<HostRecord>> FindAny(const std::string& what) REQUIRES(mutex_) {
+  Result<std::optional<EnrolledHost>> FindAny(const std::string& what) REQUIRES(mutex_) {
     for (const char* column : {"host_id", "agent_id", "name"}) {
-      TRY(std::optional<HostRecord> host, HostWhere(column, what));
+      TRY(std::optional<EnrolledHost> host, HostWhere(column, what));
       if (host) return host;
     }
-    return std::optional<HostRecord>();
+    return std::optional<EnrolledHost>();
   }
 
-  Status EnrolLocked(const HostRecord& host, std::string_view token_hash) REQUIRES(mutex_) {
+  Status EnrolLocked(const EnrolledHost& host, std::string_view token_hash) REQUIRES(mutex_) {
     if (!token_hash.empty()) {
       TRY(SqliteStatement use, db_.Prepare("UPDATE token SET uses = uses + 1 WHERE hash = ?1 AND"
                                            " uses < max_uses AND revoked = 0 RETURNING uses"));

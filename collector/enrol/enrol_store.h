@@ -30,7 +30,7 @@ struct TokenRecord {
   WallTime revoked;  // 0 = it is not
 };
 
-struct HostRecord {
+struct EnrolledHost {
   std::string host_id;  // "i-0abc…", "machine-…"; unique
   Uuid agent_id;
   std::string name;     // in its certificate
@@ -55,11 +55,11 @@ class EnrolStore {
   // `id`: the first digits of the hash. Errors: kNotFound, kInvalidArgument (several begin so).
   virtual Result<TokenRecord> RevokeToken(std::string_view id, WallTime now) = 0;
 
-  virtual Result<std::optional<HostRecord>> FindHost(std::string_view host_id) = 0;
-  virtual Result<std::vector<HostRecord>> Hosts() = 0;
+  virtual Result<std::optional<EnrolledHost>> FindHost(std::string_view host_id) = 0;
+  virtual Result<std::vector<EnrolledHost>> Hosts() = 0;
   // In one transaction: one use of the token (empty = none) and the host. Errors:
   // kFailedPrecondition: the token's last use went to another just now.
-  virtual Status Enrol(const HostRecord& host, std::string_view token_hash) = 0;
+  virtual Status Enrol(const EnrolledHost& host, std::string_view token_hash) = 0;
   virtual Status Renewed(const Uuid& agent_id, WallTime now, WallTime not_after) = 0;
 
   // `what`: host id, name or agent id of a host; or an agent id or the SHA-256 of a certificate
@@ -68,7 +68,7 @@ class EnrolStore {
   virtual Result<std::string> Revoke(const std::string& what, const std::string& why,
                                      WallTime now) = 0;
   // The host may enrol once more, with another key. Errors: kNotFound.
-  virtual Result<HostRecord> AllowAgain(const std::string& what) = 0;
+  virtual Result<EnrolledHost> AllowAgain(const std::string& what) = 0;
 
   // Takes in what other processes did; true if anything changed.
   virtual Result<bool> Refresh() = 0;

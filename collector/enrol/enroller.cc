@@ -32,14 +32,14 @@ tl::unexpected<EnrolRefusal> Broken(Error error) {
 
 std::string HexOf(const Sha256Digest& digest) { return HexEncode(AsBytes(digest)); }
 
-tl::unexpected<EnrolRefusal> RefuseSecond(const HostRecord& known) {
+tl::unexpected<EnrolRefusal> RefuseSecond(const EnrolledHost& known) {
   return Refuse("second_enrolment",
                 fmt::format("{} has enrolled already, at {} with another key; if it was "
                             "reinstalled, run `culprit-collector allow {}`, then try again",
                             known.host_id, FormatUtc(known.enrolled), known.host_id),
                 Code::kAlreadyExists);
 }
-tl::unexpected<EnrolRefusal> RefuseRevoked(const HostRecord& known) {
+tl::unexpected<EnrolRefusal> RefuseRevoked(const EnrolledHost& known) {
   return Refuse("revoked", fmt::format("{} was revoked at {}: {}", known.host_id,
                                        FormatUtc(known.revoked), known.revoked_why));
 }
@@ -52,7 +52,7 @@ Result<EnrolGrant> Enroller::Enrol(const EnrolAsk& ask) {
   event.peer = ask.peer;
   event.action = "enrol";
   event.actor = "claims:" + ask.host_id.substr(0, 64);
-  MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return Record(std::move(event), Decide(ask, now), true, now);
 }
 
@@ -63,7 +63,7 @@ Result<EnrolGrant> Enroller::Renew(const PeerIdentity& peer, std::string_view ce
   event.peer = address;
   event.action = "renew";
   event.actor = "agent:" + peer.name;
-  MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return Record(std::move(event), DecideRenewal(peer, certificate_pem, csr, now), false, now);
 }
 
@@ -105,7 +105,7 @@ Checked<EnrolGrant> Enroller::Decide(const EnrolAsk& ask, WallTime now) {
   if (!known) return Broken(known.error());
   const std::string key = HexOf(csr->key_sha256);
   if (*known && (*known)->key == key) {
-    HostRecord& host = **known;
+    EnrolledHost& host = **known;
     if (ToNs(host.revoked) != 0) return RefuseRevoked(host);
     auto grant = Issue(&host, csr->public_key_der, now);
     if (!grant) return grant;
@@ -120,7 +120,7 @@ Checked<EnrolGrant> Enroller::Decide(const EnrolAsk& ask, WallTime now) {
     if (!may && ToNs((*known)->revoked) != 0) return RefuseRevoked(**known);
     if (!may) return RefuseSecond(**known);
   }
-  HostRecord host;
+  EnrolledHost host;
   host.host_id = host.name = ask.host_id;
   // The host goes on under its id: its old key is not welcome any more (EnrolStore::WhyNotWelcome).
   host.agent_id = *known ? (*known)->agent_id : Uuid::Random();
@@ -225,7 +225,7 @@ Checked<EnrolGrant> Enroller::DecideRenewal(const PeerIdentity& peer,
   return kept ? std::move(grant) : Broken(kept.error());
 }
 
-Checked<EnrolGrant> Enroller::Issue(HostRecord* host, const std::string& public_key_der,
+Checked<EnrolGrant> Enroller::Issue(EnrolledHost* host, const std::string& public_key_der,
                                     WallTime now) {
   const auto issuer = deps_.issuer();
   if (!issuer) return Broken(issuer.error());

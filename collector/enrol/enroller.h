@@ -14,6 +14,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -22,7 +23,6 @@
 #include "collector/enrol/identity_document.h"
 #include "collector/pki/certificate_builder.h"
 #include "collector/pki/peer_identity.h"
-#include "common/mutex.h"
 #include "common/result.h"
 
 namespace culprit {
@@ -43,7 +43,7 @@ struct EnrolGrant {
 };
 
 struct SecondEnrolment {
-  HostRecord before;  // as it was
+  EnrolledHost before;  // as it was
   std::string proof;  // "document", "token ID"
   std::string peer;
   bool accepted = false;
@@ -84,19 +84,19 @@ class Enroller {
     std::string token_hash;  // to be used up
     std::string binding;
   };
-  Checked<EnrolGrant> Decide(const EnrolAsk& ask, WallTime now) REQUIRES(mutex_);
-  Checked<Proof> CheckProof(const EnrolAsk& ask, WallTime now) REQUIRES(mutex_);
-  Checked<Proof> CheckToken(const EnrolAsk& ask, WallTime now) REQUIRES(mutex_);
-  Checked<Proof> CheckDocument(const EnrolAsk& ask, WallTime now) REQUIRES(mutex_);
+  Checked<EnrolGrant> Decide(const EnrolAsk& ask, WallTime now);
+  Checked<Proof> CheckProof(const EnrolAsk& ask, WallTime now);
+  Checked<Proof> CheckToken(const EnrolAsk& ask, WallTime now);
+  Checked<Proof> CheckDocument(const EnrolAsk& ask, WallTime now);
   Checked<EnrolGrant> DecideRenewal(const PeerIdentity& peer, std::string_view certificate_pem,
-                                    const std::string& csr, WallTime now) REQUIRES(mutex_);
-  Checked<EnrolGrant> Issue(HostRecord* host, const std::string& public_key_der, WallTime now);
+                                    const std::string& csr, WallTime now);
+  Checked<EnrolGrant> Issue(EnrolledHost* host, const std::string& public_key_der, WallTime now);
   Result<EnrolGrant> Record(AuditEvent event, Checked<EnrolGrant> decided, bool stranger,
                             WallTime now);
 
   const EnrollerDeps deps_;
   const EnrolPolicy policy_;
-  Mutex mutex_;
+  std::mutex mutex_;  // held while it decides
 };
 
 }  // namespace culprit
