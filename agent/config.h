@@ -21,6 +21,7 @@ struct AgentConfig {
   struct Collector {
     std::string address;  // "host:port"; empty: evidence stays in the spool
     std::string server_name;
+    std::string enrol_address;  // "host:port"; empty: the port above that of `address`
     std::string ca = "/etc/culprit/agent/ca.pem";
     std::string certificate = "/etc/culprit/agent/agent.pem";
     std::string key = "/etc/culprit/agent/agent.key";
@@ -90,6 +91,8 @@ struct AgentConfig {
   std::string PacketDirectory() const { return state_dir + "/packets"; }
   std::string SpoolDirectory() const { return state_dir + "/spool"; }
   std::string SenderProgram() const;  // resolved
+  // Where hosts enrol. Errors: no address to begin with.
+  Result<std::string> EnrolAddress() const;
   std::string ParserProgram() const;
 };
 

@@ -13,6 +13,7 @@
 #include "agent/capture_replay.h"
 #include "agent/config.h"
 #include "agent/daemon.h"
+#include "agent/enrol_options.h"
 #include "agent/snapshot_command.h"
 #include "agent/source/bpf_source.h"
 #include "agent/ssh_check_command.h"
@@ -39,7 +40,7 @@ enum ExitCode {
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 failed; 2 wrong options; 3 wrong configuration; 4 not permitted (run as "
     "root); "
-    "5 no agent is running (status).\n"
+    "5 no agent is running (status), no collector answers (enrol).\n"
     "Examples:\n"
     "  culprit-agent check-config\n"
     "  sudo culprit-agent run --collector 192.0.2.10:7443\n"
@@ -95,6 +96,7 @@ Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, Spool
   options.ca_path = config.collector.ca;
   options.certificate_path = config.collector.certificate;
   options.key_path = config.collector.key;
+  TRY(options.enrol_address, config.EnrolAddress());
   options.user = config.sender.user;
   options.boot_id = boot_id;
   options.run_id = run_id;
@@ -285,6 +287,29 @@ int CheckConfig(const Options& options) {
   return good ? kExitOk : kExitConfig;
 }
 
+int Enrol(const Options& options, const EnrolOptions& enrol) {
+  auto config = Configuration(options);
+  if (!config) return Fail(config.error(), kExitConfig);
+  auto command = EnrolCommandOf(enrol);
+  if (!command) return Fail(command.error(), kExitUsage);
+  command->config = *config;
+  command->version = kVersion;
+  const auto done = RunEnrol(*command);
+  if (done) {
+    std::cout << *done;
+    return kExitOk;
+  }
+  switch (done.error().code) {
+    case Code::kInvalidArgument:
+      return Fail(done.error(), kExitUsage);
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:
+      return Fail(done.error(), kExitNotRunning);
+    default:
+      return Fail(done.error(), kExitFailed);
+  }
+}
+
 void AddCommon(CLI::App* command, Options* options) {
   command->add_option("--config", options->config, "Configuration file")->capture_default_str();
   command->add_option("--data", options->data,
@@ -330,11 +355,14 @@ int Main(int argc, char** argv) {
   CLI::App* snapshot =
       app.add_subcommand("snapshot", "Save the volatile evidence of this host in one signed file");
   AddSnapshot(snapshot, &options);
+  EnrolOptions enrol_options;
+  CLI::App* enrol = AddEnrol(app, &enrol_options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
   CLI::App* version = app.add_subcommand("version", "Show the version");
-  for (CLI::App* command : {run, status, check, replay, snapshot}) AddCommon(command, &options);
-  for (CLI::App* command : {run, check, replay}) {
+  for (CLI::App* command : {run, status, check, replay, snapshot, enrol})
+    AddCommon(command, &options);
+  for (CLI::App* command : {run, check, replay, enrol}) {
     command->add_option("--collector", options.collector,
                         "HOST:PORT, instead of collector.address");
   }
@@ -350,12 +378,13 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  for (const CLI::App* command : {run, status, check, replay, snapshot})
+  for (const CLI::App* command : {run, status, check, replay, snapshot, enrol})
     options.config_given |= command->count("--config") > 0;
   if (run->parsed()) return Run(options);
   if (status->parsed()) return ShowStatus(options);
   if (check->parsed()) return CheckConfig(options);
   if (replay->parsed()) return Replay(options);
+  if (enrol->parsed()) return Enrol(options, enrol_options);
   if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";

@@ -13,6 +13,8 @@
 #include "collector/alert/alerter.h"
 #include "collector/data_dir.h"
 #include "collector/detect/follower.h"
+#include "collector/enrol_finding.h"
+#include "collector/enrolment.h"
 #include "collector/ingest/ingest.h"
 #include "collector/ingest/tls_server.h"
 #include "collector/journal/journal.h"
@@ -20,6 +22,7 @@
 #include "collector/pki/pki.h"
 #include "collector/place_files.h"
 #include "collector/query/alerts_service.h"
+#include "collector/query/audit_service.h"
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
@@ -27,7 +30,6 @@
 #include "collector/query/service.h"
 #include "collector/store/indexer.h"
 #include "common/file.h"
-#include "common/hex.h"
 #include "common/log.h"
 #include "common/units.h"
 
@@ -68,13 +70,7 @@ IngestOptions IngestOptionsOf(const CollectorConfig& config) {
   options.collector_version = CULPRIT_VERSION;
   options.max_inflight_frames = config.ingest.max_inflight_frames;
   options.max_inflight_bytes = config.ingest.max_inflight_bytes;
-  options.is_revoked = [revoked = config.ingest.revoked](const PeerIdentity& peer) {
-    const std::string fingerprint = HexEncode(
-        {reinterpret_cast<const char*>(peer.cert_sha256.data()), peer.cert_sha256.size()});
-    return std::any_of(revoked.begin(), revoked.end(), [&](const std::string& entry) {
-      return entry == peer.agent_id.ToString() || entry == fingerprint;
-    });
-  };
+  options.max_rate = config.ingest.max_rate;
   return options;
 }
 
@@ -119,6 +115,10 @@ class CollectorImpl : public Collector {
     detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
                                                   SceneInputs{places_.get(), hours});
     detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
+    TRY(enrolment_, Enrolment::Open(config_, credentials_.ca_pem,
+                                    [this](const SecondEnrolment& second) {
+                                      ReportSecondEnrolment(second, findings_.get());
+                                    }));
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     engine_ = std::make_unique<QueryEngine>(
         QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
@@ -129,10 +129,15 @@ class CollectorImpl : public Collector {
     alerts_service_ = MakeAlertsService(alerter_.get());
     login_service_ = MakeLoginService(*engine_);
     posture_service_ = MakePostureService(*engine_);
+    audit_service_ = MakeAuditService(config_.audit_dir());
+    TlsServerOptions options = ServerOptionsOf(config_);
+    options.guard = enrolment_.get();
     TRY(server_,
-        StartTlsServer(ServerOptionsOf(config_), credentials_,
+        StartTlsServer(options, credentials_,
                        {ingest_->service(), query_service_.get(), findings_service_.get(),
-                        alerts_service_.get(), login_service_.get(), posture_service_.get()}));
+                        alerts_service_.get(), login_service_.get(), posture_service_.get(),
+                        audit_service_.get(), enrolment_->renewal_service()}));
+    TRY_VOID(enrolment_->Listen(credentials_));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
         CULPRIT_VERSION, config_.listen, server_->port(), config_.data_dir,
@@ -156,12 +161,18 @@ class CollectorImpl : public Collector {
       Retain();
       places_->Refresh();
     }
+    if (const Status looked = enrolment_->Refresh(); !looked) {
+      spdlog::warn("enrolment: {}", looked.error().message);
+    }
+    ingest_->EndUnwelcome(
+        [this](const ConnectedAgent& agent) { return enrolment_->WhyNotWelcome(agent); });
     Report(Problems(journal));
     return Ok();
   }
 
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
+    if (enrolment_) enrolment_->Stop();
     if (ingest_) ingest_->Drain(kReconnectAfter);
     if (server_) server_->Stop(config_.drain);
     for (std::jthread* thread : {&index_thread_, &detect_thread_}) {
@@ -238,6 +249,7 @@ class CollectorImpl : public Collector {
                       detect.failing));
     }
     for (std::string& problem : alerter_->Problems()) problems.push_back(std::move(problem));
+    for (std::string& problem : enrolment_->problems()) problems.push_back(std::move(problem));
     const auto left = credentials_.certificate.not_after - ReadWallClock();
     if (left < kExpiryWarning) {
       problems.push_back(
@@ -292,13 +304,14 @@ class CollectorImpl : public Collector {
   std::unique_ptr<FindingStore> findings_;
   std::unique_ptr<Alerter> alerter_;
   std::unique_ptr<DetectFollower> detectors_;
+  std::unique_ptr<Enrolment> enrolment_;
   std::unique_ptr<Ingest> ingest_;
   const Activity activity_{*this};
   const State status_{*this};
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
   std::unique_ptr<grpc::Service> query_service_, findings_service_, alerts_service_, login_service_,
-      posture_service_;
+      posture_service_, audit_service_;
   std::unique_ptr<TlsServer> server_;
   std::jthread index_thread_, detect_thread_;
   std::chrono::steady_clock::time_point next_retention_{};

@@ -10,6 +10,7 @@
 
 #include "common/text.h"
 #include "culprit/v1/alerts.grpc.pb.h"
+#include "culprit/v1/audit.grpc.pb.h"
 #include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
 #include "culprit/v1/query_login.grpc.pb.h"
@@ -45,6 +46,7 @@ class GrpcClient : public Client {
     alerts_ = v1::Alerts::NewStub(channel);
     logins_ = v1::LoginQuery::NewStub(channel);
     posture_ = v1::PostureQuery::NewStub(channel);
+    audit_ = v1::Audit::NewStub(channel);
   }
 
   Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) override {
@@ -98,6 +100,10 @@ class GrpcClient : public Client {
   }
   Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) override {
     return Call<v1::GetSessionResponse>(request, &v1::LoginQuery::Stub::GetSession, logins_.get());
+  }
+
+  Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) override {
+    return Call<v1::ListAuditResponse>(request, &v1::Audit::Stub::ListAudit, audit_.get());
   }
 
   Status FollowFlows(const v1::ListFlowsRequest& request,
@@ -204,7 +210,7 @@ class GrpcClient : public Client {
             Code::kPermissionDenied,
             fmt::format(
                 "{} refused {}: {}; queries need an operator's certificate: on the collector run "
-                "`culprit-collector issue operator NAME`",
+                "`culprit-collector issue operator NAME --role ROLE`",
                 at, options_.credentials.certificate, said)};
       case grpc::StatusCode::UNIMPLEMENTED:
         return {Code::kUnimplemented,
@@ -261,6 +267,7 @@ class GrpcClient : public Client {
   std::unique_ptr<v1::Alerts::Stub> alerts_;
   std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::unique_ptr<v1::PostureQuery::Stub> posture_;
+  std::unique_ptr<v1::Audit::Stub> audit_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;
   bool cancelled_ = false;

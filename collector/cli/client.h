@@ -15,6 +15,7 @@
 #include "common/credentials.h"
 #include "common/result.h"
 #include "culprit/v1/alerts.pb.h"
+#include "culprit/v1/audit.pb.h"
 #include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
@@ -60,6 +61,7 @@ class Client {
   virtual Result<v1::TestAlertsResponse> TestAlerts(const v1::TestAlertsRequest& request) = 0;
   virtual Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) = 0;
   virtual Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) = 0;
+  virtual Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) = 0;
   // Ends the call that is running and all later ones.
   virtual void Cancel() = 0;
 };

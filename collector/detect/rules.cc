@@ -121,6 +121,14 @@ constexpr Rule kRules[] = {
      "[detect.budget] allows. Names the group of processes that spends most.",
      "A budget that is too small for what the host is there for: set it by your bill.",
      "AWS data transfer prices (deploy/prices.toml); ways as of `culprit cost`."},
+    {"re-enrolment",
+     1,
+     "a host that enrols again",
+     {"T1078"},
+     "Somebody asks to become the agent of a host that has enrolled already, with another key. "
+     "Refused unless an operator has allowed it; `culprit audit --action enrol` has each attempt.",
+     "A host that was reinstalled, or a clone that kept its machine id.",
+     "SPIRE's trust on first use of instance identity documents."},
 };
 
 }  // namespace

@@ -16,8 +16,9 @@ CONTRACTS = {
     "collector/detect/bill.h", "collector/detect/finding_store.h", "collector/detect/rules.h", "collector/alert/alerter.h", "collector/alert/alert_target.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
-SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer",
-                                                "collector/format"}}
+SHARED = {"agent": {"agent/enrol", "agent/model", "agent/process"},
+          "collector": {"collector/audit", "collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer",
+                        "collector/format"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
         "collector/model", "collector/cost", "collector/answer", "collector/format")
 PURE_FILES = (
@@ -39,6 +40,8 @@ PURE_FILES = (
     "collector/detect/spam", "collector/detect/windows",
     "collector/alert/alert_body", "collector/alert/alert_rules", "collector/alert/retry_delay", "collector/alert/signature",
     "collector/alert/syslog_address",
+    "collector/audit/audit_chain", "collector/enrol/identity_document", "collector/enrol/join_token", "collector/enrol/region_certificates",
+    "collector/pki/access", "collector/pki/client_check", "collector/pki/peer_identity", "collector/pki/signing_request",
     "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate",
 )
 IMPURE = re.compile(

@@ -19,6 +19,7 @@ struct Command {
   std::function<int(Session&)> run;  // the exit code
 };
 
+Command AddAudit(CLI::App& app);
 Command AddHosts(CLI::App& app);
 Command AddFlows(CLI::App& app);
 Command AddWho(CLI::App& app);
