@@ -18,6 +18,7 @@
 #include "agent/ssh_check_command.h"
 #include "common/bundle_report.h"
 #include "common/bundle_summary.h"
+#include "common/completion.h"
 #include "common/file.h"
 #include "common/log.h"
 
@@ -315,7 +316,8 @@ void AddReplayOptions(CLI::App* replay, Options* options) {
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app{
-      "culprit-agent: which process on this host talks to whom, as evidence for a collector"};
+      "culprit-agent: which process on this host talks to whom, as evidence for a collector",
+      "culprit-agent"};
   app.require_subcommand(1);
   app.footer(kFooter);
   CLI::App* run = app.add_subcommand("run", "Capture, until SIGTERM or SIGINT");
@@ -332,6 +334,8 @@ int Main(int argc, char** argv) {
   AddSnapshot(snapshot, &options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
+  std::string shell;
+  const CLI::App* completion = AddCompletion(app, &shell);
   CLI::App* version = app.add_subcommand("version", "Show the version");
   for (CLI::App* command : {run, status, check, replay, snapshot}) AddCommon(command, &options);
   for (CLI::App* command : {run, check, replay}) {
@@ -358,6 +362,7 @@ int Main(int argc, char** argv) {
   if (replay->parsed()) return Replay(options);
   if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
+  if (completion->parsed()) std::cout << CompletionScript(app, "culprit-agent", shell);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;
 }
