@@ -44,6 +44,8 @@ def shared_objects(program, compiler):
 def headers(build, name):
     """System headers that objects of the program's folders read."""
     found, wanted = set(), False
+    if not (pathlib.Path(build) / "build.ninja").exists():
+        return found
     for line in output("ninja", "-C", build, "-t", "deps", stderr=subprocess.DEVNULL).splitlines():
         if line and not line.startswith(" "):
             wanted = line.split("/")[0] in PARTS.get(name, OTHERS)
