@@ -7,7 +7,7 @@ if(CULPRIT_RPMBUILD)
 endif()
 set(CPACK_PACKAGE_NAME culprit)
 set(CPACK_PACKAGE_VENDOR Culprit)
-set(CPACK_PACKAGE_CONTACT "The Culprit authors")
+set(CPACK_PACKAGE_CONTACT "The Culprit authors <culprit@localhost>")
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
@@ -19,13 +19,16 @@ set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXE
 set(CPACK_POST_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/checksums.cmake)
 
 set(summary_agent "records which process on this host talks to whom, as evidence")
-set(text_agent "Which process connects to which address, how much it sends and on whose behalf is recorded in the kernel, chained by hashes and \
-sent to a collector within a second, so that the answer outlives the host.")
+set(text_agent "Which process connects to which address, how much it sends and on whose
+behalf is recorded in the kernel, chained by hashes and sent to a collector
+within a second, so that the answer outlives the host.")
 set(summary_collector "keeps and judges what Culprit's agents see")
-set(text_collector "Takes evidence from agents over mutual TLS, keeps it in an append-only journal with sealed segments, looks for what is wrong \
-in it, and answers operators.")
+set(text_collector "Takes evidence from agents over mutual TLS, keeps it in an append-only
+journal of sealed segments, looks for what is wrong in it, and answers
+operators.")
 set(summary_cli "asks Culprit's collector which process talked to whom")
-set(text_cli "The operator's command: findings, connections, logins, processes, and which process an abuse report is about.")
+set(text_cli "The operator's command: findings, connections, logins, processes, and which
+process an abuse report is about.")
 set(package_agent culprit-agent)
 set(package_collector culprit-collector)
 set(package_cli culprit)
@@ -35,7 +38,10 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
-set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
+# Smaller by a third, and slow.
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
+endif()
 set(CPACK_DEBIAN_COLLECTOR_PACKAGE_RECOMMENDS culprit)
 # The user of the collector is made by systemd-sysusers.
 set(CPACK_DEBIAN_COLLECTOR_PACKAGE_DEPENDS "systemd | systemd-standalone-sysusers")

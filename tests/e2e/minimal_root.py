@@ -19,7 +19,7 @@ def image():
         tarball.parent.mkdir(parents=True, exist_ok=True)
         site = run("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Codename: bookworm").stdout.split()
         check(site, "apt knows no mirror of bookworm: run apt-get update")
-        root = tarball.with_name("root.new")
+        root = tarball.with_name("root.unpacked")
         shutil.rmtree(root, ignore_errors=True)
         run("debootstrap", "--variant=minbase", "--include=systemd", "bookworm", root, site[0])
         shutil.rmtree(root / "var/cache/apt/archives")
