@@ -61,7 +61,7 @@ def check_sbom(packages, rig):
             linked[relation["relationshipType"]].add(relation["relatedSpdxElement"].removeprefix("SPDXRef-"))
         needed = {n for p in programs[name] for n in re.findall(r"NEEDED.*\[(.+?)\]", run("readelf", "-d", root / "usr" / p).stdout)}
         check(("libsystemd0" in linked["DYNAMIC_LINK"]) == ("libsystemd.so.0" in needed), f"{name}: asks for {needed}, the bill has {linked['DYNAMIC_LINK']}")
-        for package, text in (("libssl-dev", "OpenSSL 3."), ("libprotobuf-dev", "google.protobuf")):
+        for package, text in (("libssl-dev", "crypto/evp/"), ("libprotobuf-dev", "google.protobuf")):
             holds = any(text.encode() in (root / "usr" / p).read_bytes() for p in programs[name])
             check((package in linked["STATIC_LINK"]) == holds, f"{name}: {package} in the bill: {package in linked['STATIC_LINK']}, in the programs: {holds}")
         for package in bill["packages"]:
@@ -105,11 +105,12 @@ def check_cloud_config(rig):
 
 # What is between installation and upgrade, in the words of whoever is there.
 BEGIN = """
+trap 'kill $(jobs -p) 2>/dev/null' EXIT
 spool() { find /var/lib/culprit/agent/spool -type f -name '*.clog' -printf '%P ' -exec sha256sum {} \\; | sort; }
 until_true() { for _ in $(seq 600); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; return 1; }
 as_culprit() { setpriv --reuid=culprit --regid=culprit --init-groups "$@"; }
-start_collector() { as_culprit culprit-collector run >/collector.log 2>&1 & collector=$!; until_true culprit status; }
-start_agent() { culprit-agent run >/agent.log 2>&1 & agent=$!; until_true culprit-agent status; }
+start_collector() { setpriv --reuid=culprit --regid=culprit --init-groups culprit-collector run >>/collector.log 2>&1 & collector=$!; until_true culprit status; }
+start_agent() { culprit-agent run >>/agent.log 2>&1 & agent=$!; until_true culprit-agent status; }
 end() { kill "$1" && wait "$1"; }
 seen() { culprit flows --remote "127.0.0.1:$1" --json | grep -q '"pid"'; }
 knock() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; true; }
@@ -132,7 +133,7 @@ step agent-ends end "$agent"
 spool >/spool.before
 step waits test -s /spool.before
 step upgrade dpkg -i /next/*.deb
-step version sh -c "dpkg-query -W -f='\\${Version}' culprit-agent"
+step version sh -c "dpkg-query -W -f='\\${Version}\\n' culprit-agent"
 step kept bash -c "$(declare -f spool); spool | diff /spool.before -"
 step starts-again start_collector
 step runs-again start_agent
@@ -176,7 +177,7 @@ def check_debian(rig, packages):
 def check_rpm_ways(rig, packages):
     """In a root of its own, by rpm of this machine: the scripts run inside. The database is new, so nothing is there to depend on."""
     root = minimal_root.make(rig.dir / "rpm-root")
-    rpm = ("rpm", "--root", root, "--nodeps", "--nosignature")
+    asks, rpm = ("rpm", "--root", root), ("rpm", "--root", root, "--nodeps", "--nosignature")
     run(*rpm, "-i", packages.rpm["culprit-agent"], packages.rpm["culprit-collector"], packages.rpm["culprit"])
     wants = root / "etc/systemd/system/multi-user.target.wants/culprit-agent.service"
     check(wants.is_symlink(), "the unit is not enabled")
@@ -187,7 +188,7 @@ def check_rpm_ways(rig, packages):
     spool.parent.mkdir(parents=True)
     spool.write_text("what waits")
     run(*rpm, "-U", packages.next_rpm)
-    check(run(*rpm, "-q", "culprit-agent").stdout.startswith(f"culprit-agent-{NEXT}"), "not upgraded")
+    check(run(*asks, "-q", "culprit-agent").stdout.startswith(f"culprit-agent-{NEXT}"), "not upgraded")
     check(spool.read_text() == "what waits" and wants.is_symlink(), "the upgrade touched the spool or the unit")
     found, out = minimal_root.steps(root, "step version culprit-agent version\n")
     check(found.get("version", ("", 1))[1] == 0, out)
