@@ -19,6 +19,7 @@
 #include "agent/ssh_check_command.h"
 #include "common/bundle_report.h"
 #include "common/bundle_summary.h"
+#include "common/completion.h"
 #include "common/file.h"
 #include "common/log.h"
 
@@ -340,7 +341,8 @@ void AddReplayOptions(CLI::App* replay, Options* options) {
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app{
-      "culprit-agent: which process on this host talks to whom, as evidence for a collector"};
+      "culprit-agent: which process on this host talks to whom, as evidence for a collector",
+      "culprit-agent"};
   app.require_subcommand(1);
   app.footer(kFooter);
   CLI::App* run = app.add_subcommand("run", "Capture, until SIGTERM or SIGINT");
@@ -359,6 +361,8 @@ int Main(int argc, char** argv) {
   CLI::App* enrol = AddEnrol(app, &enrol_options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
+  std::string shell;
+  const CLI::App* completion = AddCompletion(app, &shell);
   CLI::App* version = app.add_subcommand("version", "Show the version");
   for (CLI::App* command : {run, status, check, replay, snapshot, enrol})
     AddCommon(command, &options);
@@ -387,6 +391,7 @@ int Main(int argc, char** argv) {
   if (enrol->parsed()) return Enrol(options, enrol_options);
   if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
+  if (completion->parsed()) std::cout << CompletionScript(app, "culprit-agent", shell);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;
 }
