@@ -17,7 +17,7 @@ CONTRACTS = {
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer"}}
-PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
+PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate", "agent/triage",
         "collector/model", "collector/cost", "collector/answer")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/authorized_keys", "agent/posture/drop_in", "agent/posture/glob",
