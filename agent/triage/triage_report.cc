@@ -191,6 +191,17 @@ class Maker {
     return out;
   }
 
+  // Of a session whose login nobody told about: whose it may be.
+  TriageLogin Named(TriageLogin found, const ProcessFacts& process) const {
+    if (!found.login.method.empty() || !found.login.key_fingerprint.empty()) return found;
+    const auto inferred = Inferred(process);
+    if (!inferred || inferred->login.method.empty()) return found;
+    found.login = inferred->login;
+    found.at_ns = inferred->at_ns;
+    found.by += "; the login itself " + inferred->by;
+    return found;
+  }
+
   // By descent from what let somebody in, by the audit session, or by name and time alone.
   std::optional<TriageLogin> LoginOf(const ProcessFacts& process) const {
     const auto audit = by_audit_.find(process.session_id);
@@ -198,13 +209,14 @@ class Maker {
     for (int i = 0; at != nullptr && i < kMaxAncestors; ++i) {
       if (const auto found = by_process_.find(at->id); found != by_process_.end()) {
         const bool both = audit != by_audit_.end() && audit->second == found->second;
-        return OfSession(book_.sessions().at(found->second),
-                         both ? "descent and audit session" : "descent");
+        return Named(OfSession(book_.sessions().at(found->second),
+                               both ? "descent and audit session" : "descent"),
+                     process);
       }
       at = book_.Find(at->parent);
     }
     if (audit != by_audit_.end())
-      return OfSession(book_.sessions().at(audit->second), "audit session");
+      return Named(OfSession(book_.sessions().at(audit->second), "audit session"), process);
     return Inferred(process);
   }
 
