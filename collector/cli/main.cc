@@ -117,7 +117,7 @@ int Main(int argc, char** argv) {
       AddFlows(app),    AddWho(app),     AddProcess(app),  AddDns(app),    AddLogins(app),
       AddSession(app),  AddKeys(app),    AddPackets(app),  AddWhere(app),  AddCost(app),
       AddTop(app),      AddStatus(app),  AddSnapshot(app), AddVerify(app), AddJoin(app),
-      AddImport(app),   AddSsh(app)};
+      AddImport(app),   AddSsh(app),     AddReport(app)};
   for (const Command& command : commands) AddGlobalOptions(*command.app, options);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
 
