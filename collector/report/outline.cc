@@ -7,7 +7,7 @@
 #include <set>
 
 #include "collector/detect/rules.h"
-#include "common/net_address.h"
+#include "common/time.h"
 #include "common/units.h"
 
 namespace culprit::report {
