@@ -287,9 +287,11 @@ class Maker {
 std::string CommandOf(const ProcessFacts& process) {
   std::string command;
   for (const std::string& argument : process.argv) {
+    if (argument.empty()) continue;  // what a title leaves over
     command += (command.empty() ? "" : " ") + argument;
     if (command.size() > 200) break;
   }
+  command.resize(command.find_last_not_of(' ') + 1);
   if (command.empty()) command = process.exe.empty() ? process.comm : process.exe;
   return command.empty() ? "unknown process" : command.substr(0, 200);
 }

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,10 +30,12 @@ while True:
     threading.Thread(target=drain, args=(listener.accept()[0],), daemon=True).start()
 """
 # Sends, says so, and keeps the connection.
-HOLDER = """import socket, sys, time
+HOLDER = """import os, socket, sys, time
 s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 s.sendall(b"x" * int(sys.argv[3]))
-open(sys.argv[4], "w").close()
+with open(sys.argv[4] + ".part", "w") as file:
+    file.write(str(os.getpid()))
+os.rename(sys.argv[4] + ".part", sys.argv[4])
 time.sleep(300)
 """
 FROM_MEMORY = """import os, sys
@@ -55,6 +58,8 @@ def plant_relay(rig, host):
     shared.mkdir()
     shared.chmod(0o777)
     done = {name: shared / name for name in ("relay", "memory", "deleted")}
+    for path in done.values():
+        rig.cleanups.append(lambda path=path: os.kill(int(path.read_text()), signal.SIGKILL))
     holder, memory = shared / "holder.py", shared / "memory.py"
     holder.write_text(HOLDER)
     memory.write_text(FROM_MEMORY)
@@ -163,10 +168,12 @@ def scene(rig_dir):
 
 
 def check_box(rig):
+    box = rig.dir / "box"
+    box.mkdir()
     done = run("unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private", "/usr/bin/python3", __file__,
-               "scene", rig.dir, check=False)
+               "scene", box, check=False)
     check(done.returncode == 0, f"the scene: {done.stdout}")
-    planted = json.loads((rig.dir / "planted.json").read_text())
+    planted = json.loads((box / "planted.json").read_text())
     check(planted["exit"] == 0, f"triage: exit {planted['exit']}: {planted['said']}")
     report = planted["report"]
     note(f"in the box: {planted['seconds']:.0f} s, {len(report['facts'])} facts; {report['verdict'][:120]}")
@@ -191,7 +198,7 @@ def check_box(rig):
     check(older and older[0]["older_than_watch"] == 1 and older[0]["tx_payload_bytes"] == snapshot.SENT, f"{older}")
     check({key["user"] for key in report["keys"]} >= {"root"}, f"{report['keys']}")
     check(planted["left"] == ["bundle.tar.zst", "etc"], f"it left {planted['left']}")
-    bundle, folder = rig.dir / "bundle.tar.zst", rig.dir / "unpacked"
+    bundle, folder = box / "bundle.tar.zst", rig.dir / "unpacked"
     verdict = json.loads(run(BIN / "culprit-agent", "snapshot", "verify", bundle, "--key", report["bundle_key"], "--json").stdout)
     check(verdict["trusted"] and verdict["whole_tiers"] == [0, 1, 2], f"{verdict}")
     check(run("sha256sum", bundle).stdout.split()[0] == report["bundle_sha256"], "another hash than the report says")

@@ -218,8 +218,8 @@ TEST_F(SessionBookTest, ALoginOlderThanTheAgentHasTheAuditSessionOfItsMonitor) {
     };
     snapshot(tgid - 1, 1, by_hand ? session : kNoSession);
     snapshot(tgid, tgid - 1, session);
-    book_.On(Accepted(tgid), At(10s), 0);
-    TickAt(13s);
+    book_.On(Accepted(tgid), by_hand ? At(20s) : At(10s), 0);
+    TickAt(by_hand ? 23s : 13s);
     EXPECT_EQ(Of(Key(tgid)).audit_session, by_hand ? kNoSession : session);
   }
 }
