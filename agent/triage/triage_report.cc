@@ -186,7 +186,11 @@ class Maker {
     }
     out.session = session;
     out.ended = session.ended != BootTime{};
-    out.at_ns = out.login.logged_wall_ns != 0 ? out.login.logged_wall_ns : WallNs(session.began);
+    // Of a session that was there before, the book knows when it was found, not when it began.
+    const ProcessFacts* root = book_.Find(session.root);
+    out.at_ns = out.login.logged_wall_ns != 0 ? out.login.logged_wall_ns
+                : root != nullptr             ? WallNs(root->key.start)
+                                              : WallNs(session.began);
     out.by = std::move(by);
     return out;
   }

@@ -106,7 +106,7 @@ void FactLines(const TriageReport& report, std::string* out) {
   for (std::size_t i = 0; i < std::min(report.facts.size(), kShownFacts); ++i) {
     const TriageFact& fact = report.facts[i];
     const std::string pid = fact.pid == 0 ? "" : fmt::format("pid {}, ", fact.pid);
-    *out += fmt::format("  {:<16}{}{}\n", fact.kind, pid, EscapeText(fact.text));
+    *out += fmt::format("  {:<20}{}{}\n", fact.kind, pid, EscapeText(fact.text));
   }
   if (report.facts.empty()) *out += "  nothing\n";
   More(report.facts.size(), kShownFacts, "facts", out);
