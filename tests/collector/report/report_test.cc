@@ -113,7 +113,8 @@ Incident Night() {
     incident.series.push_back({kStart + minute * 60 * kSecond, kStart + (minute + 1) * 60 * kSecond,
                                minute == 1 ? 200'000'000'000U : 4'500'000'000U, 1'000'000'000U});
   incident.posture = Load<v1::HostPosture>("posture");
-  for (const auto& key : Load<v1::ListKeysResponse>("keys").keys()) incident.keys.push_back(key);
+  const auto keys = Load<v1::ListKeysResponse>("keys");
+  for (const auto& key : keys.keys()) incident.keys.push_back(key);
   incident.snapshots.push_back({"5b0c9a1e-0000-4000-8000-000000000001", "complete",
                                 std::string(64, 'a'), "SHA256:key", "", kStart + 300 * kSecond,
                                 5'000'000, 3});
