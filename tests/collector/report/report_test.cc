@@ -161,7 +161,7 @@ TEST(ReportTest, WhatAHostSaysIsNoHtml) {
   const std::string page = WriteHtml(MakeOutline(Hostile()));
   EXPECT_EQ(page.find('\x1b'), std::string::npos);
   EXPECT_EQ(page.find('\xff'), std::string::npos);
-  const std::regex tag("<(/?)([a-zA-Z!]+)([^>]*)>");
+  const std::regex tag("<(/?)([a-zA-Z!0-9]+)([^>]*)>");
   const std::set<std::string> known = {"!DOCTYPE", "html", "head",  "meta", "title", "style", "body",
                                        "h1",       "h2",   "p",     "div",  "table", "tr",    "th",
                                        "td",       "ul",   "ol",    "li",   "pre",   "svg",   "line",
