@@ -58,8 +58,8 @@ Result<BundleFile> BundleFile::Open(const std::string& out, const std::string& d
   } else if (stat(out.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
     file.path_ = out + "/" + BundleName(head);
   }
-  file.fd_ = UniqueFd(open(file.PartPath().c_str(),
-                           O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  file.fd_ = UniqueFd(
+      open(file.PartPath().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.fd_) return ErrnoError(file.PartPath());
   return file;
 }

@@ -136,8 +136,8 @@ SnapshotOptions SnapshotOf(const TriageOptions& options, const std::string& root
   snapshot.head.case_id = options.case_id;
   const std::string json = TriageJson(report), text = TriageText(report);
   snapshot.watched = [json, text](Evidence& evidence) {
-    for (const auto& [name, bytes] : {std::pair("live/triage.json", &json),
-                                      std::pair("live/triage.txt", &text)}) {
+    for (const auto& [name, bytes] :
+         {std::pair("live/triage.json", &json), std::pair("live/triage.txt", &text)}) {
       BundleMember member;
       member.name = name;
       member.source = "what was seen before the snapshot began";
@@ -182,8 +182,10 @@ Result<TriageReport> Live(const TriageOptions& options) {
   for (std::string& gap : gaps) report.gaps.push_back(std::move(gap));
   if (!watched) {
     report.watched = false;
-    report.gaps.push_back("nothing was watched, so who talks to whom is in the snapshot's tables "
-                          "alone (live/sockets*.jsonl): " + watched.error().message);
+    report.gaps.push_back(
+        "nothing was watched, so who talks to whom is in the snapshot's tables "
+        "alone (live/sockets*.jsonl): " +
+        watched.error().message);
   }
   IdentityOptions identity;
   identity.source = options.metadata ? "auto" : "machine";

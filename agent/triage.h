@@ -16,8 +16,8 @@
 #include <memory>
 #include <string>
 
-#include "agent/source/source.h"
 #include "agent/source/replay_source.h"
+#include "agent/source/source.h"
 #include "agent/triage/triage_report.h"
 #include "common/result.h"
 

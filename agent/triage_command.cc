@@ -12,22 +12,27 @@ namespace {
 
 constexpr const char* kFooter =
     "For a host where nothing was installed: this one program, no configuration, no collector, no\n"
-    "other file of ours. It watches, then takes a snapshot (tiers 0 to 2, with what was watched) and\n"
-    "says what stands out: who talks to whom, connections older than the watch with the bytes that\n"
+    "other file of ours. It watches, then takes a snapshot (tiers 0 to 2, with what was watched) "
+    "and\n"
+    "says what stands out: who talks to whom, connections older than the watch with the bytes "
+    "that\n"
     "they had moved, on whose login and key, programs that have no file, keys, persistence. It\n"
     "writes the bundle and nothing else, runs nothing of the host, and signs with a key that it\n"
-    "makes for that and forgets. Progress goes to stderr; the first ^C ends the watch, a second one\n"
+    "makes for that and forgets. Progress goes to stderr; the first ^C ends the watch, a second "
+    "one\n"
     "the program.\n"
     "Its facts are what was there to be seen. What only a collector says: scans, floods, beacons,\n"
     "egress and relays judged by their course; what is new compared with before or with other\n"
     "hosts; regions and cost; findings (`culprit findings`).\n"
     "With --root a mounted disk is looked at instead: logins in its logs, keys, SSH, persistence.\n"
     "Of the machine it is mounted at nothing gets in.\n"
-    "Exit codes: 0 done; 1 failed; 2 wrong options; 4 done, but the host could not be watched (root\n"
+    "Exit codes: 0 done; 1 failed; 2 wrong options; 4 done, but the host could not be watched "
+    "(root\n"
     "is needed, and a kernel with type information): the snapshot is there.\n"
     "Examples:\n"
     "  sudo ./culprit-agent triage\n"
-    "  scp culprit-agent root@host: && ssh root@host ./culprit-agent triage --out - > host.tar.zst\n"
+    "  scp culprit-agent root@host: && ssh root@host ./culprit-agent triage --out - > "
+    "host.tar.zst\n"
     "  sudo ./culprit-agent triage --no-bundle --seconds 10 --json\n"
     "  culprit-agent triage --root /mnt/disk --out case-17.tar.zst\n"
     "Next: culprit-agent snapshot verify FILE; culprit-agent snapshot show FILE";
@@ -44,13 +49,13 @@ CLI::App* AddTriage(CLI::App& app, TriageArguments* arguments) {
   auto* seconds = triage->add_option("--seconds", arguments->seconds, "How long to watch")
                       ->check(CLI::Range(4U, 86'400U))
                       ->capture_default_str();
-  triage
-      ->add_option("--root", options.root, "Where a disk is mounted that is to be looked at")
+  triage->add_option("--root", options.root, "Where a disk is mounted that is to be looked at")
       ->capture_default_str()
       ->excludes(seconds);
-  auto* out = triage->add_option("--out", options.out,
-                                 "File or directory for the bundle; - = standard output, the report "
-                                 "then goes to stderr (default: the working directory)");
+  auto* out =
+      triage->add_option("--out", options.out,
+                         "File or directory for the bundle; - = standard output, the report "
+                         "then goes to stderr (default: the working directory)");
   triage->add_flag("--no-bundle", arguments->no_bundle, "The report alone; writes nothing")
       ->excludes(out);
   triage->add_flag("--json", arguments->json, "JSON instead of text");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The half of triage for a mounted disk: who it was, and what its logs tell about logins. Nothing of
-// the machine that it is mounted at is read.
+// The half of triage for a mounted disk: who it was, and what its logs tell about logins. Nothing
+// of the machine that it is mounted at is read.
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,9 +48,8 @@ class DiskLogins {
 
   void Finish() {
     auto& logins = report_->logins;
-    std::ranges::stable_sort(logins, [](const TriageLogin& a, const TriageLogin& b) {
-      return a.at_ns > b.at_ns;
-    });
+    std::ranges::stable_sort(
+        logins, [](const TriageLogin& a, const TriageLogin& b) { return a.at_ns > b.at_ns; });
     if (logins.size() > kMaxShown) {
       report_->gaps.push_back(std::to_string(logins.size() - kMaxShown) +
                               " older logins: the bundle has the logs");
@@ -67,8 +66,7 @@ class DiskLogins {
   void Accepted(const LoginLine& line) {
     if (report_->logins.size() >= kMaxLogins) report_->logins.erase(report_->logins.begin());
     TriageLogin login;
-    login.login.kind =
-        line.kind == LoginLineKind::kConsole ? LoginKind::kConsole : LoginKind::kSsh;
+    login.login.kind = line.kind == LoginLineKind::kConsole ? LoginKind::kConsole : LoginKind::kSsh;
     login.login.user = line.user;
     login.login.method = line.method;
     login.login.from = line.from;
@@ -89,7 +87,8 @@ class DiskLogins {
   std::map<std::pair<std::string, std::string>, std::uint64_t> failures_;
 };
 
-// The newest part of a log, line by line. Times without a year are read by when it was last written.
+// The newest part of a log, line by line. Times without a year are read by when it was last
+// written.
 void ReadLog(const HostFiles& host, const std::string& path, DiskLogins* logins,
              std::vector<std::string>* gaps) {
   FileEntry entry;
@@ -152,9 +151,8 @@ void ReadJournal(const HostFiles& host, const std::string& root, DiskLogins* log
     gaps->push_back(std::string(kJournal) + ": not read, there are links in it");
     return;
   }
-  const auto journal =
-      JournalFollower::Open(root + kJournal, {std::begin(kAuthPrograms), std::end(kAuthPrograms)},
-                            "", WallTime{});
+  const auto journal = JournalFollower::Open(
+      root + kJournal, {std::begin(kAuthPrograms), std::end(kAuthPrograms)}, "", WallTime{});
   if (!journal) {
     gaps->push_back(std::string(kJournal) + ": " + journal.error().message);
     return;
@@ -183,8 +181,9 @@ Result<TriageReport> ReadDisk(const std::string& root) {
   ReadLogs(host, &logins, &report.gaps);
   ReadJournal(host, root, &logins, &report.gaps);
   logins.Finish();
-  report.gaps.emplace_back("a disk that does not run: no process, connection or memory; times of "
-                           "text logs without a zone are taken as UTC");
+  report.gaps.emplace_back(
+      "a disk that does not run: no process, connection or memory; times of "
+      "text logs without a zone are taken as UTC");
   return report;
 }
 

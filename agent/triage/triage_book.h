@@ -35,8 +35,7 @@ struct WatchedFlow {
 class TriageBook {
  public:
   // Minute, address, user, method.
-  using FailureKey =
-      std::tuple<std::int64_t, std::optional<IpAddress>, std::string, std::string>;
+  using FailureKey = std::tuple<std::int64_t, std::optional<IpAddress>, std::string, std::string>;
 
   explicit TriageBook(const TriageLimits& limits = {}) : limits_(limits) {}
 

@@ -63,8 +63,7 @@ class Judge {
     const std::string sent = FormatByteSize(process.tx_bytes) + " sent and " +
                              FormatByteSize(process.rx_bytes) + " received";
     // Root's own login is served by the process that let him in.
-    const bool serves = IsSshd(facts) && process.login &&
-                        (facts.uid != Uid{0} || Serving(process));
+    const bool serves = IsSshd(facts) && process.login && (facts.uid != Uid{0} || Serving(process));
     if (serves && out.flows > 0) {
       Add(process, TriageRank::kSshRelay, "ssh-relay",
           "sshd connects out for a login (a tunnel): " + Counted(out.flows, "connection") + " to " +
@@ -145,22 +144,20 @@ void JudgeKeys(TriageReport* report, std::int64_t recent_ns) {
       report->facts.push_back({TriageRank::kLockedKeys, "locked-key", 0,
                                "a key in a file that is locked (+i, +a): " + who});
     if (key.changed_ns != 0 && key.changed_ns > report->ended_ns - recent_ns)
-      report->facts.push_back({TriageRank::kNewKeys, "new-key", 0,
-                               "its file changed " + FormatUtc(WallTimeFromNs(key.changed_ns)) +
-                                   ": " + who});
+      report->facts.push_back(
+          {TriageRank::kNewKeys, "new-key", 0,
+           "its file changed " + FormatUtc(WallTimeFromNs(key.changed_ns)) + ": " + who});
   }
 }
 
 void SortFacts(TriageReport* report) {
-  std::ranges::stable_sort(report->facts, [](const TriageFact& a, const TriageFact& b) {
-    return a.rank < b.rank;
-  });
+  std::ranges::stable_sort(
+      report->facts, [](const TriageFact& a, const TriageFact& b) { return a.rank < b.rank; });
 }
 
 std::string TriageVerdict(const TriageReport& report) {
-  const auto telling = std::ranges::count_if(report.facts, [](const TriageFact& fact) {
-    return fact.rank < TriageRank::kSendsMost;
-  });
+  const auto telling = std::ranges::count_if(
+      report.facts, [](const TriageFact& fact) { return fact.rank < TriageRank::kSendsMost; });
   if (report.facts.empty()) return "nothing stands out in what could be looked at";
   const TriageFact& first = report.facts.front();
   const std::string who = first.pid == 0 ? "" : "pid " + std::to_string(first.pid) + ", ";

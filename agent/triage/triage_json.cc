@@ -19,7 +19,8 @@ Json Texts(const std::vector<std::string>& texts) {
 }
 
 Json LoginJson(const TriageLogin& told) {
-  constexpr const char* kKinds[] = {"unknown", "ssh", "console", "ssm", "instance_connect", "other"};
+  constexpr const char* kKinds[] = {"unknown",          "ssh",  "console", "ssm",
+                                    "instance_connect", "other"};
   constexpr const char* kLinks[] = {"unknown", "flow", "process", "audit"};
   constexpr const char* kSure[] = {"unknown", "low", "medium", "high"};
   const LoginFacts& login = told.login;
@@ -103,14 +104,10 @@ Json ProcessJson(const TriageProcess& process) {
 }
 
 Json KeyJson(const TriageKey& key) {
-  return {{"user", EscapeText(key.user)},
-          {"type", EscapeText(key.type)},
-          {"fingerprint", key.fingerprint},
-          {"comment", EscapeText(key.comment)},
-          {"options", EscapeText(key.options)},
-          {"place", EscapeText(key.place)},
-          {"accepted", key.accepted},
-          {"locked", key.locked},
+  return {{"user", EscapeText(key.user)},       {"type", EscapeText(key.type)},
+          {"fingerprint", key.fingerprint},     {"comment", EscapeText(key.comment)},
+          {"options", EscapeText(key.options)}, {"place", EscapeText(key.place)},
+          {"accepted", key.accepted},           {"locked", key.locked},
           {"changed_ns", key.changed_ns}};
 }
 

@@ -99,7 +99,8 @@ class Maker {
       local = " to port " + std::to_string(row.local.port);
     }
     const std::string shown = remote.port == 0 ? remote.address.ToString() : remote.ToString();
-    TriageDestination& to = destinations_[{row.process, row.protocol, row.direction, shown + local}];
+    TriageDestination& to =
+        destinations_[{row.process, row.protocol, row.direction, shown + local}];
     to.protocol = ProtocolName(row.protocol);
     to.direction = DirectionName(row.direction);
     to.remote = shown + local;
@@ -261,7 +262,8 @@ class Maker {
       sums[{failure.address ? failure.address->ToString() : "several", failure.user}] +=
           failure.count;
     }
-    for (const auto& [who, count] : sums) report->failures.push_back({who.first, who.second, count});
+    for (const auto& [who, count] : sums)
+      report->failures.push_back({who.first, who.second, count});
     std::ranges::stable_sort(report->failures,
                              [](const auto& a, const auto& b) { return a.count > b.count; });
     if (report->failures.size() > kMaxFailed) report->failures.resize(kMaxFailed);
@@ -272,7 +274,8 @@ class Maker {
       report->gaps.push_back("lost while watching: " + std::to_string(loss.count) + " " +
                              loss.detail);
     if (book_.dropped() > 0)
-      report->gaps.push_back(std::to_string(book_.dropped()) + " records over the bounds of triage");
+      report->gaps.push_back(std::to_string(book_.dropped()) +
+                             " records over the bounds of triage");
     if (!book_.fidelity()) return;
     for (const HookFacts& hook : book_.fidelity()->hooks)
       if (!hook.active) report->gaps.push_back("not available: " + hook.name + " " + hook.note);
@@ -306,8 +309,8 @@ std::string LoginText(const TriageLogin& told) {
   if (login.from) text += " from " + login.from->ToString();
   if (!login.method.empty()) text += " by " + login.method;
   if (!login.key_fingerprint.empty())
-    text += " with key " + (login.key_type.empty() ? "" : login.key_type + " ") +
-            login.key_fingerprint;
+    text +=
+        " with key " + (login.key_type.empty() ? "" : login.key_type + " ") + login.key_fingerprint;
   if (!login.key_found_at.empty()) text += " (" + login.key_found_at + ")";
   if (!login.principal.empty()) text += " for " + login.principal;
   return text;

@@ -30,12 +30,12 @@ enum class TriageRank : std::uint8_t {
   kCritical,        // of the SSH posture, and preload, hidden modules
   kCrafted,         // packets past the stack
   kManyAttempts,
-  kPassesOn,        // accepts from elsewhere and connects elsewhere
+  kPassesOn,  // accepts from elsewhere and connects elsewhere
   kLockedKeys,
   kNewKeys,
   kPersistence,
-  kHigh,            // of the SSH posture
-  kSendsMost,       // who does is always told
+  kHigh,       // of the SSH posture
+  kSendsMost,  // who does is always told
 };
 
 struct TriageFact {
@@ -54,7 +54,7 @@ struct TriageLogin {
 };
 
 struct TriageDestination {
-  std::string protocol, direction, remote, name;  // remote: "192.0.2.1:443"
+  std::string protocol, direction, remote, name;             // remote: "192.0.2.1:443"
   std::uint64_t flows = 0, open = 0, older = 0, failed = 0;  // older: than the watch
   std::uint64_t tx_bytes = 0, rx_bytes = 0, tx_payload_bytes = 0, rx_payload_bytes = 0;
   std::int64_t first_ns = 0, last_ns = 0;
@@ -65,9 +65,10 @@ struct TriageProcess {
   bool ended = false;
   std::vector<std::string> ancestry;  // from the parent up: "812 sshd"
   std::optional<TriageLogin> login;
-  // To others than this host, over the whole life of each flow; `before`: of that, before the watch.
+  // To others than this host, over the whole life of each flow; `before`: of that, before the
+  // watch.
   std::uint64_t tx_bytes = 0, rx_bytes = 0, tx_before = 0, rx_before = 0;
-  std::uint64_t local_tx_bytes = 0;  // on loopback
+  std::uint64_t local_tx_bytes = 0;             // on loopback
   std::vector<TriageDestination> destinations;  // most bytes first, at most 20
   std::uint64_t more_destinations = 0;
   std::vector<std::string> listens;
@@ -90,21 +91,22 @@ struct TriageReport {
   std::string tool, host, instance, os, kernel, root;  // root: of a mounted disk; empty: this host
   std::int64_t began_ns = 0, ended_ns = 0;
   bool watched = false;
-  std::vector<TriageFact> facts;        // most telling first
+  std::vector<TriageFact> facts;         // most telling first
   std::vector<TriageProcess> processes;  // that have flows, most bytes sent first, at most 50
   std::uint64_t more_processes = 0;
-  std::vector<TriageLogin> logins;  // newest first, at most 100
+  std::vector<TriageLogin> logins;       // newest first, at most 100
   std::vector<TriageFailures> failures;  // most first, at most 20
   std::uint64_t failed_attempts = 0;
   std::vector<TriageKey> keys;
-  std::vector<std::string> gaps;  // what was lost or could not be looked at
+  std::vector<std::string> gaps;                  // what was lost or could not be looked at
   std::string bundle, bundle_sha256, bundle_key;  // file, hash, fingerprint; empty: none
   std::uint64_t bundle_bytes = 0;
 };
 
 // Everything but keys, bundle and host of a disk.
 TriageReport MakeTriageReport(const TriageBook& book);
-// Facts of the keys: locked ones, and those in files that changed within `recent_ns` before the end.
+// Facts of the keys: locked ones, and those in files that changed within `recent_ns` before the
+// end.
 void JudgeKeys(TriageReport* report, std::int64_t recent_ns);
 // After the last fact was added.
 void SortFacts(TriageReport* report);

@@ -85,9 +85,10 @@ void ProcessLines(const TriageProcess& process, std::string* out) {
     parents += (parents.empty() ? "" : "  <  ") + parent;
   if (!parents.empty()) Line("parents", parents, out);
   if (process.login) LoginLines(*process.login, out);
-  Line("sent", fmt::format("{}, received {}; of that before the watch: {} and {}",
-                           FormatByteSize(process.tx_bytes), FormatByteSize(process.rx_bytes),
-                           FormatByteSize(process.tx_before), FormatByteSize(process.rx_before)),
+  Line("sent",
+       fmt::format("{}, received {}; of that before the watch: {} and {}",
+                   FormatByteSize(process.tx_bytes), FormatByteSize(process.rx_bytes),
+                   FormatByteSize(process.tx_before), FormatByteSize(process.rx_before)),
        out);
   for (std::size_t i = 0; i < std::min(process.destinations.size(), kShownDestinations); ++i)
     Line("", DestinationText(process.destinations[i]), out);
@@ -125,11 +126,11 @@ void LoginsLines(const TriageReport& report, std::string* out) {
   *out += "\nLogins, newest first\n";
   for (std::size_t i = 0; i < std::min(report.logins.size(), kShownLogins); ++i) {
     const TriageLogin& login = report.logins[i];
-    *out += fmt::format("  {}  {}{}\n", Utc(login.at_ns), EscapeText(LoginText(login)),
-                        login.ended || (report.watched && login.session &&
-                                        login.session->root == ProcessId{})
-                            ? ", over"
-                            : "");
+    *out += fmt::format(
+        "  {}  {}{}\n", Utc(login.at_ns), EscapeText(LoginText(login)),
+        login.ended || (report.watched && login.session && login.session->root == ProcessId{})
+            ? ", over"
+            : "");
   }
   if (report.logins.empty()) *out += "  none that a log or the kernel tells about\n";
   More(report.logins.size(), kShownLogins, "logins", out);
@@ -149,9 +150,9 @@ void KeyLines(const TriageReport& report, std::string* out) {
     const TriageKey& key = report.keys[i];
     *out += fmt::format("  {:<12} {} {}  {}\n", EscapeText(key.user.empty() ? "(any)" : key.user),
                         key.type, key.fingerprint, EscapeText(key.comment));
-    *out += fmt::format("  {:<12} {}, changed {}{}{}\n", "", EscapeText(key.place),
-                        Utc(key.changed_ns), key.locked ? ", locked" : "",
-                        key.accepted ? "" : ", not accepted by sshd");
+    *out +=
+        fmt::format("  {:<12} {}, changed {}{}{}\n", "", EscapeText(key.place), Utc(key.changed_ns),
+                    key.locked ? ", locked" : "", key.accepted ? "" : ", not accepted by sshd");
   }
   if (report.keys.empty()) *out += "  none\n";
   More(report.keys.size(), kShownKeys, "keys", out);

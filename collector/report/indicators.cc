@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What to look for elsewhere: addresses, hashes and keys of the incident, as a table and as STIX 2.1.
-// Identifiers follow from the pattern, so that two reports of one incident name the same objects.
+// What to look for elsewhere: addresses, hashes and keys of the incident, as a table and as
+// STIX 2.1. Identifiers follow from the pattern, so that two reports of one incident name the same
+// objects.
 #include <fmt/format.h>
 
 #include <map>
@@ -40,8 +41,8 @@ class Indicators {
     const auto parsed = IpAddress::Parse(address);
     if (!parsed || !parsed->IsPublic() || list_.size() >= kMaxAddresses) return;
     const std::string type = parsed->IsV4() ? "ipv4-addr" : "ipv6-addr";
-    Add({"address", parsed->ToString(),
-         "[" + type + ":value = " + Quoted(parsed->ToString()) + "]", why, first_ns});
+    Add({"address", parsed->ToString(), "[" + type + ":value = " + Quoted(parsed->ToString()) + "]",
+         why, first_ns});
   }
   void Key(const std::string& fingerprint, const std::string& why, std::int64_t first_ns) {
     if (!fingerprint.empty())
@@ -54,8 +55,8 @@ class Indicators {
                         p.exe().starts_with("/usr/lib") || p.exe().starts_with("/bin/") ||
                         p.exe().starts_with("/sbin/");
     if (p.exe_sha256().empty() || (system && !p.exe_memfd())) return;
-    Add({"sha-256", p.exe_sha256(),
-         "[file:hashes.'SHA-256' = " + Quoted(p.exe_sha256()) + "]", p.exe(), p.start_ns()});
+    Add({"sha-256", p.exe_sha256(), "[file:hashes.'SHA-256' = " + Quoted(p.exe_sha256()) + "]",
+         p.exe(), p.start_ns()});
   }
   const std::vector<Indicator>& list() const { return list_; }
 

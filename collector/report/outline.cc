@@ -113,11 +113,11 @@ Section ProcessSection(const Incident& incident) {
     section.blocks.emplace_back(std::move(tree));
     const v1::ProcessInfo& p = answer.process();
     const v1::FlowGroup& all = answer.totals();
-    std::string text = fmt::format("Process {}: {} sent and {} received over {} flows to {} "
-                                   "destinations.",
-                                   p.process_id(), FormatByteSize(all.tx_wire_bytes()),
-                                   FormatByteSize(all.rx_wire_bytes()), all.flows(),
-                                   all.destinations());
+    std::string text = fmt::format(
+        "Process {}: {} sent and {} received over {} flows to {} "
+        "destinations.",
+        p.process_id(), FormatByteSize(all.tx_wire_bytes()), FormatByteSize(all.rx_wire_bytes()),
+        all.flows(), all.destinations());
     if (!p.exe_sha256().empty()) text += " SHA-256 of the executable: " + p.exe_sha256() + ".";
     if (!p.container_id().empty()) text += " Container " + p.container_id() + ".";
     section.blocks.push_back(Paragraph{std::move(text)});
@@ -145,9 +145,10 @@ std::string CostWords(const v1::FlowGroup& group) {
 
 Section DestinationSection(const Incident& incident) {
   Section section{"Where it went", {}};
-  Grid grid{{"Destination", "Where", "Flows", "Failed", "Sent", "Received", "Cost", "First", "Last"},
-            {},
-            {false, false, true, true, true, true, true, false, false}};
+  Grid grid{
+      {"Destination", "Where", "Flows", "Failed", "Sent", "Received", "Cost", "First", "Last"},
+      {},
+      {false, false, true, true, true, true, true, false, false}};
   for (const v1::FlowGroup& group : incident.destinations.groups()) {
     if (grid.rows.size() == kMaxDestinations) break;
     grid.rows.push_back({Or(group.label(), group.key()), PlaceWords(group),
@@ -173,9 +174,10 @@ Section CostSection(const Incident& incident) {
   if (costs.prices_date().empty()) {
     text = "The collector has no price table, so the cost is unknown.";
   } else {
-    text = fmt::format("Data transfer of these processes: {} by the prices of {}, an estimate and "
-                       "not a bill.",
-                       FormatUsd(costs.cost_micro_usd()), costs.prices_date());
+    text = fmt::format(
+        "Data transfer of these processes: {} by the prices of {}, an estimate and "
+        "not a bill.",
+        FormatUsd(costs.cost_micro_usd()), costs.prices_date());
     if (costs.cost_unknown_bytes() > 0)
       text += fmt::format(" In it is no price for {} that was sent.",
                           FormatByteSize(costs.cost_unknown_bytes()));
@@ -202,12 +204,11 @@ Outline MakeOutline(const Incident& incident) {
   outline.title = "Incident report: " + HostName(incident.host);
   outline.subtitle = "Made " + At(incident.made_ns) + " by " + incident.tool +
                      ". All times are UTC. Names, paths and command lines are what the host said.";
-  outline.sections = {Summary(incident),         TimelineSection(incident),
-                      HostSection(incident),     ProcessSection(incident),
-                      WayInSection(incident),    DestinationSection(incident),
-                      CostSection(incident),     ChangedSection(incident),
-                      IndicatorSection(incident), ProofSection(incident),
-                      StepsSection(incident)};
+  outline.sections = {
+      Summary(incident),        TimelineSection(incident), HostSection(incident),
+      ProcessSection(incident), WayInSection(incident),    DestinationSection(incident),
+      CostSection(incident),    ChangedSection(incident),  IndicatorSection(incident),
+      ProofSection(incident),   StepsSection(incident)};
   if (!incident.reply.empty())
     outline.sections.push_back({"Draft of an answer to AWS, to be completed and checked by you",
                                 {Verbatim{incident.reply}}});

@@ -31,17 +31,17 @@ void AddNotable(const Incident& incident, Section* section) {
   for (const Notable& notable : incident.notable) {
     if (notable.kind == "listener" || notable.kind == "ssh") continue;
     if (grid.rows.size() == kMaxNotable) break;
-    grid.rows.push_back({notable.kind, notable.pid == 0 ? "-" : std::to_string(notable.pid),
-                         notable.text});
+    grid.rows.push_back(
+        {notable.kind, notable.pid == 0 ? "-" : std::to_string(notable.pid), notable.text});
   }
   if (!grid.rows.empty()) section->blocks.emplace_back(std::move(grid));
 }
 
 std::string WriterWords(const v1::PostureChangeRow& change) {
   if (change.pid() == 0) return "not known";
-  std::string text = fmt::format("pid {} {}", change.pid(),
-                                 change.command_line().empty() ? change.comm()
-                                                               : change.command_line());
+  std::string text =
+      fmt::format("pid {} {}", change.pid(),
+                  change.command_line().empty() ? change.comm() : change.command_line());
   if (!change.user().empty()) text += ", user " + change.user();
   if (!change.login_user().empty()) text += ", login of " + change.login_user();
   return text + " (" + change.confidence() + ")";
@@ -96,8 +96,7 @@ Section ChangedSection(const Incident& incident) {
     changes.rows.push_back({At(change.at_ns()), change.kind(), change.path(), WriterWords(change)});
   }
   if (changes.rows.empty()) {
-    section.blocks.push_back(
-        Paragraph{"No change of what sshd reads was seen in this time."});
+    section.blocks.push_back(Paragraph{"No change of what sshd reads was seen in this time."});
   } else {
     section.blocks.emplace_back(std::move(changes));
   }
@@ -149,9 +148,10 @@ Section ProofSection(const Incident& incident) {
     gaps.items.push_back("not available on this kernel: " + hook);
   for (const v1::GetProcessResponse& answer : incident.processes)
     if (answer.process().preexisting())
-      gaps.items.push_back(fmt::format("process {} was there before the agent: what it did until "
-                                       "then is known as far as its sockets tell",
-                                       answer.process().pid()));
+      gaps.items.push_back(
+          fmt::format("process {} was there before the agent: what it did until "
+                      "then is known as far as its sockets tell",
+                      answer.process().pid()));
   for (const std::string& gap : incident.gaps) gaps.items.push_back(gap);
   if (gaps.items.empty()) gaps.items.emplace_back("no gap in the evidence is known");
   gaps.items.emplace_back(

@@ -12,8 +12,7 @@ namespace {
 std::set<std::string> SessionKeys(const Incident& incident) {
   std::set<std::string> keys;
   for (const v1::GetSessionResponse& session : incident.sessions)
-    if (!session.login().key_fingerprint().empty())
-      keys.insert(session.login().key_fingerprint());
+    if (!session.login().key_fingerprint().empty()) keys.insert(session.login().key_fingerprint());
   return keys;
 }
 
@@ -46,12 +45,14 @@ Section StepsSection(const Incident& incident) {
       "Isolate: put a security group on " + host +
       " that admits nothing and lets out nothing but the collector. Do not stop it yet: memory and "
       "connections go with it.");
-  steps.items.push_back("Preserve: make an EBS snapshot of every volume, then run `culprit teardown " +
-                        host + " --disk-snapshot snap-…`, which says when it is safe to terminate.");
+  steps.items.push_back(
+      "Preserve: make an EBS snapshot of every volume, then run `culprit teardown " + host +
+      " --disk-snapshot snap-…`, which says when it is safe to terminate.");
   steps.items.push_back(KeyStep(incident));
   steps.items.emplace_back(
       "Rotate what the host could read: revoke the sessions of its instance role, replace access "
-      "keys, database passwords and tokens on it; look in CloudTrail for calls by its role since the "
+      "keys, database passwords and tokens on it; look in CloudTrail for calls by its role since "
+      "the "
       "first login above.");
   steps.items.emplace_back(
       "Close the way in: no SSH from 0.0.0.0/0 in any security group, SSM Session Manager or "
@@ -63,7 +64,8 @@ Section StepsSection(const Incident& incident) {
       "Replace the host from an image that is older than the first login, or made anew; an Auto "
       "Scaling group would start the same image again.");
   steps.items.emplace_back(
-      "Answer AWS within 24 hours (`culprit answer REPORT` matches its report with the evidence), and "
+      "Answer AWS within 24 hours (`culprit answer REPORT` matches its report with the evidence), "
+      "and "
       "ask Support about the transfer charges.");
   return {"What to do next", {std::move(steps)}};
 }

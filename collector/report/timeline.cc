@@ -67,8 +67,8 @@ class Timeline {
   }
 
   Grid Take() {
-    std::ranges::stable_sort(
-        moments_, [](const Moment& a, const Moment& b) { return a.at_ns < b.at_ns; });
+    std::ranges::stable_sort(moments_,
+                             [](const Moment& a, const Moment& b) { return a.at_ns < b.at_ns; });
     Grid grid{{"When (UTC)", "", "What"}, {}, {}};
     for (const Moment& moment : moments_) {
       if (grid.rows.size() == kMaxEvents) {

@@ -22,7 +22,8 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 constexpr const char* kKey =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIhz2GK/XCUj4i6Q5yQJNL1MKMAa4J8RUpjPFCLTH5Y left@behind\n";
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIhz2GK/XCUj4i6Q5yQJNL1MKMAa4J8RUpjPFCLTH5Y "
+    "left@behind\n";
 constexpr const char* kLogin =
     "Accepted publickey for alice from 198.51.100.9 port 5000 ssh2: ED25519 "
     "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -112,7 +113,8 @@ TEST_F(TriageDiskTest, NothingOfThisMachineGetsIn) {
 
 TEST_F(TriageDiskTest, ALinkOutOfTheDiskIsNotFollowed) {
   TempDir outside;
-  ASSERT_TRUE(WriteFileAtomically(outside / "auth.log", std::string("Mar  1 02:03:04 x sshd[7]: ") + kLogin + "\n", 0644));
+  ASSERT_TRUE(WriteFileAtomically(
+      outside / "auth.log", std::string("Mar  1 02:03:04 x sshd[7]: ") + kLogin + "\n", 0644));
   std::filesystem::remove(dir_ / "var/log/auth.log");
   std::filesystem::create_symlink(outside / "auth.log", dir_ / "var/log/auth.log");
   std::filesystem::create_directory_symlink(outside.path(), dir_ / "var/log/journal");

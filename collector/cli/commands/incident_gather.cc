@@ -101,8 +101,8 @@ class Gatherer {
       }
     }
     if (left_out > 0)
-      incident_.gaps.push_back(
-          fmt::format("{} findings that an operator called false positives are left out", left_out));
+      incident_.gaps.push_back(fmt::format(
+          "{} findings that an operator called false positives are left out", left_out));
     std::ranges::stable_sort(incident_.findings, [](const auto& a, const auto& b) {
       return a.severity() != b.severity() ? a.severity() > b.severity() : a.last_ns() > b.last_ns();
     });
@@ -270,8 +270,7 @@ class Gatherer {
     auto keys = client_.ListKeys(ask);
     if (!keys) return Gap("keys", keys.error());
     incident_.keys.assign(keys->keys().begin(), keys->keys().end());
-    if (keys->cut())
-      incident_.gaps.push_back(fmt::format("keys: the first {} alone", kKeys));
+    if (keys->cut()) incident_.gaps.push_back(fmt::format("keys: the first {} alone", kKeys));
   }
 
   // As for a report that names no more than this instance.

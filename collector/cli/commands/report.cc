@@ -14,7 +14,8 @@ namespace culprit::cli {
 namespace {
 
 constexpr const char* kFooter =
-    "The whole incident in one file: timeline, process tree, login and key, destinations with region "
+    "The whole incident in one file: timeline, process tree, login and key, destinations with "
+    "region "
     "and cost, bytes over\n"
     "time, what was changed, indicators, snapshots, gaps, next steps, and a draft of an answer to "
     "AWS. Of a host: all of its\n"
@@ -61,10 +62,9 @@ int RunReport(Session& session, const Args& args) {
   const auto incident = GatherIncident(session, *client, question);
   if (!incident) return session.Fail(incident.error());
   const report::Outline outline = report::MakeOutline(*incident);
-  for (const auto& [path, text] :
-       {std::pair(args.html, report::WriteHtml(outline)),
-        std::pair(args.markdown, report::WriteMarkdown(outline)),
-        std::pair(args.stix, report::IndicatorsJson(*incident))}) {
+  for (const auto& [path, text] : {std::pair(args.html, report::WriteHtml(outline)),
+                                   std::pair(args.markdown, report::WriteMarkdown(outline)),
+                                   std::pair(args.stix, report::IndicatorsJson(*incident))}) {
     if (const Status written = WriteOut(session, path, text); !written)
       return session.Fail(written.error());
   }

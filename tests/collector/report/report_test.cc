@@ -23,7 +23,8 @@ using ::testing::Not;
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kStart = 1'772'323'200 * kSecond;  // 2026-03-01T00:00:00Z
 constexpr const char* kHostile =
-    "x\"'><script>alert(1)</script><img src=http://203.0.113.66/a onerror=1>|`[l](http://e.example)`"
+    "x\"'><script>alert(1)</script><img src=http://203.0.113.66/a "
+    "onerror=1>|`[l](http://e.example)`"
     "![i](https://e.example/p) www.e.example a@e.example \x1b[2J\xff\n# head\n- item";
 
 std::string ReadText(const std::string& path) {
@@ -162,10 +163,10 @@ TEST(ReportTest, WhatAHostSaysIsNoHtml) {
   EXPECT_EQ(page.find('\x1b'), std::string::npos);
   EXPECT_EQ(page.find('\xff'), std::string::npos);
   const std::regex tag("<(/?)([a-zA-Z!0-9]+)([^>]*)>");
-  const std::set<std::string> known = {"!DOCTYPE", "html", "head",  "meta", "title", "style", "body",
-                                       "h1",       "h2",   "p",     "div",  "table", "tr",    "th",
-                                       "td",       "ul",   "ol",    "li",   "pre",   "svg",   "line",
-                                       "text",     "rect"};
+  const std::set<std::string> known = {"!DOCTYPE", "html", "head", "meta", "title", "style",
+                                       "body",     "h1",   "h2",   "p",    "div",   "table",
+                                       "tr",       "th",   "td",   "ul",   "ol",    "li",
+                                       "pre",      "svg",  "line", "text", "rect"};
   for (auto it = std::sregex_iterator(page.begin(), page.end(), tag); it != std::sregex_iterator();
        ++it) {
     EXPECT_TRUE(known.contains((*it)[2])) << it->str();
@@ -205,8 +206,9 @@ TEST(ReportTest, IndicatorsAreStixAndLeaveOutWhatEverybodyHas) {
   Incident incident = Night();
   incident.processes[0].mutable_process()->set_exe("/tmp/.x/relay");
   const auto json = nlohmann::json::parse(IndicatorsJson(incident));
-  const std::regex id("(indicator|bundle)--[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-"
-                      "[0-9a-f]{12}");
+  const std::regex id(
+      "(indicator|bundle)--[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-"
+      "[0-9a-f]{12}");
   EXPECT_TRUE(std::regex_match(json["id"].get<std::string>(), id));
   std::string patterns;
   for (const auto& object : json["objects"]) {
