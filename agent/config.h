@@ -15,7 +15,7 @@
 namespace culprit {
 
 struct AgentConfig {
-  std::string state_dir = "/var/lib/culprit/agent";
+  std::string state_dir = "/var/lib/culprit/agent";  // empty: nothing is kept (no key says so)
   std::string log_level = "info";
 
   struct Collector {
@@ -78,6 +78,8 @@ struct AgentConfig {
     std::string journal_directory;  // empty: this machine's
     std::vector<std::string> files = {"/var/log/auth.log", "/var/log/secure"};
     std::vector<std::string> sshd_files;  // as `sshd -E` writes them: messages alone
+    // What each log had before the start is read too, at most so much of it: no key of the file.
+    std::uint64_t history_bytes = 0;
   } logins;
 
   struct Limits {

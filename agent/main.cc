@@ -17,6 +17,7 @@
 #include "agent/snapshot_command.h"
 #include "agent/source/bpf_source.h"
 #include "agent/ssh_check_command.h"
+#include "agent/triage_command.h"
 #include "common/bundle_report.h"
 #include "common/bundle_summary.h"
 #include "common/completion.h"
@@ -49,6 +50,7 @@ constexpr const char* kFooter =
     "  sudo culprit-agent run --data /tmp/agent --record events.rec   # then, as anybody:\n"
     "  culprit-agent replay events.rec --print\n"
     "  sudo culprit-agent ssh-check\n"
+    "  sudo culprit-agent triage\n"
     "  culprit-agent replay capture.pcapng.zst --host 192.0.2.7 --to 127.0.0.1:7443";
 
 struct Options {
@@ -270,6 +272,12 @@ void AddSnapshot(CLI::App* snapshot, Options* options) {
     command->add_flag("--json", options->json, "JSON instead of text");
 }
 
+int LookAtHost(TriageArguments triage) {
+  triage.options.version = kVersion;
+  triage.options.open_source = [](const UserEventSink&) { return OpenKernel(AgentConfig{}); };
+  return RunTriage(std::move(triage));
+}
+
 int CheckConfig(const Options& options) {
   auto config = Configuration(options);
   if (!config) return Fail(config.error(), kExitConfig);
@@ -361,6 +369,8 @@ int Main(int argc, char** argv) {
   CLI::App* enrol = AddEnrol(app, &enrol_options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
+  TriageArguments triage;
+  const CLI::App* triage_command = AddTriage(app, &triage);
   std::string shell;
   const CLI::App* completion = AddCompletion(app, &shell);
   CLI::App* version = app.add_subcommand("version", "Show the version");
@@ -391,6 +401,7 @@ int Main(int argc, char** argv) {
   if (enrol->parsed()) return Enrol(options, enrol_options);
   if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
+  if (triage_command->parsed()) return LookAtHost(std::move(triage));
   if (completion->parsed()) std::cout << CompletionScript(app, "culprit-agent", shell);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;

@@ -11,6 +11,7 @@
 #include "common/bundle_manifest.h"
 #include "common/file.h"
 #include "common/text.h"
+#include "common/time.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -27,11 +28,11 @@ constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 // In the order in which they are told.
-constexpr std::array<std::string_view, 13> kKinds = {
+constexpr std::array<std::string_view, 14> kKinds = {
     "damaged",           "hidden-process", "memory-executable", "deleted-executable",
     "odd-executable",    "hidden-module",  "preload",           "packet-socket",
-    "code-without-file", "deleted-file",   "locked-file",       "ssh",
-    "listener"};
+    "code-without-file", "deleted-file",   "locked-file",       "scheduled",
+    "ssh",               "listener"};
 
 bool TooDeep(std::string_view line) {
   std::size_t depth = 0;
@@ -55,6 +56,20 @@ std::uint64_t Number(const Json& row, const char* name) {
 bool Flag(const Json& row, const char* name, bool otherwise = false) {
   const auto it = row.find(name);
   return it != row.end() && it->is_boolean() ? it->get<bool>() : otherwise;
+}
+
+// What is run at times or at every start because somebody wrote a file, by where that lies; what
+// only enables a unit is a link.
+bool IsScheduled(std::string_view path) {
+  const auto below = [&](std::string_view place) { return path.starts_with(place); };
+  const bool unit = path.ends_with(".service") || path.ends_with(".timer") ||
+                    path.ends_with(".path") || path.ends_with(".socket");
+  if (unit)
+    return below("/etc/systemd/") || below("/run/systemd/") || below("/usr/local/") ||
+           path.find("/.config/systemd/") != std::string_view::npos;
+  if (path.ends_with("/.placeholder") || path.ends_with("/.SEQ")) return false;
+  return below("/var/spool/cron/") || below("/var/spool/at/") || below("/etc/cron.") ||
+         path == "/etc/rc.local";
 }
 
 // "live/sockets-3.jsonl" -> "sockets".
@@ -203,6 +218,10 @@ class Summariser {
     if (path == "/etc/ld.so.preload" && Number(row, "size") > 0)
       Note("preload", 0, path + ": what it names is loaded into every program");
     if (!attributes.empty()) Note("locked-file", 0, path + ": " + attributes);
+    if (Text(row, "kind") == "file" && IsScheduled(path))
+      Note("scheduled", 0,
+           path + ", changed " +
+               FormatUtc(WallTimeFromNs(static_cast<std::int64_t>(Number(row, "ctime_ns")))));
   }
 
   void Posture(std::string_view bytes) {

@@ -18,9 +18,9 @@ CONTRACTS = {
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/enrol", "agent/model", "agent/process"},
           "collector": {"collector/audit", "collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer",
-                        "collector/format"}}
-PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
-        "collector/model", "collector/cost", "collector/answer", "collector/format")
+                        "collector/format", "collector/report"}}
+PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate", "agent/triage",
+        "collector/model", "collector/cost", "collector/answer", "collector/format", "collector/report")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/authorized_keys", "agent/posture/drop_in", "agent/posture/glob",
     "agent/posture/host_checks", "agent/posture/key_checks", "agent/posture/key_options", "agent/posture/key_paths",
