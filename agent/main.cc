@@ -14,6 +14,7 @@
 #include "agent/config.h"
 #include "agent/daemon.h"
 #include "agent/snapshot_command.h"
+#include "agent/snapshot_writer.h"
 #include "agent/source/bpf_source.h"
 #include "agent/ssh_check_command.h"
 #include "common/bundle_report.h"
@@ -230,6 +231,21 @@ int ShowSnapshot(const Options& options) {
   return kExitOk;
 }
 
+// Started by the sensor, which shows nothing of it.
+int WriteSnapshot(const Options& options) {
+  const auto written = RunSnapshotWriter({options.data, AgentConfig::SnapshotSpoolIn(options.data),
+                                          options.file, kVersion});
+  return written ? kExitOk : Fail(written.error(), kExitFailed);
+}
+
+CLI::App* AddSnapshotWriter(CLI::App& app, Options* options) {
+  CLI::App* writer = app.add_subcommand("snapshot-writer", "Started by `run` alone");
+  writer->group("");
+  writer->add_option("--data", options->data, "State directory")->required();
+  writer->add_option("ID", options->file, "Of the snapshot")->required();
+  return writer;
+}
+
 int SnapshotCommandLine(const CLI::App& snapshot, const Options& options) {
   if (snapshot.get_subcommands().empty()) return Snapshot(options);
   return snapshot.got_subcommand("show") ? ShowSnapshot(options) : VerifySnapshot(options);
@@ -330,6 +346,7 @@ int Main(int argc, char** argv) {
   CLI::App* snapshot =
       app.add_subcommand("snapshot", "Save the volatile evidence of this host in one signed file");
   AddSnapshot(snapshot, &options);
+  const CLI::App* writer = AddSnapshotWriter(app, &options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
   CLI::App* version = app.add_subcommand("version", "Show the version");
@@ -356,6 +373,7 @@ int Main(int argc, char** argv) {
   if (status->parsed()) return ShowStatus(options);
   if (check->parsed()) return CheckConfig(options);
   if (replay->parsed()) return Replay(options);
+  if (writer->parsed()) return WriteSnapshot(options);
   if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";

@@ -14,6 +14,7 @@
 #include "agent/json_writer.h"
 #include "agent/snapshot/snapshot.h"
 #include "agent/snapshot_posture.h"
+#include "agent/snapshot_writer.h"
 #include "agent/status.h"
 #include "common/file.h"
 #include "common/hex.h"
@@ -24,13 +25,6 @@
 
 namespace culprit {
 namespace {
-
-constexpr std::size_t kMaxProgram = std::size_t{256} << 20;
-
-std::string OwnHash() {
-  const auto bytes = ReadWholeFile("/proc/self/exe", kMaxProgram);
-  return bytes ? HexEncode(AsBytes(Sha256Of(*bytes))) : std::string();
-}
 
 // "i-0123…_20260301T020304Z_1a2b3c4d.tar.zst"
 std::string BundleName(const BundleHead& head) {
@@ -99,7 +93,7 @@ BundleHead MakeHead(const SnapshotCommand& command) {
   head.instance_id = host.instance_id;
   head.hostname = host.hostname;
   head.tool = "culprit-agent " + command.version;
-  head.tool_sha256 = OwnHash();
+  head.tool_sha256 = HashOfThisProgram();
   head.trigger = "operator";
   head.operator_name = command.operator_name;
   head.case_id = command.case_id;
@@ -153,7 +147,7 @@ Status RunSnapshot(const SnapshotCommand& command) {
   };
   options.posture = CollectPosture;
   const bool terminal = isatty(STDERR_FILENO) == 1;
-  options.progress = [terminal](const std::string& step) {
+  options.progress = [terminal](unsigned /*tier*/, const std::string& step) {
     if (terminal) std::cerr << "collecting " << step << "\n";
   };
   TRY(OutFile out, OutFile::Open(command, options.head));

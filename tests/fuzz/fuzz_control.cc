@@ -49,7 +49,7 @@ void Answers(std::string_view bytes) {
   culprit::v1::PacketRequest request;
   const std::string_view head = take();
   if (!request.ParseFromArray(head.data(), static_cast<int>(head.size()))) return;
-  culprit::PacketAnswerRules rules(request);
+  culprit::AnswerRules rules(request);
   std::uint64_t taken = 0;
   for (int part = 0; !bytes.empty(); ++part) {
     const std::string_view piece = take();

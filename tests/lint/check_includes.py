@@ -13,7 +13,7 @@ CONTRACTS = {
     "agent/source/source.h", "agent/spool/spool.h", "agent/stream/sender_link.h", "agent/parser/parser_link.h",
     "agent/names/name_observer.h",
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
-    "collector/detect/finding_store.h", "collector/detect/rules.h",
+    "collector/detect/finding_store.h", "collector/detect/rules.h", "collector/snapshot/snapshots.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/model", "agent/process"}, "collector": {"collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer"}}
@@ -34,7 +34,7 @@ PURE_FILES = (
     "collector/detect/group", "collector/detect/host_detector", "collector/detect/mining", "collector/detect/process_book",
     "collector/detect/reflector", "collector/detect/relay", "collector/detect/rules", "collector/detect/scan",
     "collector/detect/spam", "collector/detect/windows",
-    "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate",
+    "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate", "collector/snapshot/custody",
 )
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"

@@ -82,7 +82,7 @@ TEST(PacketAnswerRulesTest, TakesWhatWasAskedForAndNothingElse) {
       {"after an error", Request(0, 20), {Failure(1), Part(0, 1)}, "after_the_end", true},
   };
   for (const auto& c : cases) {
-    PacketAnswerRules rules(c.request);
+    AnswerRules rules(c.request);
     const char* wrong = nullptr;
     for (std::size_t i = 0; i < c.parts.size(); ++i) {
       wrong = rules.Check(c.parts[i]);
