@@ -4,10 +4,12 @@
 
 After every cut the disk image holds all that the agent was told is durable; a new guest goes on from there; at the end
 every frame is there exactly once and every connection is in the index exactly once."""
+import os
 import random
 import sys
 import time
 
+os.environ.setdefault("CULPRIT_PATIENCE", "4")  # the guest is emulated
 import guest
 from campaign import Campaign
 from harness import Daemon, Rig, check, note, wait_until

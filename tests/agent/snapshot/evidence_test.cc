@@ -98,12 +98,12 @@ TEST_F(EvidenceTest, AReadThatIsStuckLeavesAWholeMember) {
   Start(limits);
   int ends[2] = {-1, -1};
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-  const UniqueFd in(ends[0]);
   UniqueFd out(ends[1]);
   ASSERT_EQ(write(out.get(), "abc", 3), 3);
-  log_->Run("pipe", [fd = in.get()](Evidence& evidence) {
+  // The thread that was left behind still reads: it is the last to hold the pipe.
+  log_->Run("pipe", [in = std::make_shared<const UniqueFd>(ends[0])](Evidence& evidence) {
     OpenedFile file;
-    file.fd = fd;
+    file.fd = in->get();
     file.name = "x";
     file.source = "/x";
     file.facts.size = file.limit = 10;
