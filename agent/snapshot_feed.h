@@ -23,8 +23,8 @@ class SnapshotFeed {
   // Off by configuration: refuses, and has no problems.
   explicit SnapshotFeed(const AgentConfig& config);
 
-  // The answers come by TakeAnswers(), or at once where there can be none but a refusal. `host` goes
-  // into a bundle that this begins.
+  // The answers come by TakeAnswers(), or at once where there can be none but a refusal. `host`
+  // goes into a bundle that this begins.
   std::optional<ControlAnswer> Ask(SnapshotFetch fetch, const HostFacts& host);
   int answers_fd() const { return fetches_ ? fetches_->poll_fd() : -1; }
   std::vector<ControlAnswer> TakeAnswers();

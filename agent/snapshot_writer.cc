@@ -53,7 +53,8 @@ class Writer {
 
   Status Run() {
     auto key = Ed25519Key::LoadOrMake(options_.state_dir + "/snapshot.key");
-    auto summary = key ? TakeSnapshot(Options(), std::move(*key), Sink()) : Result<SnapshotSummary>(key.error());
+    auto summary = key ? TakeSnapshot(Options(), std::move(*key), Sink())
+                       : Result<SnapshotSummary>(key.error());
     if (fdatasync(kLinkFd) != 0 && summary) summary = ErrnoError("the bundle");
     SnapshotTotals end;
     end.bundle_bytes = stored_;
@@ -100,9 +101,9 @@ class Writer {
   ByteSink Sink() {
     return [this](std::string_view bytes) -> Status {
       if (stored_ + bytes.size() > order_.max_bytes) {
-        return MakeError(Code::kResourceExhausted,
-                         "the bundle reached " + FormatByteSize(order_.max_bytes) +
-                             ", all that snapshot.max_bytes leaves it");
+        return MakeError(Code::kResourceExhausted, "the bundle reached " +
+                                                       FormatByteSize(order_.max_bytes) +
+                                                       ", all that snapshot.max_bytes leaves it");
       }
       TRY_VOID(WriteAll(kLinkFd, bytes));
       hash_.Update(bytes);

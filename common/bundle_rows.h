@@ -30,8 +30,8 @@ struct BundleVisitor {
 };
 
 struct VisitedBundle {
-  bool whole = false;                // it has its end
-  std::string broken;                // why not
+  bool whole = false;  // it has its end
+  std::string broken;  // why not
   std::uint64_t unreadable_rows = 0;
 };
 

@@ -27,7 +27,7 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-constexpr milliseconds kLook{20};       // for new bytes, while a question waits for some
+constexpr milliseconds kLook{20};        // for new bytes, while a question waits for some
 constexpr milliseconds kPatience{1000};  // with a bundle that does not grow
 constexpr milliseconds kChildLook{500};
 
@@ -45,8 +45,7 @@ Result<std::string> ReadSome(int fd, std::uint64_t offset, std::size_t most) {
   std::string bytes(most, '\0');
   std::size_t had = 0;
   while (had < most) {
-    const ssize_t n =
-        pread(fd, bytes.data() + had, most - had, static_cast<off_t>(offset + had));
+    const ssize_t n = pread(fd, bytes.data() + had, most - had, static_cast<off_t>(offset + had));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError("read a bundle");
     if (n == 0) break;
@@ -61,7 +60,8 @@ template <class Visit>
 Result<bool> VisitPrefix(int fd, std::uint64_t size, const Visit& visit) {
   for (std::uint64_t offset = 0; offset < size;) {
     TRY(const std::string bytes,
-        ReadSome(fd, offset, static_cast<std::size_t>(std::min<std::uint64_t>(size - offset, kMaxFetchPart))));
+        ReadSome(fd, offset,
+                 static_cast<std::size_t>(std::min<std::uint64_t>(size - offset, kMaxFetchPart))));
     if (bytes.empty()) return false;
     visit(bytes);
     offset += bytes.size();
@@ -219,7 +219,8 @@ class SnapshotFetches::Impl {
     const std::uint64_t until =
         std::min<std::uint64_t>(bundle.size, fetch.offset + fetch.window_bytes);
     for (bool last = false; !last;) {
-      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(until - at.offset, kMaxFetchPart));
+      const auto size =
+          static_cast<std::size_t>(std::min<std::uint64_t>(until - at.offset, kMaxFetchPart));
       auto bytes = ReadSome(bundle.fd.get(), at.offset, size);
       if (!bytes) return Failed(bytes.error());
       if (bytes->size() != size) return Gone("the bundle became shorter");

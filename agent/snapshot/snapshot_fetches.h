@@ -8,9 +8,9 @@
 // its crash or its getting stuck is not the sensor's. It goes on when the sensor ends, and the next
 // sensor hands over what it writes. What was given is kept until the collector releases it.
 //
-// Stage: snapshot (edge: files, a process). Thread: one of its own; all methods from one other, none
-// of which waits. Memory: kMaxAnswers parts. Disk: `max_bytes` over all bundles. Failure: every
-// question is answered, with a fault if need be; what a stop interrupts is not.
+// Stage: snapshot (edge: files, a process). Thread: one of its own; all methods from one other,
+// none of which waits. Memory: kMaxAnswers parts. Disk: `max_bytes` over all bundles. Failure:
+// every question is answered, with a fault if need be; what a stop interrupts is not.
 #ifndef CULPRIT_AGENT_SNAPSHOT_SNAPSHOT_FETCHES_H_
 #define CULPRIT_AGENT_SNAPSHOT_SNAPSHOT_FETCHES_H_
 

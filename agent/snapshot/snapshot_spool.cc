@@ -119,8 +119,8 @@ std::string SnapshotSpool::PathOf(const Uuid& id, std::string_view what) const {
 Result<UniqueFd> SnapshotSpool::Begin(const SpoolOrder& order) const {
   TRY_VOID(WriteFileAtomically(PathOf(order.id, kOrder), FormatSpoolOrder(order), 0600));
   const std::string path = PathOf(order.id, kBundle);
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-                   0600));
+  UniqueFd fd(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return ErrnoError(path);
   return fd;
 }
@@ -149,8 +149,7 @@ Result<SpooledBundle> SnapshotSpool::Look(const Uuid& id) const {
   if (const auto text = ReadWholeFile(PathOf(id, kStep), kMaxText)) {
     if (const auto json = ParseFlat(*text)) {
       bundle.step.name = Text(*json, "name").substr(0, kMaxStepText);
-      bundle.step.tier =
-          static_cast<unsigned>(std::min<std::uint64_t>(Number(*json, "tier"), 2));
+      bundle.step.tier = static_cast<unsigned>(std::min<std::uint64_t>(Number(*json, "tier"), 2));
     }
   }
   if (!bundle.being_written) {

@@ -138,7 +138,8 @@ BundleDifference BundleContent::To(const BundleContent& later) const {
 }
 
 std::string RenderDifference(const BundleDifference& difference, const View& view) {
-  Table table({{""}, {"TABLE"}, {"WHAT", false, 24}, {"BEFORE", false, 12, 1}, {"AFTER", false, 12}});
+  Table table(
+      {{""}, {"TABLE"}, {"WHAT", false, 24}, {"BEFORE", false, 12, 1}, {"AFTER", false, 12}});
   for (const Difference& row : difference.rows) {
     table.Add({{std::string(1, row.sign), StyleOf(row.sign)},
                {row.table},

@@ -21,7 +21,9 @@ std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-Json TimeOf(std::int64_t ns) { return ns == 0 ? Json(nullptr) : Json(FormatUtc(WallTimeFromNs(ns))); }
+Json TimeOf(std::int64_t ns) {
+  return ns == 0 ? Json(nullptr) : Json(FormatUtc(WallTimeFromNs(ns)));
+}
 
 class Teller {
  public:

@@ -73,8 +73,9 @@ std::string RenderSnapshot(const v1::Snapshot& snapshot, const View& view) {
   for (const std::string& defect : snapshot.defects()) text += Field("defect", defect);
   const std::string who =
       snapshot.operator_name().empty() ? "" : ", by " + snapshot.operator_name();
-  text += Field("asked", FormatTime(snapshot.asked_ns(), view.zone) + ", " + snapshot.trigger() +
-                             who + (snapshot.case_id().empty() ? "" : ", case " + snapshot.case_id()));
+  text +=
+      Field("asked", FormatTime(snapshot.asked_ns(), view.zone) + ", " + snapshot.trigger() + who +
+                         (snapshot.case_id().empty() ? "" : ", case " + snapshot.case_id()));
   if (snapshot.final_ns() != 0) text += Field("ended", FormatTime(snapshot.final_ns(), view.zone));
   text += Field("tiers", Tiers(snapshot) + " whole, signed and verified");
   text += Field("bundle", FormatByteSize(snapshot.stored_bytes()) +
@@ -89,16 +90,17 @@ std::string RenderSnapshot(const v1::Snapshot& snapshot, const View& view) {
                                          FormatCount(snapshot.skipped())));
   }
   if (!snapshot.key_fingerprint().empty()) {
-    text += Field("signed by", snapshot.key_fingerprint() +
-                                   (snapshot.final_ns() == 0 ? ""
-                                    : snapshot.key_known()
-                                        ? ", the key of this agent so far"
-                                        : ", ANOTHER key than this agent had before"));
+    text += Field("signed by",
+                  snapshot.key_fingerprint() + (snapshot.final_ns() == 0 ? ""
+                                                : snapshot.key_known()
+                                                    ? ", the key of this agent so far"
+                                                    : ", ANOTHER key than this agent had before"));
   }
   if (snapshot.peak_rss_bytes() != 0) {
-    text += Field("cost", fmt::format("{} of memory, {} of CPU on the host",
-                                      FormatByteSize(snapshot.peak_rss_bytes()),
-                                      FormatDuration(std::chrono::microseconds(snapshot.cpu_us()))));
+    text +=
+        Field("cost", fmt::format("{} of memory, {} of CPU on the host",
+                                  FormatByteSize(snapshot.peak_rss_bytes()),
+                                  FormatDuration(std::chrono::microseconds(snapshot.cpu_us()))));
   }
   for (const v1::Custody& entry : snapshot.custody()) {
     text += Field("custody", FormatTime(entry.at_ns(), view.zone) + "  " + entry.action() + " by " +

@@ -40,8 +40,9 @@ const char* AnswerRules::CheckPart(const Part& part) {
   if (++parts_ > kMaxPacketParts) return "crumbs";
   left_ -= static_cast<std::uint32_t>(size);
   offset_ += size;
-  ended_ = part.window_end();
-  return CheckEnd(part);
+  const char* wrong = CheckEnd(part);
+  ended_ = part.window_end() && wrong == nullptr;
+  return wrong;
 }
 
 // A window of packets ends where it is full or the file is over, and only there.
@@ -51,7 +52,8 @@ const char* AnswerRules::CheckEnd(const v1::PacketPart& part) const {
 
 // One of a snapshot may also end where no more has been collected yet.
 const char* AnswerRules::CheckEnd(const v1::SnapshotPart& part) const {
-  if (!part.window_end()) return left_ == 0 || part.has_totals() || part.has_step() ? "window" : nullptr;
+  if (!part.window_end())
+    return left_ == 0 || part.has_totals() || part.has_step() ? "window" : nullptr;
   if (part.step().name().size() > kMaxStepName || part.step().tier() > 2) return "step";
   if (!part.has_totals()) return nullptr;
   const v1::SnapshotTotals& totals = part.totals();

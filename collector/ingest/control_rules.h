@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether what an agent sends as an answer is one: of what was asked about, no more than was asked
-// for, in order, without a hole, and whole. Stage: ingest. Pure. Thread: one caller an object. Total
-// on any message; holds no bytes of the answer.
+// for, in order, without a hole, and whole. Stage: ingest. Pure. Thread: one caller an object.
+// Total on any message; holds no bytes of the answer.
 #ifndef CULPRIT_COLLECTOR_INGEST_CONTROL_RULES_H_
 #define CULPRIT_COLLECTOR_INGEST_CONTROL_RULES_H_
 

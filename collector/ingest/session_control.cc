@@ -20,10 +20,9 @@ Error ToError(const v1::ControlError& error, std::string_view subject) {
     case v1::ControlError::BUSY:
       return MakeError(Code::kResourceExhausted, "the agent is busy: " + why);
     case v1::ControlError::DISABLED:
-      return FailedPrecondition("the agent " +
-                                std::string(of == "packets" ? "keeps no packets" : "takes no snapshots") +
-                                ": " + why + "; set " + of +
-                                ".enabled = true in its agent.toml and restart it");
+      return FailedPrecondition(
+          "the agent " + std::string(of == "packets" ? "keeps no packets" : "takes no snapshots") +
+          ": " + why + "; set " + of + ".enabled = true in its agent.toml and restart it");
     case v1::ControlError::UNSUPPORTED:
       return MakeError(Code::kUnimplemented, "the agent is older than this collector: " + why);
     case v1::ControlError::GONE:
@@ -50,8 +49,7 @@ Status IngestSession::TakeAnswer(std::uint64_t request_id, std::string_view subj
   WakeWriter();
   Status status = Ok();
   for (bool more = true; more && status;) {
-    Result<v1::ControlReply> reply =
-        calls_.Next(request_id, options_.answer_timeout, is_cancelled);
+    Result<v1::ControlReply> reply = calls_.Next(request_id, options_.answer_timeout, is_cancelled);
     if (!reply) {
       status = std::move(reply).error();
     } else if (reply->has_error()) {

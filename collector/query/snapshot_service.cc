@@ -84,14 +84,13 @@ class SnapshotService final : public v1::Snapshots::Service {
     auto peer = RequirePeer(*context, PeerRole::kOperator);
     if (!peer) return ToGrpcStatus(peer.error());
     v1::SnapshotChunk chunk;
-    const Status read = snapshots_.Read(
-        request->id(), request->offset(), peer->name,
-        [&](std::uint64_t offset, std::string_view bytes) {
-          chunk.set_offset(offset);
-          chunk.set_data(std::string(bytes));
-          chunk.set_crc32c(Crc32c(bytes));
-          return writer->Write(chunk);
-        });
+    const Status read = snapshots_.Read(request->id(), request->offset(), peer->name,
+                                        [&](std::uint64_t offset, std::string_view bytes) {
+                                          chunk.set_offset(offset);
+                                          chunk.set_data(std::string(bytes));
+                                          chunk.set_crc32c(Crc32c(bytes));
+                                          return writer->Write(chunk);
+                                        });
     return read ? grpc::Status::OK : ToGrpcStatus(read.error());
   }
 

@@ -17,21 +17,20 @@ constexpr unsigned kLastTier = 1;
 }  // namespace
 
 void FindingTrigger::Run(const std::stop_token& stop) {
-  std::uint64_t seen = findings_.WaitChange(0, std::chrono::milliseconds(0));
   while (!stop.stop_requested()) {
-    const std::uint64_t newest = findings_.WaitChange(seen, kLook);
-    if (newest <= seen) continue;
+    const std::uint64_t newest = findings_.WaitChange(change_, kLook);
+    if (newest <= change_) continue;
     FindingQuery query;
     query.min_severity = options_.severity;
     query.states = {v1::FINDING_STATE_OPEN};
-    query.changed_after = seen;
+    query.changed_after = change_;
     query.limit = kMost;
     const auto found = findings_.List(query);
     if (!found) {
       spdlog::warn("snapshots at findings wait error={}", found.error().message);
       continue;
     }
-    seen = newest;
+    change_ = newest;
     // Oldest first: that is the one which began it.
     for (auto finding = found->rbegin(); finding != found->rend(); ++finding) Consider(*finding);
   }
@@ -41,7 +40,10 @@ void FindingTrigger::Consider(const v1::Finding& finding) {
   if (seen_.size() >= kMaxSeen) seen_.clear();
   if (!seen_.insert(finding.id()).second) return;
   const auto agent = Uuid::Parse(finding.agent_id());
-  if (!agent || TakenLately(finding.agent_id(), ReadWallClock())) return;
+  // After a start evidence is read again, and old findings are told once more.
+  const bool old = finding.stored_ns() != 0 &&
+                   ReadWallClock() - WallTimeFromNs(finding.stored_ns()) > options_.interval;
+  if (!agent || old || TakenLately(finding.agent_id(), ReadWallClock())) return;
   SnapshotWish wish;
   wish.agent_id = *agent;
   wish.host = finding.host();

@@ -239,9 +239,8 @@ bool SnapshotTransfer::BeginAgain(const std::stop_token& stop) {
 }
 
 void SnapshotTransfer::Wait(const std::string& problem, const std::stop_token& stop) {
-  static_cast<void>(
-      Change(v1::SNAPSHOT_STATE_WAITING,
-             problem.substr(problem.starts_with(kStoring) ? kStoring.size() : 0)));
+  static_cast<void>(Change(v1::SNAPSHOT_STATE_WAITING,
+                           problem.substr(problem.starts_with(kStoring) ? kStoring.size() : 0)));
   if (deps_.control.IsConnected(agent_id_)) return Sleep(deps_.limits.try_again, stop);
   const auto until = Clock::now() + deps_.limits.give_up;
   while (!stop.stop_requested() && !deps_.control.IsConnected(agent_id_) && Clock::now() < until)
@@ -253,7 +252,8 @@ void SnapshotTransfer::VerifySoFar() {
   if (stored_ == 0 || verified_ == stored_) return;
   verified_ = stored_;
   const auto fd = deps_.files.OpenStored(snapshot_);
-  const auto verdict = fd ? VerifyBundle(SourceOf(fd->get()), {}, kLimits) : Result<BundleVerdict>(fd.error());
+  const auto verdict =
+      fd ? VerifyBundle(SourceOf(fd->get()), {}, kLimits) : Result<BundleVerdict>(fd.error());
   if (verdict) TakeVerdict(*verdict);
 }
 

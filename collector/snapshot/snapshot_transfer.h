@@ -3,8 +3,8 @@
 // writes and syncs each before it asks for the next, waits where it cannot go on, and verifies what
 // came when nothing more will.
 //
-// Stage: snapshot (edge: files, the agent by its port). Thread: Run() belongs to one. Memory: a part
-// of 256 KiB, and what verifying takes. Failure: all of it is in the snapshot's state.
+// Stage: snapshot (edge: files, the agent by its port). Thread: Run() belongs to one. Memory: a
+// part of 256 KiB, and what verifying takes. Failure: all of it is in the snapshot's state.
 #ifndef CULPRIT_COLLECTOR_SNAPSHOT_SNAPSHOT_TRANSFER_H_
 #define CULPRIT_COLLECTOR_SNAPSHOT_SNAPSHOT_TRANSFER_H_
 

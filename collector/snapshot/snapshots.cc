@@ -232,11 +232,10 @@ class SnapshotsImpl final : public Snapshots {
 
   // Under the lock.
   void Begin(const v1::Snapshot& snapshot) {
-    SnapshotTransferDeps deps{files_, control_, limits_,
-                              [this](const v1::Snapshot& now, bool news) { return Take(now, news); },
-                              [this](const std::string& agent, const std::string& key) {
-                                return KeyKnown(agent, key);
-                              }};
+    SnapshotTransferDeps deps{
+        files_, control_, limits_,
+        [this](const v1::Snapshot& now, bool news) { return Take(now, news); },
+        [this](const std::string& agent, const std::string& key) { return KeyKnown(agent, key); }};
     Active& active = active_[snapshot.id()];
     active.agent_id = snapshot.agent_id();
     active.thread = std::jthread(
@@ -265,8 +264,8 @@ class SnapshotsImpl final : public Snapshots {
     bool known = true;
     std::int64_t newest = 0;
     for (const auto& [id, snapshot] : records_) {
-      const bool counts = snapshot.agent_id() == agent_id &&
-                          snapshot.state() == v1::SNAPSHOT_STATE_COMPLETE;
+      const bool counts =
+          snapshot.agent_id() == agent_id && snapshot.state() == v1::SNAPSHOT_STATE_COMPLETE;
       if (!counts || snapshot.final_ns() < newest) continue;
       newest = snapshot.final_ns();
       known = snapshot.key_fingerprint() == fingerprint;

@@ -27,9 +27,9 @@
 namespace culprit {
 
 struct SnapshotStoreLimits {
-  std::uint64_t max_bytes = 20ULL << 30;        // of all bundles; 0 = no limit
-  std::uint64_t max_bundle_bytes = 2ULL << 30;  // of one
-  std::uint64_t min_free_bytes = 1ULL << 30;    // left on the disk, for the journal
+  std::uint64_t max_bytes = 20ULL << 30;                       // of all bundles; 0 = no limit
+  std::uint64_t max_bundle_bytes = 2ULL << 30;                 // of one
+  std::uint64_t min_free_bytes = 1ULL << 30;                   // left on the disk, for the journal
   std::chrono::milliseconds give_up = std::chrono::hours(24);  // without a byte
   std::chrono::milliseconds try_again = std::chrono::seconds(2);
 };
@@ -53,8 +53,8 @@ class Snapshots {
                                                  AgentControl& control);
   virtual ~Snapshots() = default;
 
-  // Errors: kFailedPrecondition (the agent is not connected), kResourceExhausted (too many at a time
-  // or at all, no room), kInvalidArgument.
+  // Errors: kFailedPrecondition (the agent is not connected), kResourceExhausted (too many at a
+  // time or at all, no room), kInvalidArgument.
   virtual Result<v1::Snapshot> Take(const SnapshotWish& wish) = 0;
   // By the id or its first digits. Errors: kNotFound, kInvalidArgument (several begin so).
   virtual Result<v1::Snapshot> Get(const std::string& id) const = 0;

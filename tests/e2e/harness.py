@@ -201,6 +201,9 @@ class Rig:
                         f'pki_dir = "{self.pki}"\n{self.collector_extra}')
         return path
 
+    # No finding takes a snapshot of the machine that tests run on: that is done in a box (snapshot_box.py).
+    takes_snapshots = False
+
     def write_agent_config(self):
         path = self.dir / "agent.toml"
         path.write_text(
@@ -208,7 +211,7 @@ class Rig:
             f'[identity]\nsource = "machine"\n'
             f'[collector]\naddress = "127.0.0.1:{self.port}"\nca = "{self.credentials / "ca.pem"}"\n'
             f'certificate = "{self.credentials / "agent.pem"}"\nkey = "{self.credentials / "agent.key"}"\n'
-            f'{self.agent_extra}')
+            f'[snapshot]\nenabled = {str(self.takes_snapshots).lower()}\n{self.agent_extra}')
         return path
 
     def start_collector(self, data=None, wait=True):

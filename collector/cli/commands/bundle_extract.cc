@@ -42,8 +42,8 @@ Result<UniqueFd> MakeFile(int top, const std::vector<std::string>& parts) {
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
     if (mkdirat(at.get(), parts[i].c_str(), kDirectory) != 0 && errno != EEXIST)
       return ErrnoError("make " + EscapeText(parts[i]));
-    UniqueFd next(openat(at.get(), parts[i].c_str(),
-                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd next(
+        openat(at.get(), parts[i].c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!next) return ErrnoError("open " + EscapeText(parts[i]));
     at = std::move(next);
   }

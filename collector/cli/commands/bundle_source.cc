@@ -25,9 +25,8 @@ Result<ByteSource> OpenBundle(Session& session, const std::string& file_or_id, i
   auto file = OpenReadOnly(file_or_id);
   if (file) {
     const auto kept = std::make_shared<UniqueFd>(std::move(*file));
-    return ByteSource([kept, read = SourceOf(kept->get())](std::span<char> buffer) {
-      return read(buffer);
-    });
+    return ByteSource(
+        [kept, read = SourceOf(kept->get())](std::span<char> buffer) { return read(buffer); });
   }
   if (file.error().code != Code::kNotFound) return std::move(file).error();
   if (!IsSnapshotId(file_or_id)) {

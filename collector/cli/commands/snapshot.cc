@@ -89,8 +89,8 @@ int Take(Session& session, const Args& args) {
   }
   PrintOne(session, *snapshot);
   if (snapshot->state() == v1::SNAPSHOT_STATE_COMPLETE) return kExitOk;
-  return session.Fail(MakeError(Code::kDataLoss, "the snapshot is not whole: " +
-                                                     EscapeText(snapshot->problem())));
+  return session.Fail(
+      MakeError(Code::kDataLoss, "the snapshot is not whole: " + EscapeText(snapshot->problem())));
 }
 
 int List(Session& session, const Args& args) {

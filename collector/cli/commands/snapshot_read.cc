@@ -73,8 +73,8 @@ int Show(Session& session, const Args& args) {
   const auto snapshot = client->GetSnapshot(args.bundle);
   if (!snapshot) return session.Fail(snapshot.error());
   std::string summary_json = "null\n", summary_text;
-  const bool readable = snapshot->stored_bytes() > 0 &&
-                        snapshot->state() != v1::SNAPSHOT_STATE_REMOVED;
+  const bool readable =
+      snapshot->stored_bytes() > 0 && snapshot->state() != v1::SNAPSHOT_STATE_REMOVED;
   if (readable) {
     const std::shared_ptr<SnapshotStream> stream = client->ReadSnapshot(snapshot->id());
     const auto summary =
@@ -150,15 +150,17 @@ int Cat(Session& session, const Args& args) {
       const auto copied = CopyMember(session, reader, wanted);
       return copied ? static_cast<int>(kExitOk) : session.Fail(copied.error());
     }
-    return session.Fail(NotFound("there is no member \"" + EscapeText(wanted) +
-                                 "\" (`culprit snapshot ls`)"));
+    return session.Fail(
+        NotFound("there is no member \"" + EscapeText(wanted) + "\" (`culprit snapshot ls`)"));
   });
 }
 
 int Extract(Session& session, const Args& args) {
   std::vector<std::string> members;
   for (const std::string& member : args.members) members.push_back(AsMemberName(member));
-  const std::string to = args.to.empty() ? "snapshot-" + args.bundle.substr(args.bundle.rfind('/') + 1) + ".d" : args.to;
+  const std::string to = args.to.empty()
+                             ? "snapshot-" + args.bundle.substr(args.bundle.rfind('/') + 1) + ".d"
+                             : args.to;
   return WithBundle(session, args.bundle, [&](ByteSource source) {
     const auto extracted = ExtractBundle(std::move(source), to, members);
     if (!extracted) return session.Fail(extracted.error());
@@ -171,8 +173,8 @@ int Extract(Session& session, const Args& args) {
           JsonString(to), extracted->files, extracted->bytes, extracted->refused.size(),
           JsonString(extracted->broken)));
     } else {
-      session.Print(fmt::format("{}: {} files, {}\n", EscapeText(to),
-                                FormatCount(extracted->files), FormatByteSize(extracted->bytes)));
+      session.Print(fmt::format("{}: {} files, {}\n", EscapeText(to), FormatCount(extracted->files),
+                                FormatByteSize(extracted->bytes)));
     }
     if (extracted->files == 0) return static_cast<int>(kExitNoMatch);
     return static_cast<int>(extracted->refused.empty() && extracted->broken.empty() ? kExitOk
@@ -182,7 +184,8 @@ int Extract(Session& session, const Args& args) {
 
 Result<std::uint64_t> SaveTo(const ByteSource& source, const std::string& path, Sha256* hash) {
   const std::string part = path + ".part";
-  const UniqueFd fd(open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const UniqueFd fd(
+      open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return ErrnoError("--out " + part);
   std::string chunk(kChunk, '\0');
   std::uint64_t size = 0;
@@ -289,7 +292,8 @@ void AddBundleCommands(CLI::App& snapshot, std::vector<Command>* commands) {
   CLI::App* diff = add("diff", "What changed from one bundle to another", &Diff);
   diff->add_option("LATER", args->other, "The later one")->required()->type_name("ID|FILE");
   diff->footer(
-      "Exit code 3: no difference.\n\nExamples:\n  culprit snapshot diff before.tar.zst 1a2b3c4d\n");
+      "Exit code 3: no difference.\n\nExamples:\n  culprit snapshot diff before.tar.zst "
+      "1a2b3c4d\n");
   CLI::App* timeline = add("timeline", "When what is in it began or changed", &Tell);
   AddTimeOptions(*timeline, args->time);
   timeline->footer("Examples:\n  culprit snapshot timeline 1a2b3c4d --since 1d\n");

@@ -50,8 +50,7 @@ class Progress {
  private:
   static std::string Line(const v1::Snapshot& snapshot) {
     const std::uint64_t of = std::max(snapshot.collected_bytes(), snapshot.stored_bytes());
-    const int full =
-        of == 0 ? 0 : static_cast<int>(snapshot.stored_bytes() * kBar / of);
+    const int full = of == 0 ? 0 : static_cast<int>(snapshot.stored_bytes() * kBar / of);
     std::string bar(static_cast<std::size_t>(full), '#');
     bar.resize(kBar, '.');
     std::string step = snapshot.state() == v1::SNAPSHOT_STATE_WAITING ? "waiting"
