@@ -155,11 +155,8 @@ Status SnapshotTransfer::AskOnce(const std::stop_token& stop) {
 }
 
 Status SnapshotTransfer::Store(const v1::SnapshotPart& part) {
-  if (const Status written = WriteAll(part_.get(), part.data()); !written) {
-    // A piece of it may be there.
-    static_cast<void>(ftruncate(part_.get(), static_cast<off_t>(stored_)));
-    return written;
-  }
+  // Of what cannot be written a piece may be there: the part is read again then.
+  TRY_VOID(WriteAll(part_.get(), part.data()));
   stored_ += part.data().size();
   crc_ = Crc32c(part.data(), crc_);
   if (part.has_step()) {

@@ -108,7 +108,7 @@ class SnapshotsImpl final : public Snapshots {
     if (!fd && fd.error().code == Code::kNotFound) {
       return FailedPrecondition("nothing of snapshot " + snapshot.id() + " is stored here");
     }
-    TRY_VOID(fd);
+    if (!fd) return fd.error();
     // What has a name by its hash is held against it on the way.
     const bool whole = offset == 0 && !snapshot.sha256().empty();
     Sha256 hash;

@@ -34,15 +34,16 @@ class Link:
     """The network between agent and collector: passes bytes on, and after a given number of them from the agent does what was asked for."""
 
     def __init__(self, to_port):
-        self.to_port, self.lock, self.left, self.action, self.down = to_port, threading.Lock(), None, None, False
-        self.passed, self.pairs = 0, set()
+        self.to_port, self.lock, self.left, self.action, self.pairs = to_port, threading.Lock(), None, None, set()
+        self.flowing = threading.Event()  # bytes of the agent are held back while it is not set
+        self.flowing.set()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
     def arm(self, count, action):
         with self.lock:
-            self.left, self.action, self.passed = count, action, 0
+            self.left, self.action = count, action
 
     def cut(self):
         with self.lock:
@@ -55,9 +56,6 @@ class Link:
     def accept(self):
         while True:
             near, _ = self.listener.accept()
-            if self.down:
-                near.close()
-                continue
             try:
                 far = socket.create_connection(("127.0.0.1", self.to_port), 5)
             except OSError:
@@ -74,8 +72,8 @@ class Link:
             while data := source.recv(65536):
                 action = None
                 if upwards:
+                    self.flowing.wait()
                     with self.lock:
-                        self.passed += len(data)
                         if self.left is not None:
                             if len(data) >= self.left:
                                 data, action = data[:self.left], self.action
@@ -131,8 +129,12 @@ class SnapshotRig(Rig):
     def command(self, *arguments):
         return [str(a) for a in (harness.BIN / "culprit", "snapshot", *arguments, "--collector", f"127.0.0.1:{self.port}", "--credentials", self.pki)]
 
+    def records(self):
+        done = self.snapshot("list", "--json", check_exit=False)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def record(self, snapshot_id):
-        return json.loads(self.snapshot("show", snapshot_id, "--json").stdout)["snapshot"]
+        return next(row for row in self.records() if row["id"] == snapshot_id)
 
     def begin(self, *arguments):
         return json.loads(self.snapshot("take", "--json", *arguments).stdout)["id"]
@@ -176,8 +178,7 @@ def check_take(rig):
     check(saved["sha256"] == record["sha256"] == sha256(bundle) == sha256(rig.stored(record)), "other bytes than were stored")
     verdict = json.loads(run(harness.BIN / "culprit", "verify", bundle, "--key", record["key_fingerprint"], "--json").stdout)
     check(verdict["good"] and verdict["trusted"] and verdict["snapshot"] == record["id"] and verdict["case"] == "case-9", f"{verdict}")
-    rows = [json.loads(line) for line in rig.snapshot("list", "--json").stdout.splitlines()]
-    check([row["id"] for row in rows] == [record["id"]], f"list: {rows}")
+    check([row["id"] for row in rig.records()] == [record["id"]], f"list: {rig.records()}")
     members = [json.loads(line) for line in rig.snapshot("ls", record["id"], "--json").stdout.splitlines()]
     passwd = next(m for m in members if m["name"] == "[root]/etc/passwd")
     text = rig.snapshot("cat", record["id"], "/etc/passwd").stdout
@@ -187,7 +188,9 @@ def check_take(rig):
     check((unpacked / "[root]/etc/passwd").read_text() == text and not (unpacked / "live").exists(), "extract")
     timeline = [json.loads(line) for line in rig.snapshot("timeline", record["id"], "--json").stdout.splitlines()]
     check(timeline == sorted(timeline, key=lambda row: row["time"]) and {"process", "born", "snapshot"} <= {row["kind"] for row in timeline}, "timeline")
-    actions = [entry["action"] for entry in rig.record(record["id"])["custody"]]
+    shown = json.loads(rig.snapshot("show", record["id"], "--json").stdout)
+    check(shown["summary"]["processes"] > 3, f"{shown['summary']}")
+    actions = [entry["action"] for entry in shown["snapshot"]["custody"]]
     check(actions[:3] == ["asked", "received", "verified"] and actions[3:].count("read") >= 4, f"custody: {actions}")
     own = {process["name"]: peak(process["pid"]) for process in rig.agent_status()["processes"]} | {"collecting": int(record["peak_rss_bytes"])}
     check(all(size <= MEMORY for size in own.values()), f"memory: {own}")
@@ -263,7 +266,7 @@ def check_full_disk(rig):
     wait_until("the agent again", lambda: rig.host()["state"] == "online", 30)
     done = rig.snapshot("take", "--wait", "--json", check_exit=False)
     check(done.returncode == 1 and "cannot store it" in done.stderr and "disk" in done.stderr, f"{done.returncode}: {done.stderr}")
-    snapshot_id = json.loads(rig.snapshot("list", "--json").stdout.splitlines()[0])["id"]
+    snapshot_id = rig.records()[0]["id"]
     written = rig.hold(snapshot_id)
     record = rig.record(snapshot_id)
     check(record["state"] == "waiting" and "No space left" in record["problem"], f"{record}")
@@ -288,7 +291,7 @@ def repack(bundle, change):
 
 
 def edited(members):
-    return [(m, c.replace(b"root:x:0:0", b"rOOt:x:0:0") if m.name == "[root]/etc/passwd" else c) for m, c in members]
+    return [(m, c.replace(b"culprit-agent", b"kworker/u8:21") if m.name == "live/processes.jsonl" else c) for m, c in members]
 
 
 def reordered(members):
@@ -299,7 +302,7 @@ def check_forgeries(rig):
     """Root of the host changes what waits there: it is stored, and not called good."""
     for what, forge, state in (("edited", lambda b: repack(b, edited), "refused"), ("reordered", lambda b: repack(b, reordered), "refused"),
                                ("truncated", lambda b: b.read_bytes()[:-1000], "partial")):
-        rig.link.arm(1, lambda: (setattr(rig.link, "down", True), rig.link.cut()))
+        rig.link.flowing.clear()
         snapshot_id = rig.begin("--tier", "0")
         bundle, end = rig.spool / f"{snapshot_id}.bundle", rig.spool / f"{snapshot_id}.end"
         wait_until("the bundle in the agent's spool", end.exists, 20)
@@ -307,7 +310,8 @@ def check_forgeries(rig):
         told = json.loads(end.read_text()) | {"bytes": len(forged), "sha256": hashlib.sha256(forged).hexdigest()}
         bundle.write_bytes(forged)
         end.write_text(json.dumps(told))
-        rig.link.down = False
+        rig.link.cut()
+        rig.link.flowing.set()
         record = rig.final(snapshot_id)
         check(record["state"] == state and record["defects"] and any(d.startswith(what) for d in record["defects"]), f"{what}: {record}")
     note("edited and reordered on the host: refused; truncated: partial; each with its defect")
@@ -341,7 +345,7 @@ def check_trigger(rig):
     rig.collector.stop()
     rig.start_collector()
     rig.start_agent()
-    before = len(rig.snapshot("list", "--json").stdout.splitlines())
+    before = len(rig.records())
     run("ip", "link", "add", "dummy-a", "type", "veth", "peer", "name", "dummy-b")
     for command in (("link", "set", "dummy-a", "up"), ("link", "set", "dummy-b", "up"), ("addr", "add", "192.0.2.1/24", "dev", "dummy-a"),
                     ("route", "add", "unreachable", "198.51.100.0/24")):
@@ -352,7 +356,7 @@ def check_trigger(rig):
             client.connect((f"198.51.100.{host}", 22))
 
     def taken():
-        rows = [json.loads(line) for line in rig.snapshot("list", "--json").stdout.splitlines()]
+        rows = rig.records()
         return rows[0] if len(rows) > before and rows[0]["state"] == "complete" else None
     record = wait_until("a snapshot at the finding", taken, 40, 0.3)
     check(record["trigger"].startswith("finding ") and record["last_tier"] == 1 and record["whole_tiers"] == [0, 1], f"{record}")
@@ -389,7 +393,7 @@ def main():
         note("root is needed")
         sys.exit(harness.SKIP)
     with tempfile.TemporaryDirectory(prefix="culprit-e2e-snapshot-") as share:
-        done = subprocess.run([*BOX, sys.executable, __file__, "scene", str(rounds), str(seed), share], check=False)
+        done = subprocess.run([*BOX, "/usr/bin/python3", __file__, "scene", str(rounds), str(seed), share], check=False)
     sys.exit(done.returncode)
 
 
