@@ -87,6 +87,9 @@ class DetectContext {
   // Whether the host has talked to this address before the last ten minutes, as far back as it is
   // remembered.
   virtual bool IsOldDestination(const IpAddress& address, WallTime at) const = 0;
+  // Whether this host's sshd takes logins there, as far as it was seen to; no port is one before.
+  virtual bool IsSshPort(std::uint16_t port) const = 0;
+  virtual bool KnowsSshPorts() const = 0;
   // Name that the host has for the address; empty = none.
   virtual std::string NameOf(const IpAddress& address) const = 0;
 };

@@ -76,6 +76,7 @@ struct RelayState {
   IpAddress asking;
   // A login's sshd.
   RecentMap<Endpoint, std::uint64_t> ssh_destinations{seconds(600), 256};
+  RecentMap<IpAddress, bool> ssh_served{seconds(600), 256};  // through its listeners
   std::uint64_t ssh_bytes = 0;
   WallTime ssh_began;
 };

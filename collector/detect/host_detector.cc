@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kMaxFlows = 65'536, kMaxGroups = 4096, kMaxContacts = 65'536;
 constexpr std::size_t kMaxCounters = 65'536, kMaxEpisodes = 4096;
 constexpr int kMaxTargets = 16, kMaxFlowIds = 32;
+constexpr std::size_t kMaxSshPorts = 64;
 constexpr auto kUpdateInterval = std::chrono::seconds(10);
 constexpr auto kEpisodeGap =
     std::chrono::hours(1);  // after so long a silence it is another episode
@@ -178,6 +179,7 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
   const FlowEvent event = Difference(seen, first, &state);
   Group& group = GroupOf(seen.facts.process);
   group.last = std::max(group.last, event.at);
+  NoteSshPort(event);
   WatchScan(event, thresholds_.scan, group, *this);
   WatchFlood(event, group);
   WatchBruteForce(event, thresholds_.brute_force, group, *this);
@@ -188,6 +190,13 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
   WatchSpam(event, thresholds_.spam, group, *this);
   WatchReflector(event, thresholds_.reflector, group, *this);
   NoteContact(event);
+}
+
+// What the sshd that takes logins accepts; the sshd of a login has other listeners.
+void HostDetector::NoteSshPort(const FlowEvent& flow) {
+  if (!flow.inbound() || !flow.first || ssh_ports_.size() >= kMaxSshPorts) return;
+  if (!processes_.TraitsOf(flow.facts.process).is_sshd) return;
+  if (!processes_.IsLoginSshd(flow.facts.process)) ssh_ports_.insert(flow.facts.local_port);
 }
 
 void HostDetector::TakeCounters(const v1::ProcessCounters& counters) {

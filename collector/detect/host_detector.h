@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -66,6 +67,7 @@ class HostDetector final : private DetectContext {
   void TakeDns(const v1::DnsQuestion& question);
   FlowEvent Difference(const FlowObservation& seen, bool first, FlowState* state) const;
   void NoteContact(const FlowEvent& flow);
+  void NoteSshPort(const FlowEvent& flow);
   Group& GroupOf(ProcessId process);
   WallTime Clamped(WallTime at) const;
   void TakeSessions();
@@ -77,6 +79,8 @@ class HostDetector final : private DetectContext {
   bool IsDue(const Group& group, const char* rule, WallTime at) const override;
   const ProcessBook& processes() const override { return processes_; }
   bool IsOldDestination(const IpAddress& address, WallTime at) const override;
+  bool IsSshPort(std::uint16_t port) const override { return ssh_ports_.contains(port); }
+  bool KnowsSshPorts() const override { return !ssh_ports_.empty(); }
   std::string NameOf(const IpAddress& address) const override;
 
   const DetectThresholds& thresholds_;
@@ -89,6 +93,7 @@ class HostDetector final : private DetectContext {
   std::unordered_map<std::uint64_t, std::string> group_of_;          // by process
   std::unordered_map<std::string, Group> groups_;
   std::unordered_map<IpAddress, Contact> contacts_;
+  std::set<std::uint16_t> ssh_ports_;
   std::map<std::pair<std::string, std::string>, Episode> episodes_;  // (rule, group)
   std::uint64_t clock_ = 0;
 };

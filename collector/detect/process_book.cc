@@ -18,6 +18,11 @@ constexpr std::array<std::string_view, 6> kOddPlaces = {
 constexpr std::array<std::string_view, 8> kWebServers = {"nginx",   "apache2", "httpd",  "lighttpd",
                                                          "php-fpm", "caddy",   "tomcat", "uwsgi"};
 
+constexpr std::array<std::string_view, 7> kConfiguredProxies = {
+    "nginx", "haproxy", "envoy", "traefik", "caddy", "varnishd", "apache2"};
+constexpr std::array<std::string_view, 2> kSystemPlaces = {"/usr/", "/opt/"};
+constexpr std::uint32_t kNoLogin = 0xffffffff;
+
 bool StartsWithAny(std::string_view text, const auto& prefixes) {
   return std::any_of(prefixes.begin(), prefixes.end(),
                      [text](std::string_view prefix) { return text.starts_with(prefix); });
@@ -96,6 +101,10 @@ ProcessTraits ProcessBook::TraitsOf(ProcessId id) const {
   traits.memory_only = process->exe_memfd();
   traits.odd_path = StartsWithAny(process->exe(), kOddPlaces);
   traits.is_sshd = IsSshd(*process);
+  traits.configured_proxy = std::find(kConfiguredProxies.begin(), kConfiguredProxies.end(),
+                                      ProgramOf(*process)) != kConfiguredProxies.end() &&
+                            StartsWithAny(process->exe(), kSystemPlaces) && !traits.deleted &&
+                            !traits.memory_only && process->login_uid() == kNoLogin;
   traits.is_agent = process->is_agent();
   const v1::Process* above = ParentOf(*process);
   for (int depth = 0; above != nullptr && depth < kMaxDepth; ++depth) {

@@ -18,6 +18,8 @@ struct ProcessTraits {
   bool deleted = false, memory_only = false;  // the executable
   bool odd_path = false;                      // where anybody may write
   bool is_sshd = false, is_agent = false;
+  // A program of the system, under no login, whose configuration says where it connects to.
+  bool configured_proxy = false;
   std::string under;  // "sshd", "a web server", "cron": an ancestor that starts programs for others
 };
 

@@ -2,14 +2,26 @@
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+#include <array>
+
 #include "collector/detect/detectors.h"
 #include "common/units.h"
 
 namespace culprit {
+namespace {
+
+// Media, games and QUIC also send much to whoever says little, and mean it.
+constexpr std::array<std::uint16_t, 21> kMisused = {17,   19,   53,   111,  123,   137,   161,
+                                                    177,  389,  427,  520,  1434,  1900,  3283,
+                                                    3702, 5093, 5353, 5683, 10001, 11211, 37810};
+
+}  // namespace
 
 void WatchReflector(const FlowEvent& flow, const ReflectorThresholds& t, Group& group,
                     DetectContext& out) {
   if (!flow.inbound() || flow.facts.protocol != IPPROTO_UDP || flow.added.tx_packets == 0) return;
+  if (!std::binary_search(kMisused.begin(), kMisused.end(), flow.facts.local_port)) return;
   ReflectorState& state = Need(group.reflector);
   ReflectorState::Service& service = state.services.Touch(flow.facts.local_port, flow.at);
   if (service.answers == 0) service.began = flow.facts.start;

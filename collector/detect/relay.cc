@@ -34,10 +34,54 @@ double Conserved(std::uint64_t a, std::uint64_t b) {
                      : 100.0 * static_cast<double>(std::min(a, b)) / static_cast<double>(larger);
 }
 
+// Of both ways. A way with less than a tenth of the bytes says nothing: in it there is what a
+// client tells its proxy, and requests.
+double ConservedBothWays(const RelayState& state) {
+  const std::uint64_t there = std::max(state.in_rx, state.out_tx);
+  const std::uint64_t back = std::max(state.out_rx, state.in_tx);
+  double least = 100;
+  if (there >= back / 10) least = std::min(least, Conserved(state.in_rx, state.out_tx));
+  if (back >= there / 10) least = std::min(least, Conserved(state.out_rx, state.in_tx));
+  return least;
+}
+
+// A listener of the session's own: ssh -R. What the login itself came through is a port of sshd.
+void WatchForwardedListener(const FlowEvent& flow, const RelayThresholds& t, Group& group,
+                            DetectContext& out) {
+  if (!out.KnowsSshPorts() || out.IsSshPort(flow.facts.local_port)) return;
+  RelayState& state = Need(group.relay);
+  if (state.ssh_served.Count(flow.at) == 0) state.ssh_began = flow.facts.start;
+  state.ssh_served.Touch(flow.facts.remote, flow.at) = true;
+  state.ssh_bytes += flow.added.tx_wire_bytes + flow.added.rx_wire_bytes;
+  if (!out.IsDue(group, "ssh-relay", flow.at)) return;
+  Alarm alarm = MakeAlarm("ssh-relay",
+                          state.ssh_bytes >= t.ssh_bytes ? v1::SEVERITY_HIGH : v1::SEVERITY_MEDIUM,
+                          flow.facts.process);
+  alarm.confidence = v1::CONFIDENCE_HIGH;
+  alarm.first = state.ssh_began;
+  alarm.at = flow.at;
+  alarm.lsn = flow.lsn;
+  alarm.targets = {MakeTarget(flow.remote(), flow.total.tx_wire_bytes, flow.total.rx_wire_bytes)};
+  alarm.reason = fmt::format(
+      "the sshd of a login takes connections at port {} for the client at the other end of that "
+      "login (ssh -R), {} so far",
+      flow.facts.local_port, FormatByteSize(state.ssh_bytes));
+  alarm.measures = {MakeMeasure("clients within ten minutes",
+                                static_cast<double>(state.ssh_served.Count(flow.at)), 1),
+                    MakeMeasure("relayed", static_cast<double>(state.ssh_bytes),
+                                static_cast<double>(t.ssh_bytes), "B")};
+  alarm.flows = {flow.facts.flow};
+  out.Raise(group, std::move(alarm));
+}
+
 void WatchSshd(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out) {
-  if (!flow.outbound() || flow.facts.remote.IsLoopback() ||
-      std::find(kOwnBusiness.begin(), kOwnBusiness.end(), flow.facts.remote_port) !=
-          kOwnBusiness.end()) {
+  if (flow.facts.remote.IsLoopback()) return;
+  if (flow.inbound()) {
+    WatchForwardedListener(flow, t, group, out);
+    return;
+  }
+  if (!flow.outbound() || std::find(kOwnBusiness.begin(), kOwnBusiness.end(),
+                                    flow.facts.remote_port) != kOwnBusiness.end()) {
     return;
   }
   RelayState& state = Need(group.relay);
@@ -122,12 +166,12 @@ void WatchConserved(const FlowEvent& flow, const RelayThresholds& t, Group& grou
   RelayState& state = *group.relay;
   if (state.in_rx + state.in_tx < t.bytes || state.out_rx + state.out_tx < t.bytes) return;
   if (!out.IsDue(group, "relay", flow.at)) return;
-  const double there = Conserved(state.in_rx, state.out_tx);
-  const double back = Conserved(state.out_rx, state.in_tx);
-  if (there < t.conserved_percent || back < t.conserved_percent) return;
+  const double conserved = ConservedBothWays(state);
+  if (conserved < t.conserved_percent) return;
   const std::size_t clients = state.clients.Count(flow.at);
   const std::size_t destinations = state.destinations.Count(flow.at);
   if (clients == 0 || destinations < t.destinations) return;
+  if (out.processes().TraitsOf(flow.facts.process).configured_proxy) return;
   Alarm alarm = MakeAlarm("relay", v1::SEVERITY_HIGH, flow.facts.process);
   alarm.confidence = v1::CONFIDENCE_MEDIUM;
   alarm.first = state.window_began;
@@ -138,8 +182,8 @@ void WatchConserved(const FlowEvent& flow, const RelayThresholds& t, Group& grou
       "passes on what {} public clients send to {} public destinations, and back: {} in and "
       "{} out are the same within {:.0f} %",
       clients, destinations, FormatByteSize(state.in_rx + state.out_rx),
-      FormatByteSize(state.in_tx + state.out_tx), 100 - std::min(there, back));
-  alarm.measures = {MakeMeasure("conserved", std::min(there, back), t.conserved_percent, "%"),
+      FormatByteSize(state.in_tx + state.out_tx), 100 - conserved);
+  alarm.measures = {MakeMeasure("conserved", conserved, t.conserved_percent, "%"),
                     MakeMeasure("public destinations within ten minutes",
                                 static_cast<double>(destinations), t.destinations),
                     MakeMeasure("public clients", static_cast<double>(clients), 1)};
@@ -158,8 +202,7 @@ void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, D
   // Only who serves somebody can be a relay.
   if (!group.relay && !flow.inbound()) return;
   TakeLegs(flow, &Need(group.relay));
-  if (!flow.outbound()) return;
-  if (flow.answered) WatchGranted(flow, t, group, out);
+  if (flow.outbound() && flow.answered) WatchGranted(flow, t, group, out);
   WatchConserved(flow, t, group, out);
 }
 

@@ -40,23 +40,26 @@ constexpr Rule kRules[] = {
      "reconnects in a loop.",
      "Shapes of CESNET NEMEA and Zeek detect-bruteforcing."},
     {"ssh-relay",
-     1,
+     2,
      "a login used as a relay",
      {"T1090.002", "T1572"},
      "The sshd process of a login makes connections by itself. Programs that a user runs are "
      "processes of their own: "
-     "sshd connects only where the client at the other end asked it to (ssh -D, -L, -J).",
+     "sshd connects only where the client at the other end asked it to (ssh -D, -L, -J), and takes "
+     "connections only at ports where that client asked for them (ssh -R).",
      "An administrator's own jump host or port forwarding.",
      "OpenSSH: direct-tcpip channels are opened by the session's own process (serverloop.c)."},
     {"relay",
-     1,
+     2,
      "a relay for somebody else",
      {"T1090.002", "T1496.002"},
      "A client asks for destinations by SOCKS or CONNECT and the program connects there; or many "
      "public destinations carry, "
      "byte for byte and both ways, what public clients send and receive.",
-     "A proxy that is meant to be public. A reverse proxy has few destinations of its own choice "
-     "and is not one.",
+     "A proxy that is meant to be public. A reverse proxy has destinations of its own choice and "
+     "is "
+     "not one: nginx, haproxy, envoy, traefik, caddy, varnishd and apache2 of the system, under no "
+     "login, are not judged by their bytes, only by what clients ask of them.",
      "Zhang and Paxson: Detecting Stepping Stones (2000); conservation of bytes."},
     {"egress",
      1,
@@ -100,14 +103,15 @@ constexpr Rule kRules[] = {
      "A mail server.",
      "AWS GuardDuty Backdoor:EC2/Spambot."},
     {"reflector",
-     1,
+     2,
      "a service misused for amplification",
      {"T1498.002"},
-     "A UDP service of this host gives large answers to small questions, a thousand and more "
-     "within five minutes.",
+     "A UDP service of this host, of those that are known to be misused, gives large answers to "
+     "small questions, a thousand and more within five minutes.",
      "A busy public DNS server. An innocent cause of a report about denial of service, and still "
      "to be stopped.",
-     "CESNET NEMEA amplification detector."},
+     "CESNET NEMEA amplification detector; ports of CISA TA14-017A and Rossow: Amplification Hell "
+     "(2014)."},
 };
 
 }  // namespace

@@ -28,18 +28,13 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
-from harness import BIN, Rig, check, descendants, note, run, wait_until  # noqa: E402
+from harness import BIN, Rig, check, cpu_ns, descendants, note, run, wait_until  # noqa: E402
 
-TICK = os.sysconf("SC_CLK_TCK")
 STATS = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
 def cpu_seconds(pid):
-    total = 0.0
-    for one in [pid, *descendants(pid)]:
-        fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-        total += (int(fields[11]) + int(fields[12])) / TICK
-    return total
+    return sum(cpu_ns(one) for one in [pid, *descendants(pid)]) / 1e9
 
 
 def memory(pid):

@@ -18,7 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import Rig, check, note, wait_until  # noqa: E402
+from harness import Failure, Rig, check, note, wait_until  # noqa: E402
 from live_attacks import ATTACKS  # noqa: E402
 from live_field import Field, have, start_servers_of_honest_tools  # noqa: E402
 from live_honest import HONEST  # noqa: E402
@@ -47,9 +47,11 @@ def attack(rig, field, name):
     fresh = lambda: [row for row in findings(rig, rule) if row["id"] not in before]
     began = time.time()
     with contextlib.ExitStack() as stack:
-        stack.callback(start(field).stop, 5)
-        with contextlib.suppress(Exception):
+        try:
+            stack.callback(start(field).stop, 5)
             wait_until(rule, fresh, limit)
+        except (Failure, AssertionError) as error:
+            note(f"{name}: {str(error).strip()[:300]}")
     rows = fresh()
     if not rows:
         return {"flagged": False}
@@ -115,8 +117,9 @@ def main():
     parser.add_argument("--strict", action="store_true", help="fail unless every run is flagged, by the right program, and no honest one is")
     args = parser.parse_args()
     with Rig("live") as rig:
-        rig.start_collector()
         field = Field(rig)
+        rig.live_in(field.inside)
+        rig.start_collector()
         start_servers_of_honest_tools(field)
         rig.agent_extra = f'[logins]\nfiles = ["{field.host.log}"]\n[packets]\nenabled = true\n'
         rig.start_agent()

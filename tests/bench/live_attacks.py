@@ -40,7 +40,7 @@ def serve(conn):
         leg.stdin.close()
     threading.Thread(target=up, daemon=True).start()
     while (data := leg.stdout.read(65536)): conn.sendall(data)
-    conn.close()
+    conn.shutdown(socket.SHUT_RDWR)
 listener = socket.create_server(("0.0.0.0", int(sys.argv[1])))
 while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
@@ -95,7 +95,7 @@ def proxy(command, scheme, config=None):
         port = port_of_run()
         path = field.file("proxy.conf", config.format(port=port, dir=field.rig.dir, me=field.inside.v4)) if config else None
         daemon = field.login("exec " + command.format(port=port, config=path))
-        field.listening(port)
+        field.listening(port, daemon)
         field.fetch_through(["--proxytunnel", "--proxy" if scheme == "http" else "--socks5", f"{field.inside.v4}:{port}"], random.sample(FAR, 7))
         return daemon
     return start
@@ -106,7 +106,7 @@ def socat(field):
     legs = "".join(f"socat TCP-LISTEN:{port + n},fork,reuseaddr TCP:{a}:{WEB} & " for n, a in enumerate(places))
     daemon = field.login(legs + "wait")
     for n in range(len(places)):
-        field.listening(port + n)
+        field.listening(port + n, daemon)
     field.fetch(range(port, port + len(places)))
     return daemon
 
@@ -115,7 +115,7 @@ def own_relay(text, *arguments):
     def start(field):
         port = port_of_run()
         daemon = field.python(text, port, *arguments)
-        field.listening(port)
+        field.listening(port, daemon)
         field.outside.run("python3", "-c", CLIENT, field.inside.v4, port, *random.sample(FAR, 7))
         return daemon
     return start
@@ -124,7 +124,7 @@ def own_relay(text, *arguments):
 def udp_relay(field):
     port = port_of_run()
     daemon = field.python(UDP_RELAY, port)
-    field.listening(port, "u")
+    field.listening(port, daemon, "u")
     field.outside.run("python3", "-c", UDP_CLIENT, field.inside.v4, port, *random.sample(FAR[:20], 7))
     return daemon
 
@@ -144,7 +144,7 @@ def ssh_jump(field):
 def ssh_remote(field):
     port = port_of_run()
     client = field.host.hold("alice", "-R", f"0.0.0.0:{port}:{random.choice(FAR)}:{WEB}")
-    field.listening(port)
+    field.listening(port, client)
     field.fetch([port] * 3)
     return client
 

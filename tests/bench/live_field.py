@@ -88,8 +88,16 @@ class Field:
         """A script in a session of its own."""
         return self.login(" ".join(["exec python3", str(self.file(f"s{abs(hash(text))}.py", text)), *map(str, arguments)]))
 
-    def listening(self, port, kind="t"):
-        wait_until(f"a listener at {port}", lambda: f":{port} " in self.inside.run("ss", f"-l{kind}n").stdout, 30)
+    def service(self, *command):
+        """What the host itself runs, under no login."""
+        return self.rig.spawn(*self.inside.command(*command))
+
+    def listening(self, port, daemon, kind="t"):
+        def there():
+            if not daemon.alive():
+                raise AssertionError(f"{daemon.command[-1]} ended:\n{daemon.tail()}")
+            return f":{port} " in self.inside.run("ss", f"-l{kind}n").stdout
+        wait_until(f"a listener at {port} of {daemon.command[-1]}", there, 30)
 
     def fetch_through(self, proxy, addresses, size=400_000):
         """By curl of the far side, from each address."""

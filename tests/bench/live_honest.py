@@ -64,8 +64,8 @@ def front(command, config, servers, **more):
         path = field.file("front.conf", config.format(
             port=port, dir=field.rig.dir, nginx=" ".join(f"server {a}:{WEB};" for a in servers),
             haproxy="\n".join(f"  server s{n} {a}:{WEB}" for n, a in enumerate(servers)), **more))
-        daemon = field.login(f"exec {command.format(config=path)}")
-        field.listening(port)
+        daemon = field.service(*command.format(config=path).split())
+        field.listening(port, daemon)
         field.fetch([port] * 24, 200_000)
         daemon.stop(5)
     return start
@@ -75,8 +75,8 @@ def proxy_for_itself(field):
     """squid for its own network, which is this host."""
     port = port_of_run()
     config = field.file("squid.conf", SQUID.format(port=port, dir=field.rig.dir))
-    daemon = field.login(f"exec squid -N -f {config}")
-    field.listening(port)
+    daemon = field.service("squid", "-N", "-f", config)
+    field.listening(port, daemon)
     for address in random.sample(FAR, 8):
         field.inside.run("curl", "-sf", "-m", "30", "-o", "/dev/null", "--proxytunnel", "--proxy", f"127.0.0.1:{port}", f"http://{address}:{WEB}/300000")
     daemon.stop(5)
@@ -84,8 +84,8 @@ def proxy_for_itself(field):
 
 def stream(field):
     port = port_of_run()
-    daemon = field.python(STREAM, port)
-    field.listening(port, "u")
+    daemon = field.service("python3", "-c", STREAM, port)
+    field.listening(port, daemon, "u")
     field.outside.run("python3", "-c", LISTENER, field.inside.v4, port)
     daemon.stop(5)
 

@@ -86,6 +86,15 @@ def descendants(pid):
     return found
 
 
+def cpu_ns(pid):
+    """CPU time of the threads that a process has, by the scheduler's own clock: ticks miss what is shorter than one."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            total += int(task.read_text().split()[0])
+    return total
+
+
 class Namespace:
     """One end of the veth pair."""
 
@@ -166,6 +175,7 @@ class Rig:
         self.pki = self.dir / "pki"
         self.credentials = self.dir / "agent-credentials"
         self.agent_extra = self.collector_extra = self.agent_state = ""
+        self.place = []  # what daemons and `culprit` are started by, see live_in()
         return self
 
     def __exit__(self, kind, error, _trace):
@@ -214,10 +224,14 @@ class Rig:
             f'[snapshot]\nenabled = {str(self.takes_snapshots).lower()}\n{self.agent_extra}')
         return path
 
+    def live_in(self, namespace):
+        """Daemons that are started from now on live in this network namespace, whose packets the agent then captures."""
+        self.place = ["nsenter", f"--net=/run/netns/{namespace.name}"]
+
     def start_collector(self, data=None, wait=True):
         self.make_certificates()
         config = self.write_collector_config(data)
-        self.collector = Daemon([BIN / "culprit-collector", "run", "--config", config], self.dir / "collector.log")
+        self.collector = Daemon([*self.place, BIN / "culprit-collector", "run", "--config", config], self.dir / "collector.log")
         if wait:
             self.await_port(self.collector)
         return self.collector
@@ -225,23 +239,20 @@ class Rig:
     def await_port(self, daemon, seconds=20):
         def listening():
             check(daemon.alive(), f"{daemon.command[0]} ended:\n{daemon.tail()}")
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return True
-            return False
+            return f":{self.port} " in run(*self.place, "ss", "-ltn").stdout
         wait_until(f"listening on {self.port}", listening, seconds, 0.05)
 
     def start_agent(self, wait=True, arguments=()):
         self.make_certificates()
         config = self.write_agent_config()
-        self.agent = Daemon([BIN / "culprit-agent", "run", "--config", config, *arguments], self.dir / "agent.log")
+        self.agent = Daemon([*self.place, BIN / "culprit-agent", "run", "--config", config, *arguments], self.dir / "agent.log")
         if wait:
             wait_until("agent seen by the collector", self.host, 30)
         return self.agent
 
     # --- questions ----------------------------------------------------------------------------------------------------
     def culprit(self, *arguments):
-        done = run(BIN / "culprit", "--collector", f"127.0.0.1:{self.port}", "--credentials", self.pki, *arguments,
+        done = run(*self.place, BIN / "culprit", "--collector", f"127.0.0.1:{self.port}", "--credentials", self.pki, *arguments,
                    stderr=subprocess.PIPE, check=False)
         check(done.returncode in (0, NO_MATCH), f"culprit {' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr}")
         return done.stdout

@@ -27,7 +27,7 @@ set -e
 cd "$1"
 mount -t tmpfs -o mode=0755 culprit-test dev
 for node in null zero random urandom tty; do : > dev/$node; mount --bind /dev/$node dev/$node; done
-mkdir dev/pts; mount -t devpts -o newinstance,ptmxmode=0666,gid=5 culprit-test dev/pts; ln -s pts/ptmx dev/ptmx
+mkdir -m 1777 dev/shm; mkdir dev/pts; mount -t devpts -o newinstance,ptmxmode=0666,gid=5 culprit-test dev/pts; ln -s pts/ptmx dev/ptmx
 if [ -d journal ]; then
     mount -t tmpfs culprit-test /run/systemd; mount -t tmpfs culprit-test /run/log
     mkdir -p /run/systemd/journal /run/log/journal
@@ -94,7 +94,7 @@ class SshHost:
     def write_configurations(self):
         (self.dir / "sshd_config").write_text(
             f"Port {PORT}\nHostKey {self.dir}/keys/host\nPidFile none\nUsePAM yes\nStrictModes no\nPasswordAuthentication yes\nPermitRootLogin yes\n"
-            f"LogLevel VERBOSE\nMaxAuthTries 6\nPrintMotd no\nSubsystem sftp /usr/lib/openssh/sftp-server\n"
+            f"GatewayPorts clientspecified\nLogLevel VERBOSE\nMaxAuthTries 6\nPrintMotd no\nSubsystem sftp /usr/lib/openssh/sftp-server\n"
             f"Match User root\n  AuthorizedKeysFile {self.dir}/keys/root_keys\n")
         (self.dir / "ssh_config").write_text(
             "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\nIdentitiesOnly yes\nExitOnForwardFailure yes\n")

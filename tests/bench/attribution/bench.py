@@ -18,7 +18,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "e2e"))
-from harness import TOP, Failure, Rig, check, descendants, note, run, wait_until  # noqa: E402,F401
+from harness import TOP, Failure, Rig, check, cpu_ns, descendants, note, run, wait_until  # noqa: E402,F401
 
 WITHIN = 0.01
 V4, V6 = "192.0.2.2", "2001:db8::2"
@@ -296,24 +296,22 @@ class Cost(threading.Thread):
         return [agent.pid, *descendants(agent.pid)] if agent and agent.alive() else []
 
     def sample(self):
-        ticks, pss = {}, 0
+        used, pss = {}, 0
         for pid in self.processes():
             with contextlib.suppress(OSError, IndexError, ValueError):
-                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-                ticks[pid] = int(fields[11]) + int(fields[12])
+                used[pid] = cpu_ns(pid)
                 rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
                 pss += sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
-        return time.monotonic(), ticks, pss
+        return time.monotonic(), used, pss
 
     def run(self):
-        tick = os.sysconf("SC_CLK_TCK")
-        at, ticks, _ = self.sample()
+        at, used, _ = self.sample()
         while not self.over.wait(1):
             now, fresh, pss = self.sample()
-            spent = sum(value - ticks[pid] for pid, value in fresh.items() if pid in ticks)
-            self.cpu.append(100 * spent / tick / (now - at))
+            spent = sum(value - used[pid] for pid, value in fresh.items() if pid in used)
+            self.cpu.append(100 * spent / 1e9 / (now - at))
             self.pss = max(self.pss, pss)
-            at, ticks = now, fresh
+            at, used = now, fresh
 
     def summary(self):
         self.over.set()

@@ -37,7 +37,9 @@ class HostScript {
  public:
   std::uint64_t now = 1000 * kSecond;  // boot ns
 
-  std::uint64_t Process(const std::string& exe, std::uint64_t parent = 0, std::uint32_t pid = 0) {
+  // Under no login, or under that of root.
+  std::uint64_t Process(const std::string& exe, std::uint64_t parent = 0, std::uint32_t pid = 0,
+                        bool of_login = false) {
     v1::Process process;
     process.set_process_id(++ids_);
     process.set_parent_id(parent);
@@ -45,6 +47,7 @@ class HostScript {
     process.set_start_boot_ns(now);
     process.set_exe(exe);
     process.set_comm("x");
+    process.set_login_uid(of_login ? 0 : 0xffffffff);
     frame().processes.push_back(process);
     return process.process_id();
   }

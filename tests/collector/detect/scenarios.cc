@@ -86,6 +86,36 @@ void SshForward(HostScript& host, const std::string& program, std::uint16_t port
   host.Wait(1);
 }
 
+// The sshd of a login, with a connection to `port` that is not its own.
+void SshServes(HostScript& host, std::uint16_t port) {
+  const auto listener = host.Process("/usr/sbin/sshd");
+  const auto login = host.Process("/usr/sbin/sshd", listener);
+  const auto client = host.Flow({.process = listener,
+                                 .remote = "198.51.100.7",
+                                 .remote_port = 50000,
+                                 .direction = v1::FLOW_DIRECTION_INBOUND,
+                                 .rx_packets = 2,
+                                 .local_port = 22});
+  host.Wait(1);
+  host.Flow({.process = login,
+             .remote = "198.51.100.7",
+             .remote_port = 50000,
+             .direction = v1::FLOW_DIRECTION_INBOUND,
+             .rx_packets = 9,
+             .flow = client,
+             .local_port = 22});
+  host.Wait(1);
+  host.Flow({.process = login,
+             .remote = "198.51.100.8",
+             .remote_port = 50001,
+             .direction = v1::FLOW_DIRECTION_INBOUND,
+             .tx = 500,
+             .rx = 500,
+             .rx_packets = 9,
+             .local_port = port});
+  host.Wait(1);
+}
+
 void ProxyAsked(HostScript& host, int asked, int reached) {
   const auto process = host.Process("/usr/bin/proxy");
   const auto client = host.Flow({.process = process,
@@ -103,8 +133,9 @@ void ProxyAsked(HostScript& host, int asked, int reached) {
 }
 
 // Bytes in on one side and out on the other, for `destinations` places.
-void Conserved(HostScript& host, int destinations, std::uint64_t out_of_hundred) {
-  const auto process = host.Process("/usr/bin/relay");
+void Conserved(HostScript& host, int destinations, std::uint64_t out_of_hundred,
+               const std::string& program = "/usr/bin/relay", bool of_login = false) {
+  const auto process = host.Process(program, 0, 0, of_login);
   constexpr std::uint64_t kEach = 400'000;
   for (int i = 0; i < destinations; ++i) {
     host.Flow({.process = process,
@@ -121,6 +152,29 @@ void Conserved(HostScript& host, int destinations, std::uint64_t out_of_hundred)
                .tx = kEach * out_of_hundred / 100,
                .rx = kEach * out_of_hundred / 100,
                .tx_packets = 300,
+               .rx_packets = 300});
+    host.Wait(2);
+  }
+}
+
+// Downloads through a proxy: what goes up is requests, and half of that is for the proxy.
+void Fetched(HostScript& host, int destinations, std::uint64_t up) {
+  const auto process = host.Process("/usr/bin/relay");
+  for (int i = 0; i < destinations; ++i) {
+    host.Flow({.process = process,
+               .remote = "198.51.100.7",
+               .remote_port = static_cast<std::uint16_t>(50000 + i),
+               .direction = v1::FLOW_DIRECTION_INBOUND,
+               .tx = 400'000,
+               .rx = up,
+               .tx_packets = 300,
+               .rx_packets = 30,
+               .local_port = 8080});
+    host.Flow({.process = process,
+               .remote = fmt::format("203.0.113.{}", i + 1),
+               .tx = up / 2,
+               .rx = 400'000,
+               .tx_packets = 30,
                .rx_packets = 300});
     host.Wait(2);
   }
@@ -185,7 +239,7 @@ void Pool(HostScript& host, v1::NameSource source, const std::string& name) {
   host.Wait(1);
 }
 
-void Answers(HostScript& host, std::uint64_t answers, std::uint64_t gain) {
+void Answers(HostScript& host, std::uint64_t answers, std::uint64_t gain, std::uint16_t port) {
   const auto process = host.Process("/usr/sbin/service");
   host.Flow({.process = process,
              .remote = "203.0.113.9",
@@ -196,7 +250,7 @@ void Answers(HostScript& host, std::uint64_t answers, std::uint64_t gain) {
              .rx = answers * 60,
              .tx_packets = answers,
              .rx_packets = answers,
-             .local_port = 11211});
+             .local_port = port});
   host.Wait(1);
 }
 
@@ -223,11 +277,18 @@ std::vector<Scenario> Make() {
       {"sshd_of_a_login_connects", "ssh-relay",
        [](auto& h) { SshForward(h, "/usr/sbin/sshd", 443); }},
       {"sshd_of_a_login_asks_ldap", "", [](auto& h) { SshForward(h, "/usr/sbin/sshd", 389); }},
+      {"sshd_of_a_login_takes_connections", "ssh-relay", [](auto& h) { SshServes(h, 9000); }},
+      {"another_login_by_ssh", "", [](auto& h) { SshServes(h, 22); }},
       {"curl_of_a_login_connects", "", [](auto& h) { SshForward(h, "/usr/bin/curl", 443); }},
       {"proxy_reaches_what_a_client_asks_for", "relay", [](auto& h) { ProxyAsked(h, 2, 2); }},
       {"proxy_refuses", "", [](auto& h) { ProxyAsked(h, 6, 1); }},
       {"bytes_conserved_to_many", "relay", [](auto& h) { Conserved(h, 5, 100); }},
       {"bytes_conserved_to_few", "", [](auto& h) { Conserved(h, 4, 100); }},
+      {"downloads_conserved_to_many", "relay", [](auto& h) { Fetched(h, 5, 900); }},
+      {"downloads_with_much_that_is_not_passed_on", "", [](auto& h) { Fetched(h, 5, 90'000); }},
+      {"nginx_of_the_system", "", [](auto& h) { Conserved(h, 9, 100, "/usr/sbin/nginx"); }},
+      {"nginx_of_a_login", "relay", [](auto& h) { Conserved(h, 9, 100, "/usr/sbin/nginx", true); }},
+      {"nginx_of_somebody", "relay", [](auto& h) { Conserved(h, 9, 100, "/tmp/nginx"); }},
       {"bytes_not_conserved", "", [](auto& h) { Conserved(h, 6, 70); }},
       {"half_a_gigabyte_out", "egress", [](auto& h) { Upload(h, 520 * kMega, kMega, 300); }},
       {"almost_half_a_gigabyte_out", "", [](auto& h) { Upload(h, 480 * kMega, kMega, 300); }},
@@ -246,8 +307,9 @@ std::vector<Scenario> Make() {
       {"pool_by_name", "mining",
        [](auto& h) { Pool(h, v1::NAME_SOURCE_TLS_SNI, "eu.xmrpool.example"); }},
       {"another_name", "", [](auto& h) { Pool(h, v1::NAME_SOURCE_TLS_SNI, "www.example.com"); }},
-      {"amplifier", "reflector", [](auto& h) { Answers(h, 1000, 20); }},
-      {"udp_service_with_small_answers", "", [](auto& h) { Answers(h, 5000, 4); }},
+      {"amplifier", "reflector", [](auto& h) { Answers(h, 1000, 20, 11211); }},
+      {"udp_service_with_small_answers", "", [](auto& h) { Answers(h, 5000, 4, 11211); }},
+      {"stream_of_media", "", [](auto& h) { Answers(h, 5000, 20, 5004); }},
   };
 }
 
