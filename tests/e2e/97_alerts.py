@@ -139,7 +139,7 @@ def config(rig, hook, sockets, slack):
     program.write_text(f"#!/bin/sh\ncat >> {rig.dir}/told && echo >> {rig.dir}/told\n")
     for path, mode in ((secret, 0o600), (url, 0o600), (program, 0o755)):
         path.chmod(mode)
-    common = 'min_severity = "low"\ntimeout = "700ms"\nretry_max = "1s"\n'
+    common = 'min_severity = "low"\ntimeout = "1500ms"\nretry_max = "1s"\n'
     tables = {
         "hook": f'kind = "webhook"\nurl = "http://127.0.0.1:{hook.port}/culprit"\nsecret_file = "{secret}"\n',
         "chat": f'kind = "webhook"\nformat = "slack"\nurl_file = "{url}"\n',
@@ -211,7 +211,7 @@ def check_bad_answers(rig, hook, first):
     hook.script.extend(["broken", "patience", "hang", "half", "slow"])
     hook.start()
     wait_until("it is taken", lambda: target(rig, "hook")["queued"] == 0, 20)
-    check(hook.keys() == [opened(first)] * 5, f"{hook.keys()}")
+    check(not hook.script and len(hook.keys()) >= 5 and set(hook.keys()) == {opened(first)}, f"{hook.keys()}")
     state = target(rig, "hook")
     check((state["delivered"], state["lost"], state["failures"]) == (1, 0, 0) and state["last_success_time"], f"{state}")
     attempts = [int(headers["X-Culprit-Attempt"]) for _, headers, _ in hook.all()]
