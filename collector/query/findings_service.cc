@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "collector/detect/bill.h"
 #include "collector/pki/grpc_peer.h"
 #include "culprit/v1/findings.grpc.pb.h"
 
@@ -85,7 +86,7 @@ class FindingsService final : public v1::Findings::Service {
   }
 
  private:
-  // AWS's list changes; a finding is told with the newest.
+  // AWS's list and the prices change; a finding is told with the newest.
   void Annotate(std::vector<v1::Finding>* findings) const {
     if (places_ == nullptr) return;
     const auto tables = places_->Read();
@@ -106,6 +107,7 @@ void AnnotateFinding(const PlaceTables& tables, v1::Finding* finding) {
     target.set_region(place.region);
     target.set_service(place.service);
   }
+  PriceFinding(tables.prices.get(), finding);
 }
 
 std::unique_ptr<grpc::Service> MakeFindingsService(FindingStore* findings,

@@ -141,6 +141,15 @@ TEST(CollectorConfigTest, MistakesInAlertsNameTheirTable) {
   EXPECT_THAT(ErrorOf("alert = 3\n"), HasSubstr("c.toml:1: alert: expected tables [[alert]]"));
 }
 
+TEST(CollectorConfigTest, WorkingHoursNeedAZoneThatIsKnownAndABeginningBeforeTheEnd) {
+  EXPECT_EQ(ErrorOf("[detect.hours]\nzone = \"Asia/Kolkata\"\nweekend = true\n"), "no error");
+  EXPECT_THAT(ErrorOf("[detect.hours]\nzone = \"Middle/Earth\"\n"),
+              HasSubstr("c.toml:2: detect.hours.zone: expected a time zone"));
+  EXPECT_THAT(ErrorOf("[detect.hours]\nbegin_hour = 20\nend_hour = 7\n"),
+              HasSubstr("c.toml:3: detect.hours.end_hour: must be after"));
+  EXPECT_THAT(ErrorOf("[detect.budget]\nusd_per_hour = -1.0\n"), HasSubstr("c.toml:2"));
+}
+
 TEST(CollectorConfigTest, EmptyFileMeansTheDefaults) {
   const auto config = ParseCollectorConfig("", "x");
   ASSERT_TRUE(config);

@@ -28,8 +28,11 @@ constexpr const char* kListFooter =
     "  culprit findings --follow --export ocsf >> findings.json\n"
     "Next: `culprit finding ID` for the whole story.\n";
 constexpr const char* kOneFooter =
-    "A finding that is called a false positive keeps later ones of the same rule, executable and "
-    "first target in that state.\n"
+    "A finding that is called a false positive keeps later ones of the same rule, executable (by "
+    "its SHA-256; of shells,\n"
+    "interpreters and tools like curl also the command line) and targets (of a scan: networks) in "
+    "that state. One that goes on to\n"
+    "other targets is open again.\n"
     "\n"
     "Examples:\n"
     "  culprit finding 4f1c09a2b7d3e865\n"
@@ -145,6 +148,9 @@ int RunOne(Session& session, const OneArgs& args) {
     finding = std::move(*decided);
   }
   session.Print(session.json() ? ToJson(finding) + "\n" : RenderFinding(finding, session.view()));
+  if (!args.false_positive.empty() && finding.exe_sha256().empty()) {
+    session.Note("the hash of its executable is not known: only this finding is kept quiet");
+  }
   return kExitOk;
 }
 
