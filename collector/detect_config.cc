@@ -23,6 +23,7 @@ void ForEachKey(Thresholds& t, const Number& number, const Bytes& bytes) {
   number("detect.flood.answered_percent", t.flood.answered_percent);
   number("detect.flood.attempts_per_second", t.flood.attempts_per_second);
   number("detect.flood.seconds", t.flood.seconds);
+  number("detect.flood.burst_packets_per_second", t.flood.burst_packets_per_second);
   number("detect.flood.burst_attempts", t.flood.burst_attempts);
   number("detect.brute_force.connections", t.brute_force.connections);
   number("detect.brute_force.ssh_connections", t.brute_force.ssh_connections);

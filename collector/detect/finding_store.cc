@@ -159,6 +159,25 @@ class SqliteFindingStore final : public FindingStore {
     }
   }
 
+  Result<std::vector<FindingChange>> Changes(std::uint64_t after,
+                                             std::uint32_t limit) const override {
+    MutexLock lock(&mutex_);
+    TRY(SqliteStatement statement,
+        db_.Prepare("SELECT change, body FROM finding WHERE change > ?1 AND change <= ?2"
+                    " ORDER BY change LIMIT ?3"));
+    statement.Bind(1, after);
+    statement.Bind(2, visible_);
+    statement.Bind(3, limit);
+    std::vector<FindingChange> changes;
+    for (;;) {
+      TRY(const bool more, statement.Step());
+      if (!more) return changes;
+      FindingChange& change = changes.emplace_back();
+      change.number = statement.UInt(0);
+      if (!change.finding.ParseFromString(std::string(statement.Blob(1)))) changes.pop_back();
+    }
+  }
+
   Result<v1::Finding> Decide(const std::string& id, const FindingDecision& decision) override {
     MutexLock lock(&mutex_);
     TRY(std::optional<v1::Finding> finding, FindById(id));

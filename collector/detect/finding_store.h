@@ -38,6 +38,11 @@ struct FindingDecision {
   WallTime at;
 };
 
+struct FindingChange {
+  std::uint64_t number = 0;
+  v1::Finding finding;
+};
+
 class FindingStore {
  public:
   virtual ~FindingStore() = default;
@@ -56,6 +61,10 @@ class FindingStore {
 
   // Newest first.
   virtual Result<std::vector<v1::Finding>> List(const FindingQuery& query) const = 0;
+  // What was committed with a number above `after`, in the order of the numbers; of several changes
+  // of one finding the newest alone.
+  virtual Result<std::vector<FindingChange>> Changes(std::uint64_t after,
+                                                     std::uint32_t limit) const = 0;
   // Errors: kNotFound.
   virtual Result<v1::Finding> Decide(const std::string& id, const FindingDecision& decision) = 0;
   // Number of the newest change; blocks until it is above `seen` or `timeout`.

@@ -21,12 +21,13 @@ constexpr Rule kRules[] = {
      "Jung, Paxson, Berger, Balakrishnan: Fast Portscan Detection Using Sequential Hypothesis "
      "Testing (2004)."},
     {"flood",
-     1,
+     2,
      "flooding a target",
      {"T1498.001"},
      "Thousands of packets a second with next to nothing coming back, or more than a hundred "
      "attempts a second to connect to "
-     "a few targets that do not answer, for three seconds in a row.",
+     "a few targets that do not answer, for three seconds in a row; for two, or one, where it is "
+     "many more.",
      "Load tests, telemetry and media that are sent one way by UDP at a high rate.",
      "CESNET NEMEA HostStats; sizes of the AWS GuardDuty tester."},
     {"brute-force",
@@ -120,6 +121,14 @@ constexpr Rule kRules[] = {
      "[detect.budget] allows. Names the group of processes that spends most.",
      "A budget that is too small for what the host is there for: set it by your bill.",
      "AWS data transfer prices (deploy/prices.toml); ways as of `culprit cost`."},
+    {"re-enrolment",
+     1,
+     "a host that enrols again",
+     {"T1078"},
+     "Somebody asks to become the agent of a host that has enrolled already, with another key. "
+     "Refused unless an operator has allowed it; `culprit audit --action enrol` has each attempt.",
+     "A host that was reinstalled, or a clone that kept its machine id.",
+     "SPIRE's trust on first use of instance identity documents."},
 };
 
 }  // namespace

@@ -25,6 +25,7 @@ struct FloodThresholds {
   std::uint32_t attempts_per_second =
       100;                    // TCP to few targets, unanswered. Busy benign hosts stay below 40
   std::uint32_t seconds = 3;  // in a row
+  std::uint32_t burst_packets_per_second = 10'000;  // at that rate two seconds are enough
   std::uint32_t burst_attempts = 150;  // or so many within one second, of which none is answered
 };
 

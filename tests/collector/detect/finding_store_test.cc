@@ -256,6 +256,29 @@ TEST_F(FindingStoreTest, ListsWhatIsAskedFor) {
   EXPECT_EQ(All(query).at(0).id(), "b2");
 }
 
+TEST_F(FindingStoreTest, ChangesAreToldInTheirOrderOnceTheyAreCommitted) {
+  Put(Make("a1"));
+  Put(Make("b2", 5 * kHour, 5 * kHour));
+  Put(Make("a1", 100 * kSecond, 300 * kSecond));
+  ASSERT_TRUE(store_->Put(Make("c3", 9 * kHour, 9 * kHour), {}));
+  const auto ids = [this](std::uint64_t after, std::uint32_t limit) {
+    std::vector<std::string> found;
+    const auto changes = store_->Changes(after, limit);
+    EXPECT_TRUE(changes);
+    for (const FindingChange& change : *changes) found.push_back(change.finding.id());
+    return found;
+  };
+  EXPECT_EQ(ids(0, 10), (std::vector<std::string>{"b2", "a1"}));
+  ASSERT_TRUE(store_->Commit(9));
+  EXPECT_EQ(ids(0, 10), (std::vector<std::string>{"b2", "a1", "c3"}));
+  EXPECT_EQ(ids(0, 1), (std::vector<std::string>{"b2"}));
+  const std::uint64_t first = store_->Changes(0, 1)->at(0).number;
+  EXPECT_EQ(ids(first, 10), (std::vector<std::string>{"a1", "c3"}));
+  Decide("b2", v1::FINDING_STATE_CLOSED);
+  EXPECT_EQ(ids(first, 10).back(), "b2");
+  EXPECT_TRUE(ids(store_->WaitChange(0, std::chrono::milliseconds(0)), 10).empty());
+}
+
 TEST_F(FindingStoreTest, DecidingOverNothingIsNotFound) {
   const auto decided = store_->Decide("zz", {v1::FINDING_STATE_CLOSED, "", "", {}});
   ASSERT_FALSE(decided);

@@ -289,6 +289,8 @@ std::vector<Scenario> Make() {
       {"counted_attempts_below_the_rate", "", [](auto& h) { Counted(h, 90, 1, 0, 6); }},
       {"packets_that_nobody_answers", "flood", [](auto& h) { Packets(h, 6000, 10, 5); }},
       {"packets_that_are_acknowledged", "", [](auto& h) { Packets(h, 60000, 30000, 5); }},
+      {"many_packets_for_two_seconds", "flood", [](auto& h) { Packets(h, 12'000, 10, 2); }},
+      {"many_packets_for_a_second", "", [](auto& h) { Packets(h, 60'000, 10, 1); }},
       {"packets_for_two_seconds", "", [](auto& h) { Packets(h, 6000, 10, 2); }},
       {"six_short_connections_to_ssh", "brute-force", [](auto& h) { Guesses(h, 6, 6000, 22); }},
       {"twenty_short_commands_by_ssh", "", [](auto& h) { Guesses(h, 19, 7600, 22); }},
