@@ -32,6 +32,8 @@ TEST(AccessTest, EachCallIsForWhomTheTableSays) {
       {"/culprit.v1.Findings/SetFindingState", false, false, true, true},
       {"/culprit.v1.LoginQuery/ListLogins", false, true, true, true},
       {"/culprit.v1.PostureQuery/GetPosture", false, true, true, true},
+      {"/culprit.v1.Alerts/ListAlertTargets", false, true, true, true},
+      {"/culprit.v1.Alerts/TestAlerts", false, false, true, true},
       {"/culprit.v1.Audit/ListAudit", false, false, false, true},
       {"/culprit.v1.Forgotten/Call", false, false, false, true},
       {"/culprit.v1.QueryX/ListHosts", false, false, false, true},
