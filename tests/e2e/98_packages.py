@@ -39,9 +39,9 @@ def check_sums(packages):
 
 
 def check_lintian(packages):
-    done = run("lintian", "--allow-root", "--fail-on", "error,warning", "--show-overrides", "--tag-display-limit", "0", *packages.deb.values(), check=False)
+    done = run("lintian", "--allow-root", "--show-overrides", "--tag-display-limit", "0", *packages.deb.values(), check=False)
     said = [line for line in done.stdout.splitlines() if not line.startswith(("O:", "N:"))]
-    check(done.returncode == 0 and not said, f"lintian: exit {done.returncode}\n" + "\n".join(said))
+    check(done.returncode in (0, 2) and "O: " in done.stdout and not said, f"lintian: exit {done.returncode}\n" + "\n".join(said))
     note(f"lintian: nothing beside {done.stdout.count('O: ')} overrides, each with its reason")
 
 
