@@ -3,7 +3,8 @@
 # shipped link (property CULPRIT_PORTABLE), so that one package runs on every distribution with glibc 2.34. Which it is, the program at the
 # end of the chain decides: libraries of ours in between are compiled once. Include before find_package, which leaves targets alone that exist.
 #
-# Out of it stay glibc, libgcc (its unwinder asks the loader) and libsystemd, of which there is no archive and which every host with systemd has.
+# Out of it stay glibc, libgcc (its unwinder asks the loader), libsystemd, of which there is no archive and which every host with systemd has, and the
+# collector's libcurl, whose archive asks for Kerberos, which has none.
 set(CULPRIT_PORTABLE_DEFAULT ON)
 if(CULPRIT_ASAN OR CULPRIT_TSAN OR CULPRIT_FUZZ OR CULPRIT_TIDY)
   set(CULPRIT_PORTABLE_DEFAULT OFF)
