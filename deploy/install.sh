@@ -128,8 +128,7 @@ install_rpm() {
   name=$(rpm -qp --queryformat '%{NAME}' "$from" 2>/dev/null) || fail "$from is not a package, or there is no rpm here"
   [ "$name" = "culprit-$role" ] || fail "$from is the package $name, not culprit-$role"
   if [ -n "$root" ]; then
-    rpm2cpio "$from" | (cd "$root" && cpio --extract --make-directories --preserve-modification-time --unconditional --quiet) ||
-      fail "$from could not be unpacked; rpm2cpio and cpio are needed"
+    rpm2archive - <"$from" | tar -xz -C "$root/" --no-same-owner --keep-directory-symlink || fail "$from could not be unpacked"
     return
   fi
   if [ "$(rpm -q --queryformat '%{SHA256HEADER}' "$name")" = "$(rpm -qp --queryformat '%{SHA256HEADER}' "$from" 2>/dev/null)" ]; then
