@@ -257,7 +257,7 @@ def check_breaks(rig, rounds, seed, size):
     kinds = ("link", "sensor", "collector", "sender", "link", "sensor")
     resumed = 0
     for number in range(rounds):
-        what, position, done = kinds[number % len(kinds)], chance.randrange(1, size), threading.Event()
+        what, position, done = kinds[number % len(kinds)], chance.randrange(1, size * 4 // 5), threading.Event()
         break_at(rig, what, position, done)
         snapshot_id = rig.begin()
         written = rig.hold(snapshot_id)
