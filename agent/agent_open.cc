@@ -9,6 +9,10 @@ namespace culprit {
 
 Status Agent::Impl::OpenSpool() {
   const AgentConfig& config = setup_.config;
+  if (setup_.output) {
+    output_ = std::move(setup_.output);
+    return Ok();
+  }
   if (setup_.print) {
     if (setup_.print_path.empty()) {
       output_ = std::make_unique<PrintOutput>(stdout);

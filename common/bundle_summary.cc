@@ -12,6 +12,7 @@
 #include "common/bundle_rows.h"
 #include "common/file.h"
 #include "common/text.h"
+#include "common/time.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -26,16 +27,39 @@ constexpr std::size_t kMaxKept = 200'000;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 // In the order in which they are told.
-constexpr std::array<std::string_view, 13> kKinds = {
-    "damaged",           "hidden-process", "memory-executable", "deleted-executable",
-    "odd-executable",    "hidden-module",  "preload",           "packet-socket",
-    "code-without-file", "deleted-file",   "locked-file",       "ssh",
-    "listener"};
+constexpr std::array<std::string_view, 14> kKinds = {"damaged",
+                                                     "hidden-process",
+                                                     "memory-executable",
+                                                     "deleted-executable",
+                                                     "odd-executable",
+                                                     "hidden-module",
+                                                     "preload",
+                                                     "packet-socket",
+                                                     "code-without-file",
+                                                     "deleted-file",
+                                                     "locked-file",
+                                                     "scheduled",
+                                                     "ssh",
+                                                     "listener"};
 
 // Absent counts as `otherwise`.
 bool Flag(const Json& row, const char* name, bool otherwise = false) {
   const auto it = row.find(name);
   return it != row.end() && it->is_boolean() ? it->get<bool>() : otherwise;
+}
+
+// What is run at times or at every start because somebody wrote a file, by where that lies; what
+// only enables a unit is a link.
+bool IsScheduled(std::string_view path) {
+  const auto below = [&](std::string_view place) { return path.starts_with(place); };
+  const bool unit = path.ends_with(".service") || path.ends_with(".timer") ||
+                    path.ends_with(".path") || path.ends_with(".socket");
+  if (unit)
+    return below("/etc/systemd/") || below("/run/systemd/") || below("/usr/local/") ||
+           path.find("/.config/systemd/") != std::string_view::npos;
+  if (path.ends_with("/.placeholder") || path.ends_with("/.SEQ")) return false;
+  return below("/var/spool/cron/") || below("/var/spool/at/") || below("/etc/cron.") ||
+         path == "/etc/rc.local";
 }
 
 class Summariser {
@@ -95,7 +119,8 @@ class Summariser {
     if (table == "executables") Executable(row);
     if (table == "deleted_files") {
       Note("deleted-file", RowNumberOf(row, "pid"),
-           "open and deleted: " + RowTextOf(row, "path") + ", " + FormatByteSize(RowNumberOf(row, "size")));
+           "open and deleted: " + RowTextOf(row, "path") + ", " +
+               FormatByteSize(RowNumberOf(row, "size")));
     }
     if (table == "memory")
       Note("code-without-file", RowNumberOf(row, "pid"),
@@ -144,10 +169,12 @@ class Summariser {
     if (owners != row.end() && owners->is_array() && !owners->empty() &&
         owners->front().is_object())
       pid = RowNumberOf(owners->front(), "pid");
-    if (RowTextOf(row, "protocol") == "packet") Note("packet-socket", pid, "sees the packets of others");
+    if (RowTextOf(row, "protocol") == "packet")
+      Note("packet-socket", pid, "sees the packets of others");
     if (RowTextOf(row, "protocol") == "tcp" && RowTextOf(row, "state") == "listen")
       Note("listener", pid,
-           "tcp " + RowTextOf(row, "local") + " port " + std::to_string(RowNumberOf(row, "local_port")));
+           "tcp " + RowTextOf(row, "local") + " port " +
+               std::to_string(RowNumberOf(row, "local_port")));
   }
 
   void Module(const Json& row) {
@@ -163,11 +190,15 @@ class Summariser {
     if (path == "/etc/ld.so.preload" && RowNumberOf(row, "size") > 0)
       Note("preload", 0, path + ": what it names is loaded into every program");
     if (!attributes.empty()) Note("locked-file", 0, path + ": " + attributes);
+    if (RowTextOf(row, "kind") == "file" && IsScheduled(path))
+      Note("scheduled", 0,
+           path + ", changed " + FormatUtc(WallTimeFromNs(RowSignedOf(row, "ctime_ns"))));
   }
 
   void Posture(std::string_view bytes) {
-    const Json report =
-        NestsTooDeep(bytes) ? Json(nullptr) : Json::parse(bytes.begin(), bytes.end(), nullptr, false);
+    const Json report = NestsTooDeep(bytes)
+                            ? Json(nullptr)
+                            : Json::parse(bytes.begin(), bytes.end(), nullptr, false);
     const auto findings = report.is_object() ? report.find("findings") : report.end();
     if (!report.is_object() || findings == report.end() || !findings->is_array()) {
       ++summary_->unreadable_rows;
@@ -177,7 +208,8 @@ class Summariser {
       if (!finding.is_object()) continue;
       const std::string severity = RowTextOf(finding, "severity");
       if (severity == "critical" || severity == "high")
-        Note("ssh", 0, severity + ", " + RowTextOf(finding, "id") + ": " + RowTextOf(finding, "reason"));
+        Note("ssh", 0,
+             severity + ", " + RowTextOf(finding, "id") + ": " + RowTextOf(finding, "reason"));
     }
   }
 

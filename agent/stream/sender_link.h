@@ -32,6 +32,7 @@ struct SenderOptions {
       server_name;  // name expected in the collector's certificate; empty = the host of `collector`
   std::string ca_path, certificate_path,
       key_path;                 // PEM; read by the sender before it drops privileges
+  std::string enrol_address;    // where a certificate that has run out is renewed; empty = nowhere
   std::string user = "nobody";  // the sender's user when the sensor is root
   Uuid boot_id, run_id;
   std::string agent_version;

@@ -19,15 +19,15 @@ Uuid UuidOrZero(const std::string& bytes) {
 
 }  // namespace
 
-Result<link::LinkConfig> SensorPort::ReceiveConfig() {
+Result<link::ToSender> SensorPort::ReceiveFirst() {
   TRY(const Datagram datagram, ReceiveDatagram(socket_.get(), true));
   link::ToSender message;
   if (datagram.what != Datagram::What::kMessage || !message.ParseFromString(datagram.bytes) ||
-      !message.has_config()) {
+      !(message.has_config() || message.has_enrol())) {
     return FailedPrecondition(
         "no configuration came on descriptor 3: only culprit-agent starts this");
   }
-  return message.config();
+  return message;
 }
 
 void SensorPort::Run(const std::function<void(Clock::time_point)>& on_stop) {
@@ -65,6 +65,7 @@ void SensorPort::TakeMessage(link::ToSender* message, UniqueFd fd,
         woken_ = true;
         break;
       case link::ToSender::kConfig:
+      case link::ToSender::kEnrol:
       case link::ToSender::MESSAGE_NOT_SET:
         break;
     }

@@ -17,6 +17,7 @@
 #include "agent/stream/control_wire.h"
 #include "agent/stream/diagnose.h"
 #include "agent/stream/lane_reader.h"
+#include "agent/stream/renewal.h"
 #include "agent/stream/send_window.h"
 #include "culprit/v1/ingest.grpc.pb.h"
 
@@ -57,7 +58,10 @@ struct Outcome {
 class UploaderImpl final : public Uploader {
  public:
   UploaderImpl(const link::LinkConfig& config, Credentials credentials, SensorPort* port)
-      : config_(config), credentials_(std::move(credentials)), port_(port) {}
+      : config_(config),
+        credentials_(std::move(credentials)),
+        port_(port),
+        renewal_(config_, &credentials_, port) {}
 
   void Run() override;
   void Cancel() override {
@@ -90,6 +94,7 @@ class UploaderImpl final : public Uploader {
   link::LinkConfig config_;
   Credentials credentials_;
   SensorPort* port_;
+  Renewal renewal_;
   SpoolView view_;  // as of the hello of this connection
   std::array<std::optional<LaneReader>, kLaneCount> readers_;
   Quarantine quarantine_;
@@ -185,6 +190,12 @@ bool UploaderImpl::WaitUntilConnected(grpc::Channel* channel) const {
 Outcome UploaderImpl::RunConnection() {
   Outcome outcome;
   Connection c;
+  if (renewal_.Expired(ReadWallClock())) {
+    if (const Status renewed = renewal_.Rejoin(); !renewed) {
+      outcome.why = renewed.error().message;
+      return outcome;
+    }
+  }
   c.channel = Dial();
   if (!WaitUntilConnected(c.channel.get())) {
     outcome.why = DiagnoseConnection({config_.collector(), config_.server_name()}, credentials_,
@@ -300,6 +311,11 @@ std::optional<Lane> UploaderImpl::NextLane(const SpoolView& view) const {
 
 Status UploaderImpl::SendFrames(Connection* c) {
   while (!c->ended && !StreamChanged() && !Finished()) {
+    if (renewal_.Due(ReadWallClock())) {
+      const Status renewed = renewal_.Renew(c->channel);
+      if (renewed) return Ok();  // at once again, with the new one: the spool holds what is left
+      spdlog::warn("{}", renewed.error().message);
+    }
     const SpoolView view = port_->spool();
     const std::optional<Lane> lane = NextLane(view);
     const bool room = [this] {

@@ -12,6 +12,8 @@
 
 #include "common/crc32c.h"
 #include "common/text.h"
+#include "culprit/v1/alerts.grpc.pb.h"
+#include "culprit/v1/audit.grpc.pb.h"
 #include "culprit/v1/findings.grpc.pb.h"
 #include "culprit/v1/query.grpc.pb.h"
 #include "culprit/v1/query_login.grpc.pb.h"
@@ -45,8 +47,10 @@ class GrpcClient : public Client {
                                                    grpc::SslCredentials(ssl), arguments);
     stub_ = v1::Query::NewStub(channel);
     findings_ = v1::Findings::NewStub(channel);
+    alerts_ = v1::Alerts::NewStub(channel);
     logins_ = v1::LoginQuery::NewStub(channel);
     posture_ = v1::PostureQuery::NewStub(channel);
+    audit_ = v1::Audit::NewStub(channel);
     snapshots_ = v1::Snapshots::NewStub(channel);
   }
 
@@ -88,11 +92,23 @@ class GrpcClient : public Client {
     return Call<v1::Finding>(request, &v1::Findings::Stub::SetFindingState, findings_.get());
   }
 
+  Result<v1::ListAlertTargetsResponse> ListAlertTargets() override {
+    return Call<v1::ListAlertTargetsResponse>(
+        v1::ListAlertTargetsRequest(), &v1::Alerts::Stub::ListAlertTargets, alerts_.get());
+  }
+  Result<v1::TestAlertsResponse> TestAlerts(const v1::TestAlertsRequest& request) override {
+    return Call<v1::TestAlertsResponse>(request, &v1::Alerts::Stub::TestAlerts, alerts_.get());
+  }
+
   Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) override {
     return Call<v1::ListLoginsResponse>(request, &v1::LoginQuery::Stub::ListLogins, logins_.get());
   }
   Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) override {
     return Call<v1::GetSessionResponse>(request, &v1::LoginQuery::Stub::GetSession, logins_.get());
+  }
+
+  Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) override {
+    return Call<v1::ListAuditResponse>(request, &v1::Audit::Stub::ListAudit, audit_.get());
   }
 
   Status FollowFlows(const v1::ListFlowsRequest& request,
@@ -288,7 +304,7 @@ class GrpcClient : public Client {
             Code::kPermissionDenied,
             fmt::format(
                 "{} refused {}: {}; queries need an operator's certificate: on the collector run "
-                "`culprit-collector issue operator NAME`",
+                "`culprit-collector issue operator NAME --role ROLE`",
                 at, options_.credentials.certificate, said)};
       case grpc::StatusCode::UNIMPLEMENTED:
         return {Code::kUnimplemented,
@@ -342,8 +358,10 @@ class GrpcClient : public Client {
   const ClientOptions options_;
   std::unique_ptr<v1::Query::Stub> stub_;
   std::unique_ptr<v1::Findings::Stub> findings_;
+  std::unique_ptr<v1::Alerts::Stub> alerts_;
   std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::unique_ptr<v1::PostureQuery::Stub> posture_;
+  std::unique_ptr<v1::Audit::Stub> audit_;
   std::unique_ptr<v1::Snapshots::Stub> snapshots_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;

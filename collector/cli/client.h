@@ -15,6 +15,8 @@
 
 #include "common/credentials.h"
 #include "common/result.h"
+#include "culprit/v1/alerts.pb.h"
+#include "culprit/v1/audit.pb.h"
 #include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
@@ -65,8 +67,11 @@ class Client {
   virtual Status FollowFindings(const v1::ListFindingsRequest& request,
                                 const std::function<bool(const v1::Finding&)>& visit) = 0;
   virtual Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& request) = 0;
+  virtual Result<v1::ListAlertTargetsResponse> ListAlertTargets() = 0;
+  virtual Result<v1::TestAlertsResponse> TestAlerts(const v1::TestAlertsRequest& request) = 0;
   virtual Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) = 0;
   virtual Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) = 0;
+  virtual Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) = 0;
   // Begins one and returns at once.
   virtual Result<v1::Snapshot> TakeSnapshot(const v1::TakeSnapshotRequest& request) = 0;
   virtual Result<v1::Snapshot> GetSnapshot(const std::string& id) = 0;

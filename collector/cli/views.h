@@ -53,6 +53,8 @@ struct WhoMatch {
 std::string RenderWho(const std::vector<WhoMatch>& matches, const v1::PlaceRow* where,
                       const View& view);
 
+// "$1.53", "$1.53 + ?" where a part has no price, "-" where nothing was moved.
+std::string FindingCostText(const v1::Finding& finding);
 std::string RenderFindings(const std::vector<v1::Finding>& findings, const View& view);
 // The whole story of one.
 std::string RenderFinding(const v1::Finding& finding, const View& view);

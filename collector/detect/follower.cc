@@ -12,6 +12,7 @@ namespace culprit {
 namespace {
 
 constexpr Lsn kWarmFrames = 20'000;  // read again after a start
+constexpr std::uint32_t kResumed = 4096;  // findings that may go on
 constexpr auto kPause = std::chrono::milliseconds(200);
 constexpr auto kCommitInterval = std::chrono::milliseconds(500);
 
@@ -27,14 +28,25 @@ void DetectFollower::Run(const std::stop_token& stop) {
   }
 }
 
+Status DetectFollower::Resume(Lsn done, DetectEngine* engine) {
+  TRY(const std::vector<SeenRow> seen, store_.LoadSeen());
+  FindingQuery newest;
+  newest.limit = kResumed;
+  TRY(std::vector<v1::Finding> findings, store_.List(newest));
+  std::erase_if(findings, [done](const v1::Finding& f) { return f.last_lsn() > done; });
+  engine->Resume(seen, std::move(findings));
+  return Ok();
+}
+
 Status DetectFollower::Follow(const std::stop_token& stop) {
   Status put = Ok();
   DetectEngine engine(thresholds_, [&](const v1::Finding& finding) {
     if (put) put = store_.Put(finding, ReadWallClock());
     const std::lock_guard lock(mutex_);
     ++stats_.findings;
-  });
+  }, inputs_);
   const Lsn done = store_.committed();
+  TRY_VOID(Resume(done, &engine));
   Lsn next = done > kWarmFrames ? done - kWarmFrames + 1 : 1;
   while (!stop.stop_requested()) {
     const auto until = std::chrono::steady_clock::now() + kCommitInterval;
@@ -44,6 +56,7 @@ Status DetectFollower::Follow(const std::stop_token& stop) {
       return put.has_value() && !stop.stop_requested() && std::chrono::steady_clock::now() < until;
     }));
     if (!put) return put;
+    TRY_VOID(store_.PutSeen(engine.TakeSeen()));
     // While old frames are read again, the mark stays where it was.
     TRY_VOID(store_.Commit(std::max(store_.committed(), next - 1)));
     Report(next - 1, Ok());

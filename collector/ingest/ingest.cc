@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/ingest/ingest.h"
 
+#include <spdlog/spdlog.h>
+
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "collector/ingest/session.h"
 #include "culprit/v1/ingest.grpc.pb.h"
@@ -41,6 +44,18 @@ class IngestImpl final : public Ingest, public AgentControl, private v1::Ingest:
     if (const auto session = Live(agent_id)) session->ReleaseSnapshot(snapshot_id);
   }
 
+  void EndUnwelcome(const std::function<std::string(const ConnectedAgent&)>& why) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& session : sessions_) {
+      const auto agent = session->agent();
+      std::string reason = agent ? why(*agent) : "";
+      if (reason.empty()) continue;
+      registry_->CountRefusal("unwelcome");
+      spdlog::warn("agent cut off agent={} why=\"{}\"", agent->peer.name, reason);
+      session->End(MakeError(Code::kPermissionDenied, std::move(reason)),
+                   std::chrono::milliseconds(0));
+    }
+  }
   void Drain(std::chrono::milliseconds reconnect_after) override {
     const std::lock_guard lock(mutex_);
     draining_ = true;
