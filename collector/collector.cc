@@ -26,6 +26,7 @@
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
+#include "collector/query/custody_service.h"
 #include "collector/query/posture_service.h"
 #include "collector/query/service.h"
 #include "collector/store/indexer.h"
@@ -129,6 +130,7 @@ class CollectorImpl : public Collector {
     alerts_service_ = MakeAlertsService(alerter_.get());
     login_service_ = MakeLoginService(*engine_);
     posture_service_ = MakePostureService(*engine_);
+    custody_service_ = MakeCustodyService(*engine_);
     audit_service_ = MakeAuditService(config_.audit_dir());
     TlsServerOptions options = ServerOptionsOf(config_);
     options.guard = enrolment_.get();
@@ -136,7 +138,7 @@ class CollectorImpl : public Collector {
         StartTlsServer(options, credentials_,
                        {ingest_->service(), query_service_.get(), findings_service_.get(),
                         alerts_service_.get(), login_service_.get(), posture_service_.get(),
-                        audit_service_.get(), enrolment_->renewal_service()}));
+                        custody_service_.get(), audit_service_.get(), enrolment_->renewal_service()}));
     TRY_VOID(enrolment_->Listen(credentials_));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
@@ -311,7 +313,7 @@ class CollectorImpl : public Collector {
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
   std::unique_ptr<grpc::Service> query_service_, findings_service_, alerts_service_, login_service_,
-      posture_service_, audit_service_;
+      posture_service_, audit_service_, custody_service_;
   std::unique_ptr<TlsServer> server_;
   std::jthread index_thread_, detect_thread_;
   std::chrono::steady_clock::time_point next_retention_{};

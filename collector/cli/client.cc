@@ -15,6 +15,7 @@
 #include "culprit/v1/query.grpc.pb.h"
 #include "culprit/v1/query_login.grpc.pb.h"
 #include "culprit/v1/query_posture.grpc.pb.h"
+#include "culprit/v1/report.grpc.pb.h"
 
 namespace culprit::cli {
 namespace {
@@ -46,6 +47,7 @@ class GrpcClient : public Client {
     alerts_ = v1::Alerts::NewStub(channel);
     logins_ = v1::LoginQuery::NewStub(channel);
     posture_ = v1::PostureQuery::NewStub(channel);
+    custody_ = v1::Custody::NewStub(channel);
     audit_ = v1::Audit::NewStub(channel);
   }
 
@@ -71,6 +73,11 @@ class GrpcClient : public Client {
     return Call<v1::WhereResponse>(request, &v1::Query::Stub::Where);
   }
 
+  Result<v1::EvidenceHead> GetEvidenceHead(const std::string& agent_id) override {
+    v1::GetEvidenceHeadRequest request;
+    request.set_agent_id(agent_id);
+    return Call<v1::EvidenceHead>(request, &v1::Custody::Stub::GetEvidenceHead, custody_.get());
+  }
   Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) override {
     return Call<v1::GetPostureResponse>(request, &v1::PostureQuery::Stub::GetPosture,
                                         posture_.get());
@@ -267,6 +274,7 @@ class GrpcClient : public Client {
   std::unique_ptr<v1::Alerts::Stub> alerts_;
   std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::unique_ptr<v1::PostureQuery::Stub> posture_;
+  std::unique_ptr<v1::Custody::Stub> custody_;
   std::unique_ptr<v1::Audit::Stub> audit_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;

@@ -20,6 +20,7 @@
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
 #include "culprit/v1/query_posture.pb.h"
+#include "culprit/v1/report.pb.h"
 
 namespace culprit::cli {
 
@@ -62,6 +63,7 @@ class Client {
   virtual Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) = 0;
   virtual Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) = 0;
   virtual Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) = 0;
+  virtual Result<v1::EvidenceHead> GetEvidenceHead(const std::string& agent_id) = 0;
   // Ends the call that is running and all later ones.
   virtual void Cancel() = 0;
 };

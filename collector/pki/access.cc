@@ -25,6 +25,7 @@ constexpr std::array kOperatorRules = {
     Rule{"/culprit.v1.Findings/", OperatorRole::kViewer},
     Rule{"/culprit.v1.LoginQuery/", OperatorRole::kViewer},
     Rule{"/culprit.v1.PostureQuery/", OperatorRole::kViewer},
+    Rule{"/culprit.v1.Custody/", OperatorRole::kViewer},
 };
 
 OperatorRole LeastRole(std::string_view method) {

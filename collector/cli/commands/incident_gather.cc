@@ -49,7 +49,9 @@ class Gatherer {
     v1::ListHostsRequest by_name;
     by_name.set_host(question_.subject);
     by_name.set_health(true);
-    TRY(const v1::ListHostsResponse hosts, client_.ListHosts(by_name));
+    auto named = client_.ListHosts(by_name);
+    if (!named && named.error().code != Code::kNotFound) return std::move(named).error();
+    const v1::ListHostsResponse hosts = named ? std::move(*named) : v1::ListHostsResponse();
     if (hosts.hosts_size() > 1) {
       return InvalidArgument("several hosts are called " + question_.subject +
                              ": give the agent id of one (culprit hosts --json)");

@@ -57,6 +57,9 @@ class FakeClient : public Client {
   Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& /*request*/) override {
     return v1::ListKeysResponse();
   }
+  Result<v1::EvidenceHead> GetEvidenceHead(const std::string& /*agent_id*/) override {
+    return v1::EvidenceHead();
+  }
   Status FetchPackets(
       const v1::FetchPacketsRequest& /*request*/,
       const std::function<Status(const v1::FetchPacketsResponse&)>& /*visit*/) override {

@@ -32,6 +32,7 @@ TEST(AccessTest, EachCallIsForWhomTheTableSays) {
       {"/culprit.v1.Findings/SetFindingState", false, false, true, true},
       {"/culprit.v1.LoginQuery/ListLogins", false, true, true, true},
       {"/culprit.v1.PostureQuery/GetPosture", false, true, true, true},
+      {"/culprit.v1.Custody/GetEvidenceHead", false, true, true, true},
       {"/culprit.v1.Audit/ListAudit", false, false, false, true},
       {"/culprit.v1.Forgotten/Call", false, false, false, true},
       {"/culprit.v1.QueryX/ListHosts", false, false, false, true},
