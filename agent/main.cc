@@ -15,6 +15,7 @@
 #include "agent/daemon.h"
 #include "agent/enrol_options.h"
 #include "agent/snapshot_command.h"
+#include "agent/snapshot_writer.h"
 #include "agent/source/bpf_source.h"
 #include "agent/ssh_check_command.h"
 #include "agent/triage_command.h"
@@ -235,6 +236,21 @@ int ShowSnapshot(const Options& options) {
   return kExitOk;
 }
 
+// Started by the sensor, which shows nothing of it.
+int WriteSnapshot(const Options& options) {
+  const auto written = RunSnapshotWriter(
+      {options.data, AgentConfig::SnapshotSpoolIn(options.data), options.file, kVersion});
+  return written ? kExitOk : Fail(written.error(), kExitFailed);
+}
+
+CLI::App* AddSnapshotWriter(CLI::App& app, Options* options) {
+  CLI::App* writer = app.add_subcommand("snapshot-writer", "Started by `run` alone");
+  writer->group("");
+  writer->add_option("--data", options->data, "State directory")->required();
+  writer->add_option("ID", options->file, "Of the snapshot")->required();
+  return writer;
+}
+
 int SnapshotCommandLine(const CLI::App& snapshot, const Options& options) {
   if (snapshot.get_subcommands().empty()) return Snapshot(options);
   return snapshot.got_subcommand("show") ? ShowSnapshot(options) : VerifySnapshot(options);
@@ -367,6 +383,7 @@ int Main(int argc, char** argv) {
   AddSnapshot(snapshot, &options);
   EnrolOptions enrol_options;
   CLI::App* enrol = AddEnrol(app, &enrol_options);
+  const CLI::App* writer = AddSnapshotWriter(app, &options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
   TriageArguments triage;
@@ -399,6 +416,7 @@ int Main(int argc, char** argv) {
   if (check->parsed()) return CheckConfig(options);
   if (replay->parsed()) return Replay(options);
   if (enrol->parsed()) return Enrol(options, enrol_options);
+  if (writer->parsed()) return WriteSnapshot(options);
   if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
   if (triage_command->parsed()) return LookAtHost(std::move(triage));

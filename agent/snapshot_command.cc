@@ -9,6 +9,7 @@
 #include "agent/json_writer.h"
 #include "agent/snapshot/snapshot.h"
 #include "agent/snapshot_posture.h"
+#include "agent/snapshot_writer.h"
 #include "agent/status.h"
 #include "common/file.h"
 #include "common/hex.h"
@@ -84,7 +85,7 @@ Status RunSnapshot(const SnapshotCommand& command) {
   };
   options.posture = CollectPosture;
   const bool terminal = isatty(STDERR_FILENO) == 1;
-  options.progress = [terminal](const std::string& step) {
+  options.progress = [terminal](unsigned /*tier*/, const std::string& step) {
     if (terminal) std::cerr << "collecting " << step << "\n";
   };
   TRY(BundleFile out,

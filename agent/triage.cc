@@ -145,7 +145,9 @@ SnapshotOptions SnapshotOf(const TriageOptions& options, const std::string& root
     }
   };
   snapshot.posture = [root](Evidence& evidence) { CollectPostureOf(evidence, root); };
-  snapshot.progress = [](const std::string& step) { std::cerr << "collecting " << step << "\n"; };
+  snapshot.progress = [](unsigned /*tier*/, const std::string& step) {
+    std::cerr << "collecting " << step << "\n";
+  };
   return snapshot;
 }
 

@@ -127,7 +127,7 @@ Result<SnapshotSummary> TakeSnapshot(const SnapshotOptions& options, Ed25519Key 
     log.BeginTier(tier);
     for (const Step& step : kSteps) {
       if (step.tier != tier || (step.live && !live)) continue;
-      if (options.progress) options.progress(step.name);
+      if (options.progress) options.progress(tier, step.name);
       log.Run(step.name, [scene, run = step.run](Evidence& evidence) { run(evidence, *scene); });
     }
     log.EndTier();

@@ -29,7 +29,7 @@ struct SnapshotOptions {
   std::function<Result<std::string>()> agent_status;
   // More that belongs to a tier; called as a collector.
   std::function<void(Evidence&)> posture;
-  std::function<void(const std::string& step)> progress;  // may be empty
+  std::function<void(unsigned tier, const std::string& step)> progress;  // may be empty
 };
 
 struct SnapshotSummary {

@@ -14,6 +14,7 @@ CONTRACTS = {
     "agent/names/name_observer.h",
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
     "collector/detect/bill.h", "collector/detect/finding_store.h", "collector/detect/rules.h", "collector/alert/alerter.h", "collector/alert/alert_target.h",
+    "collector/snapshot/snapshots.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/enrol", "agent/model", "agent/process"},
@@ -42,7 +43,7 @@ PURE_FILES = (
     "collector/alert/syslog_address",
     "collector/audit/audit_chain", "collector/enrol/identity_document", "collector/enrol/join_token", "collector/enrol/region_certificates",
     "collector/pki/access", "collector/pki/client_check", "collector/pki/peer_identity", "collector/pki/signing_request",
-    "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate",
+    "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate", "collector/snapshot/custody",
 )
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"
