@@ -12,11 +12,6 @@
 #include "common/hex.h"
 
 namespace culprit {
-namespace {
-
-constexpr std::size_t kMaxProgram = std::size_t{256} << 20;
-
-}  // namespace
 
 std::string BundleName(const BundleHead& head) {
   std::string host;
@@ -27,11 +22,6 @@ std::string BundleName(const BundleHead& head) {
   for (const char c : FormatUtc(ReadWallClock()).substr(0, 19))
     if (c != '-' && c != ':') time.push_back(c);
   return host.substr(0, 64) + "_" + time + "Z_" + head.snapshot_id.substr(0, 8) + ".tar.zst";
-}
-
-std::string HashOfThisProgram() {
-  const auto bytes = ReadWholeFile("/proc/self/exe", kMaxProgram);
-  return bytes ? HexEncode(AsBytes(Sha256Of(*bytes))) : std::string();
 }
 
 HostFacts AskWhoThisIs(const IdentityOptions& identity) {
