@@ -341,6 +341,16 @@ void AddCommon(CLI::App* command, Options* options) {
                       "State directory, instead of state_dir of the configuration");
 }
 
+void AddCollector(CLI::App* command, Options* options) {
+  command->add_option("--collector", options->collector,
+                      "HOST:PORT, instead of collector.address");
+}
+
+void AddLogLevel(CLI::App* command, Options* options) {
+  command->add_option("--log-level", options->log_level, "trace, debug, info, warning or error")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+}
+
 void AddReplayOptions(CLI::App* replay, Options* options) {
   replay
       ->add_option("FILE", options->file,
@@ -393,14 +403,8 @@ int Main(int argc, char** argv) {
   CLI::App* version = app.add_subcommand("version", "Show the version");
   for (CLI::App* command : {run, status, check, replay, snapshot, enrol})
     AddCommon(command, &options);
-  for (CLI::App* command : {run, check, replay, enrol}) {
-    command->add_option("--collector", options.collector,
-                        "HOST:PORT, instead of collector.address");
-  }
-  for (CLI::App* command : {run, replay}) {
-    command->add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
-        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-  }
+  for (CLI::App* command : {run, check, replay, enrol}) AddCollector(command, &options);
+  for (CLI::App* command : {run, replay}) AddLogLevel(command, &options);
   run->add_option("--record", options.record, "Also write the events to this file, for replay");
   status->add_flag("--json", options.json, "JSON instead of text");
   AddReplayOptions(replay, &options);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Custody gRPC service: an operator asks how far the evidence of a host has arrived. Stage: query (edge:
-// gRPC). Thread: gRPC's.
+// The Custody gRPC service: an operator asks how far the evidence of a host has arrived. Stage:
+// query (edge: gRPC). Thread: gRPC's.
 #ifndef CULPRIT_COLLECTOR_QUERY_CUSTODY_SERVICE_H_
 #define CULPRIT_COLLECTOR_QUERY_CUSTODY_SERVICE_H_
 
