@@ -125,11 +125,17 @@ TeardownCheck SequenceCheck(const TeardownFacts& facts) {
           "what is missing does not come back: --accept-gaps WHY goes on without it"};
 }
 
+// What keeps evidence from being taken or shown; that an alert was not sent does not.
+bool KeepsEvidence(const std::string& problem) {
+  return problem.starts_with("journal") || problem.starts_with("disk:") ||
+         problem.starts_with("index");
+}
+
 TeardownCheck CollectorCheck(const TeardownFacts& facts) {
   std::string text;
   for (const std::string& problem : facts.collector_degraded)
-    text += (text.empty() ? "" : "; ") + problem;
-  if (text.empty()) return {"collector", true, "takes evidence, no degraded mode", ""};
+    if (KeepsEvidence(problem)) text += (text.empty() ? "" : "; ") + problem;
+  if (text.empty()) return {"collector", true, "takes and shows evidence", ""};
   return {"collector", false, text, "end that first: `culprit status`"};
 }
 

@@ -82,6 +82,7 @@ def check_stalled(rig):
     rig.link.cut()
     rig.link.flowing.set()
     rig.await_agent()
+    rig.final(rig.records()[0]["id"])
 
 
 def check_full(rig):
