@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kFooter =
     "For a host where nothing was installed: this one program, no configuration, no collector, no\n"
-    "other file of ours. It watches, then takes a snapshot (tiers 0 to 2, with what was watched) "
+    "other file of ours (that of the packages needs glibc 2.34 and libsystemd). It watches, then takes a snapshot (tiers 0 to 2, with what was watched) "
     "and\n"
     "says what stands out: who talks to whom, connections older than the watch with the bytes "
     "that\n"
