@@ -355,6 +355,7 @@ void Agent::Impl::Beat(BootTime now) {
   next_beat_ = now + setup_.config.heartbeat;
   Sweep(now);  // what passed is then on both sides of the coverage
   ReadLedger();
+  links_ = source_->CheckLinks();
   ShipFacts();
   RecordBatch batch;
   batch.boot_id = boot_id_;
@@ -436,7 +437,10 @@ Status Agent::Impl::Run(int stop_fd) {
   while (!ended_) {
     auto woken = Wait(stop_fd);
     if (!woken) return std::move(woken).error();
-    if (*woken == Woken::kStop) break;
+    if (*woken == Woken::kStop) {
+      stop_reason_ = "signal";
+      break;
+    }
     Assemble(Now());
     HoldBackReplay(stop_fd);
   }
@@ -465,6 +469,7 @@ void Agent::Impl::Finish() {
   ShipLosses();
   if (recorder_) recorder_->Flush();
   if (spool_output_ != nullptr) spool_output_->SyncNow();
+  if (self_check_) self_check_->Stop(stop_reason_);
   if (sender_) {
     PumpSender();
     sender_->Stop(setup_.config.sender.drain);

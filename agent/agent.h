@@ -39,6 +39,7 @@ struct AgentSetup {
   bool print = false;  // lines of JSON instead of a spool
   std::string print_path;   // file for them; empty: stdout
   std::string record_path;  // `run --record FILE`
+  std::string config_path;  // file that `config` came from
 };
 
 class Agent {

@@ -99,9 +99,10 @@ class CollectorImpl : public Collector {
     indexer_ = std::make_unique<Indexer>(*journal_, *store_, IndexerOptionsOf(config_));
     index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
     TRY(findings_, OpenFindingStore(config_.findings_path()));
-    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect);
-    detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
+    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
+                                                  [this] { return ingest_->stats().agents; });
+    detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     places_ = std::make_unique<PlaceFiles>(config_);
     engine_ = std::make_unique<QueryEngine>(
         QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});

@@ -152,6 +152,11 @@ std::string RenderFinding(const v1::Finding& finding, const View& view) {
   for (const std::string& weight : finding.weights()) Line("weighs", weight, view, &out);
   WhoPart(finding, view, &out);
   EvidencePart(finding, view, &out);
+  if (finding.exe().empty() && finding.pid() == 0) {
+    out += fmt::format("\nNext: culprit hosts; culprit flows --host {}; culprit explain {}\n",
+                       EscapeText(finding.host()), finding.rule());
+    return out;
+  }
   out += fmt::format(
       "\nNext: culprit process {} --host {}; culprit packets --process {}; culprit explain {}\n",
       finding.process_id(), EscapeText(finding.host()), finding.process_id(), finding.rule());

@@ -12,16 +12,15 @@ namespace {
 
 constexpr std::size_t kMaxHosts = 4096;
 
-// The same evidence gives the same id, whoever reads it and how often.
-std::string IdOf(const v1::Finding& finding) {
+}  // namespace
+
+std::string FindingId(const v1::Finding& finding) {
   const Sha256Digest digest = Sha256Of(fmt::format(
       "{}|{}|{}|{}", finding.agent_id(), finding.rule(), finding.subject(), finding.first_ns()));
   std::string id;
   for (std::size_t i = 0; i < 8; ++i) id += fmt::format("{:02x}", digest[i]);
   return id;
 }
-
-}  // namespace
 
 void DetectEngine::Take(const DecodedFrame& frame) {
   std::string key(frame.stamp.agent_id.AsBytes());
@@ -37,7 +36,7 @@ void DetectEngine::Take(const DecodedFrame& frame) {
           v1::Finding named = finding;
           named.set_agent_id(agent.ToString());
           named.set_host(host.name);
-          named.set_id(IdOf(named));
+          named.set_id(FindingId(named));
           named.set_state(v1::FINDING_STATE_OPEN);
           sink_(named);
         });

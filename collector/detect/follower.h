@@ -8,13 +8,17 @@
 #ifndef CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
 #define CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
 
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "collector/detect/finding_store.h"
 #include "collector/detect/thresholds.h"
 #include "collector/journal/journal.h"
+#include "collector/model/ingest_stats.h"
 
 namespace culprit {
 
@@ -26,9 +30,13 @@ struct DetectStats {
 
 class DetectFollower {
  public:
+  // What ingest knows of its agents; any thread.
+  using Agents = std::function<std::vector<AgentIngestStats>()>;
+
   // All outlive the follower.
-  DetectFollower(Journal& journal, FindingStore& store, const DetectThresholds& thresholds)
-      : journal_(journal), store_(store), thresholds_(thresholds) {}
+  DetectFollower(Journal& journal, FindingStore& store, const DetectThresholds& thresholds,
+                 Agents agents)
+      : journal_(journal), store_(store), thresholds_(thresholds), agents_(std::move(agents)) {}
   // Blocks until asked to stop.
   void Run(const std::stop_token& stop);
   DetectStats stats() const;
@@ -40,6 +48,7 @@ class DetectFollower {
   Journal& journal_;
   FindingStore& store_;
   const DetectThresholds thresholds_;
+  const Agents agents_;
   mutable std::mutex mutex_;
   DetectStats stats_;  // guarded by mutex_
 };

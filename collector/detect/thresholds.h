@@ -87,6 +87,17 @@ struct ReflectorThresholds {
   std::uint32_t answer_bytes = 1000;
 };
 
+// Of the evidence itself: seconds without a frame for a warning and for a finding, between two
+// heartbeats of one run, until a missing frame must have been declared as lost, and by which a
+// host's clock is set. Heartbeats come every 10 s, and three of them in a row are never just late.
+struct IntegrityThresholds {
+  std::uint32_t silence_warning_seconds = 30;
+  std::uint32_t silence_seconds = 90;
+  std::uint32_t pause_seconds = 30;
+  std::uint32_t gap_seconds = 30;
+  std::uint32_t clock_jump_seconds = 5;
+};
+
 struct DetectThresholds {
   ScanThresholds scan;
   FloodThresholds flood;
@@ -98,6 +109,7 @@ struct DetectThresholds {
   DnsTunnelThresholds dns_tunnel;
   SpamThresholds spam;
   ReflectorThresholds reflector;
+  IntegrityThresholds integrity;
 };
 
 }  // namespace culprit

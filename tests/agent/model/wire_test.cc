@@ -151,6 +151,16 @@ RecordBatch Full() {
   batch.heartbeat->agent_pss_bytes = 30'000'000;
   batch.heartbeat->program_costs = {{"on_exec", 5, 900}};
   batch.heartbeat->degraded = {"spool: disk full"};
+  batch.heartbeat->at_mono_ns = 8'000'000'000;
+  batch.heartbeat->interval_ms = 10'000;
+  batch.heartbeat->link_ids = {41, 42};
+  batch.heartbeat->program_ids = {51, 52};
+  batch.heartbeat->links_made = 3;
+  batch.heartbeat->exe_sha256 = Sha256Digest{1};
+  batch.heartbeat->config_sha256 = Sha256Digest{2};
+  batch.heartbeat->spool_files_missing = 4;
+  batch.heartbeat->stop_reason = "signal";
+  batch.heartbeat->previous_run = "killed";
   batch.coverage = Coverage();
   batch.names = {Name(), FlowNameFacts{}};
   batch.dns = {Question(), DnsFacts{}};
