@@ -225,18 +225,6 @@ void Agent::Impl::PumpSender() {
   }
 }
 
-// What the collector asks for, and the answers. Without a sender there is nobody to answer.
-void Agent::Impl::PumpControl() {
-  if (sender_) {
-    for (PacketFetch& fetch : sender_->TakeRequests()) {
-      if (const auto refusal = packets_->Ask(std::move(fetch))) sender_->Answer(*refusal);
-    }
-  }
-  for (const ControlAnswer& answer : packets_->TakeAnswers()) {
-    if (sender_) sender_->Answer(answer);
-  }
-}
-
 // Once a minute at most, and not while nobody takes them: under a full spool they would push out
 // what they name.
 void Agent::Impl::RedefineIfDue(BootTime now) {
@@ -252,12 +240,17 @@ void Agent::Impl::LabelOwnProcesses() {
   if (setup_.replay) return;
   const int sender_pid = sender_ ? sender_->status().pid : -1;
   const int parser_pid = packets_->parser_pid();
-  if (sender_pid == sender_pid_ && parser_pid == parser_pid_ && begun_) return;
+  const int collecting_pid = snapshots_->collecting_pid();
+  if (sender_pid == sender_pid_ && parser_pid == parser_pid_ && collecting_pid == collecting_pid_ &&
+      begun_) {
+    return;
+  }
+  collecting_pid_ = collecting_pid;
   parser_pid_ = parser_pid;
   ended_senders_cpu_us_ += std::exchange(sender_cpu_us_, 0);
   sender_pid_ = sender_pid;
   std::vector<Tgid> own{Tgid(static_cast<std::uint32_t>(getpid()))};
-  for (const int child : {sender_pid, parser_pid}) {
+  for (const int child : {sender_pid, parser_pid, collecting_pid}) {
     if (child > 0) own.emplace_back(static_cast<std::uint32_t>(child));
   }
   enricher_->SetAgentTgids(own);
@@ -390,7 +383,7 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 11> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 12> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
@@ -400,7 +393,8 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
                              {packets_->parser_fd(), POLLIN, 0},
                              {packets_->answers_fd(), POLLIN, 0},
                              {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
-                             {posture_ ? posture_->poll_fd() : -1, POLLIN, 0}}};
+                             {posture_ ? posture_->poll_fd() : -1, POLLIN, 0},
+                             {snapshots_->answers_fd(), POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
   if (fds[2].revents != 0) PumpSender();
@@ -409,7 +403,7 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
     identity_->ClearEvent();
     ShipFacts();
   }
-  if (fds[8].revents != 0) PumpControl();
+  if (fds[8].revents != 0 || fds[11].revents != 0) PumpControl();
   if (fds[6].revents != 0 || fds[7].revents != 0) PumpParser();
   if (fds[5].revents != 0) status_server_->Serve([this] { return status(); });
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {

@@ -22,6 +22,7 @@
 #include "agent/packet_feed.h"
 #include "agent/posture_feed.h"
 #include "agent/self_check.h"
+#include "agent/snapshot_feed.h"
 #include "agent/source/exe_hasher.h"
 #include "agent/source/passwd_names.h"
 #include "agent/source/procfs.h"
@@ -120,6 +121,7 @@ class Agent::Impl {
   Coverage coverage_;
   std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<PacketFeed> packets_;
+  std::unique_ptr<SnapshotFeed> snapshots_;
   std::unique_ptr<LoginFeed> logins_;  // null in a replay
   std::unique_ptr<PostureFeed> posture_;  // null: a replay, or switched off
   std::unique_ptr<BatchOutput> output_;
@@ -133,7 +135,7 @@ class Agent::Impl {
   bool begun_ = false, ended_ = false;
   std::vector<Tgid> existing_;  // found by the source's start; their text is read from /proc
   Uuid shipped_stream_;         // the stream that holds what the collector knows by now
-  int sender_pid_ = -1, parser_pid_ = -1;
+  int sender_pid_ = -1, parser_pid_ = -1, collecting_pid_ = -1;
   BootTime busy_until_, next_tick_, next_sweep_, next_beat_, facts_at_;
   std::optional<BootTime> ship_due_[kLaneCount];
   bool facts_due_ = true;

@@ -52,6 +52,7 @@ std::vector<std::string> Agent::Impl::Degraded() {
     }
   }
   for (std::string& problem : packets_->problems()) degraded.push_back(std::move(problem));
+  for (std::string& problem : snapshots_->problems()) degraded.push_back(std::move(problem));
   const std::string identity = identity_->problem();
   if (!identity.empty()) degraded.push_back("identity: " + identity);
   if (recorder_ && !recorder_->stopped().empty())
@@ -94,6 +95,7 @@ std::vector<AgentStatus::Process> Agent::Impl::OwnProcesses(bool with_pss) {
   add("sensor", getpid());
   if (sender_) add("sender", sender_->status().pid);
   add("parser", packets_->parser_pid());
+  add("snapshot", snapshots_->collecting_pid());
   return processes;
 }
 
@@ -167,6 +169,7 @@ std::vector<std::pair<std::string, std::uint64_t>> Agent::Impl::Counters() const
       {"executables gone before hashing", hash.gone},
   };
   for (auto& counter : packets_->counters()) counters.push_back(std::move(counter));
+  for (auto& counter : snapshots_->counters()) counters.push_back(std::move(counter));
   if (logins_) {
     for (auto& counter : logins_->counters()) counters.push_back(std::move(counter));
   }

@@ -32,6 +32,7 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Duration("heartbeat", config.heartbeat, milliseconds(100), minutes(1));
   toml.String("collector.address", config.collector.address);
   toml.String("collector.server_name", config.collector.server_name);
+  toml.String("collector.enrol_address", config.collector.enrol_address);
   toml.Path("collector.ca", config.collector.ca);
   toml.Path("collector.certificate", config.collector.certificate);
   toml.Path("collector.key", config.collector.key);
@@ -59,6 +60,9 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bytes("packets.buffer_bytes", config.packets.buffer_bytes, kMiB, 32 * kMiB);
   toml.Bool("packets.names", config.packets.names);
   toml.Path("packets.parser", config.packets.parser);
+  toml.Bool("snapshot.enabled", config.snapshot.enabled);
+  toml.Bytes("snapshot.max_bytes", config.snapshot.max_bytes, 16 * kMiB, kTiB);
+  toml.Bytes("snapshot.bytes_per_second", config.snapshot.bytes_per_second, 0, kTiB);
   toml.Bool("logins.enabled", config.logins.enabled);
   toml.Bool("logins.journal", config.logins.journal);
   toml.Path("logins.journal_directory", config.logins.journal_directory);
@@ -71,16 +75,20 @@ Result<AgentConfig> Read(TomlReader toml) {
   return config;
 }
 
-Status CheckAddress(const std::string& address) {
+// 0 = none.
+std::uint32_t PortOf(const std::string& address) {
   const std::size_t colon = address.rfind(':');
   std::uint32_t port = 0;
-  if (colon != std::string::npos && colon > 0) {
-    const char* end = address.data() + address.size();
-    const auto [stop, error] = std::from_chars(address.data() + colon + 1, end, port);
-    if (error == std::errc() && stop == end && port > 0 && port < 65'536) return Ok();
-  }
-  return InvalidArgument("collector.address: expected \"host:port\" or \"[v6]:port\", found \"" +
-                         address + "\"");
+  if (colon == std::string::npos || colon == 0) return 0;
+  const char* end = address.data() + address.size();
+  const auto [stop, error] = std::from_chars(address.data() + colon + 1, end, port);
+  return error == std::errc() && stop == end && port < 65'536 ? port : 0;
+}
+
+Status CheckAddress(const std::string& key, const std::string& address) {
+  if (PortOf(address) != 0) return Ok();
+  return InvalidArgument("collector." + key +
+                         ": expected \"host:port\" or \"[v6]:port\", found \"" + address + "\"");
 }
 
 std::string Quoted(std::string_view text) {
@@ -108,6 +116,12 @@ void CheckCollector(const AgentConfig& config, std::vector<ConfigFinding>* out) 
     return;
   }
   out->push_back({Level::kOk, "collector " + config.collector.address});
+  if (access(config.collector.certificate.c_str(), F_OK) != 0 &&
+      access(config.collector.key.c_str(), F_OK) == 0) {
+    out->push_back({Level::kWarning, "this host has not enrolled yet: run `culprit-agent enrol`; "
+                                     "evidence stays in the spool until then"});
+    return;
+  }
   const auto credentials = CheckCredentials(
       CredentialPaths{config.collector.ca, config.collector.certificate, config.collector.key},
       ReadWallClock());
@@ -186,16 +200,29 @@ void CheckKernel(const AgentConfig& config, std::vector<ConfigFinding>* out) {
 namespace {
 
 std::string BesideThisProgram(const char* name) {
-  std::array<char, 4096> buffer{};
-  const ssize_t n = readlink("/proc/self/exe", buffer.data(), buffer.size());
-  const std::string self(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  const std::string self = AgentConfig::ThisProgram();
   return self.substr(0, self.rfind('/') + 1) + name;
 }
 
 }  // namespace
 
+std::string AgentConfig::ThisProgram() {
+  std::array<char, 4096> buffer{};
+  const ssize_t n = readlink("/proc/self/exe", buffer.data(), buffer.size());
+  return {buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
+}
+
 std::string AgentConfig::SenderProgram() const {
   return sender.program.empty() ? BesideThisProgram("culprit-agent-sender") : sender.program;
+}
+
+Result<std::string> AgentConfig::EnrolAddress() const {
+  if (!collector.enrol_address.empty()) return collector.enrol_address;
+  const std::uint32_t port = PortOf(collector.address);
+  if (port == 0) {
+    return InvalidArgument("where is the collector? --collector HOST:PORT, or collector.address");
+  }
+  return collector.address.substr(0, collector.address.rfind(':') + 1) + std::to_string(port + 1);
 }
 
 std::string AgentConfig::ParserProgram() const {
@@ -217,7 +244,9 @@ Result<AgentConfig> LoadAgentConfig(const std::string& path, bool required) {
 }
 
 Status ValidateAgentConfig(const AgentConfig& config) {
-  if (!config.collector.address.empty()) TRY_VOID(CheckAddress(config.collector.address));
+  if (!config.collector.address.empty()) TRY_VOID(CheckAddress("address", config.collector.address));
+  if (!config.collector.enrol_address.empty())
+    TRY_VOID(CheckAddress("enrol_address", config.collector.enrol_address));
   if (!config.identity.endpoint.starts_with("http://")) {
     return InvalidArgument("identity.endpoint: expected \"http://host[:port]\", found \"" +
                            config.identity.endpoint + "\"");
@@ -227,6 +256,10 @@ Status ValidateAgentConfig(const AgentConfig& config) {
       if (path.starts_with('/')) continue;
       return InvalidArgument("logins: expected a whole path, found \"" + path + "\"");
     }
+  }
+  if (config.snapshot.bytes_per_second != 0 && config.snapshot.bytes_per_second < (64ULL << 10)) {
+    return InvalidArgument(
+        "snapshot.bytes_per_second: expected at least 64 KiB, or 0 for no bound");
   }
   if (config.spool.segment_bytes * 4 > config.spool.max_bytes) {
     return InvalidArgument(
@@ -243,7 +276,8 @@ std::string FormatAgentConfig(const AgentConfig& config) {
   return "state_dir = " + Quoted(config.state_dir) + "\nlog_level = " + Quoted(config.log_level) +
          "\nheartbeat = " + Millis(config.heartbeat) +
          "\n\n[collector]\naddress = " + Quoted(collector.address) +
-         "\nserver_name = " + Quoted(collector.server_name) + "\nca = " + Quoted(collector.ca) +
+         "\nserver_name = " + Quoted(collector.server_name) +
+         "\nenrol_address = " + Quoted(collector.enrol_address) + "\nca = " + Quoted(collector.ca) +
          "\ncertificate = " + Quoted(collector.certificate) + "\nkey = " + Quoted(collector.key) +
          "\n\n[sender]\nprogram = " + Quoted(config.SenderProgram()) +
          "\nuser = " + Quoted(sender.user) + "\ndrain = " + Millis(sender.drain) +
@@ -266,6 +300,9 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          "\nfirst_bytes = " + std::to_string(packets.first_bytes) +
          "\nbuffer_bytes = " + std::to_string(packets.buffer_bytes) +
          "\nnames = " + flag(packets.names) + "\nparser = " + Quoted(config.ParserProgram()) +
+         "\n\n[snapshot]\nenabled = " + flag(config.snapshot.enabled) +
+         "\nmax_bytes = " + std::to_string(config.snapshot.max_bytes) +
+         "\nbytes_per_second = " + std::to_string(config.snapshot.bytes_per_second) +
          "\n\n[logins]\nenabled = " + flag(config.logins.enabled) +
          "\njournal = " + flag(config.logins.journal) +
          "\njournal_directory = " + Quoted(config.logins.journal_directory) + "\nfiles = [" +

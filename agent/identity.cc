@@ -139,26 +139,66 @@ Status ApplyIdentityDocument(std::string_view json, HostFacts* facts) {
   return Ok();
 }
 
+namespace {
+
+// An exchange with a token of its own, which is good for the questions that follow.
+class ImdsSession {
+ public:
+  static Result<ImdsSession> Open(const IdentityOptions& options) {
+    HttpRequest request;
+    request.method = "PUT";
+    request.target = "/latest/api/token";
+    request.headers = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n";
+    auto token = HttpExchange(options.endpoint, request, options.timeout);
+    if (!token) return std::move(token).error().Context("ask IMDSv2 for a token");
+    const bool plain =
+        !token->empty() && token->size() <= 1024 &&
+        std::all_of(token->begin(), token->end(), [](char c) { return c > ' ' && c < 127; });
+    if (!plain) return DataLoss("ask IMDSv2 for a token: not a token");
+    return ImdsSession(options, *token);
+  }
+
+  Result<std::string> Get(const std::string& target, const std::string& what) const {
+    HttpRequest request;
+    request.method = "GET";
+    request.target = target;
+    request.headers = "X-aws-ec2-metadata-token: " + token_ + "\r\n";
+    auto answer = HttpExchange(options_.endpoint, request, options_.timeout);
+    if (!answer) return std::move(answer).error().Context("ask IMDSv2 for " + what);
+    return answer;
+  }
+
+ private:
+  ImdsSession(const IdentityOptions& options, std::string token)
+      : options_(options), token_(std::move(token)) {}
+  IdentityOptions options_;
+  std::string token_;
+};
+
+constexpr const char* kIdentity = "/latest/dynamic/instance-identity/";
+
+}  // namespace
+
+Result<InstanceProof> AskImdsDocument(const IdentityOptions& options) {
+  TRY(const ImdsSession imds, ImdsSession::Open(options));
+  InstanceProof proof;
+  TRY(proof.document,
+      imds.Get(std::string(kIdentity) + "document", "the identity document"));
+  TRY(proof.rsa2048,
+      imds.Get(std::string(kIdentity) + "rsa2048", "the identity document's signature"));
+  HostFacts facts;
+  TRY_VOID(ApplyIdentityDocument(proof.document, &facts));
+  proof.instance_id = facts.instance_id;
+  return proof;
+}
+
 Result<HostFacts> AskImds(const IdentityOptions& options, HostFacts facts) {
-  HttpRequest request;
-  request.method = "PUT";
-  request.target = "/latest/api/token";
-  request.headers = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n";
-  auto token = HttpExchange(options.endpoint, request, options.timeout);
-  if (!token) return std::move(token).error().Context("ask IMDSv2 for a token");
-  const bool plain =
-      !token->empty() && token->size() <= 1024 &&
-      std::all_of(token->begin(), token->end(), [](char c) { return c > ' ' && c < 127; });
-  if (!plain) return DataLoss("ask IMDSv2 for a token: not a token");
-  request.method = "GET";
-  request.target = "/latest/dynamic/instance-identity/document";
-  request.headers = "X-aws-ec2-metadata-token: " + *token + "\r\n";
-  auto document = HttpExchange(options.endpoint, request, options.timeout);
-  if (!document) return std::move(document).error().Context("ask IMDSv2 for the identity document");
-  TRY_VOID(ApplyIdentityDocument(*document, &facts));
+  TRY(const ImdsSession imds, ImdsSession::Open(options));
+  TRY(const std::string document,
+      imds.Get(std::string(kIdentity) + "document", "the identity document"));
+  TRY_VOID(ApplyIdentityDocument(document, &facts));
   // Not found where there is none; it may come and go while the instance runs.
-  request.target = "/latest/meta-data/public-ipv4";
-  const auto seen = HttpExchange(options.endpoint, request, options.timeout);
+  const auto seen = imds.Get("/latest/meta-data/public-ipv4", "the public address");
   const auto address = seen ? IpAddress::Parse(*seen) : NotFound("none");
   facts.public_address = address ? *address : IpAddress();
   return facts;

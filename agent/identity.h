@@ -48,6 +48,14 @@ Status ApplyIdentityDocument(std::string_view json, HostFacts* facts);
 // Token, document, public address. Errors: no answer in time, or not what IMDSv2 answers.
 Result<HostFacts> AskImds(const IdentityOptions& options, HostFacts facts);
 
+// What proves which instance this is: bytes as IMDS gives them.
+struct InstanceProof {
+  std::string instance_id;
+  std::string document, rsa2048;
+};
+// Errors: likewise.
+Result<InstanceProof> AskImdsDocument(const IdentityOptions& options);
+
 class HostIdentity {
  public:
   explicit HostIdentity(IdentityOptions options);

@@ -13,11 +13,15 @@
 #include "agent/capture_replay.h"
 #include "agent/config.h"
 #include "agent/daemon.h"
+#include "agent/enrol_options.h"
 #include "agent/snapshot_command.h"
+#include "agent/snapshot_writer.h"
 #include "agent/source/bpf_source.h"
 #include "agent/ssh_check_command.h"
+#include "agent/triage_command.h"
 #include "common/bundle_report.h"
 #include "common/bundle_summary.h"
+#include "common/completion.h"
 #include "common/file.h"
 #include "common/log.h"
 
@@ -39,7 +43,7 @@ enum ExitCode {
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 failed; 2 wrong options; 3 wrong configuration; 4 not permitted (run as "
     "root); "
-    "5 no agent is running (status).\n"
+    "5 no agent is running (status), no collector answers (enrol).\n"
     "Examples:\n"
     "  culprit-agent check-config\n"
     "  sudo culprit-agent run --collector 192.0.2.10:7443\n"
@@ -47,6 +51,7 @@ constexpr const char* kFooter =
     "  sudo culprit-agent run --data /tmp/agent --record events.rec   # then, as anybody:\n"
     "  culprit-agent replay events.rec --print\n"
     "  sudo culprit-agent ssh-check\n"
+    "  sudo culprit-agent triage\n"
     "  culprit-agent replay capture.pcapng.zst --host 192.0.2.7 --to 127.0.0.1:7443";
 
 struct Options {
@@ -95,6 +100,7 @@ Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, Spool
   options.ca_path = config.collector.ca;
   options.certificate_path = config.collector.certificate;
   options.key_path = config.collector.key;
+  TRY(options.enrol_address, config.EnrolAddress());
   options.user = config.sender.user;
   options.boot_id = boot_id;
   options.run_id = run_id;
@@ -231,6 +237,21 @@ int ShowSnapshot(const Options& options) {
   return kExitOk;
 }
 
+// Started by the sensor, which shows nothing of it.
+int WriteSnapshot(const Options& options) {
+  const auto written = RunSnapshotWriter(
+      {options.data, AgentConfig::SnapshotSpoolIn(options.data), options.file, kVersion});
+  return written ? kExitOk : Fail(written.error(), kExitFailed);
+}
+
+CLI::App* AddSnapshotWriter(CLI::App& app, Options* options) {
+  CLI::App* writer = app.add_subcommand("snapshot-writer", "Started by `run` alone");
+  writer->group("");
+  writer->add_option("--data", options->data, "State directory")->required();
+  writer->add_option("ID", options->file, "Of the snapshot")->required();
+  return writer;
+}
+
 int SnapshotCommandLine(const CLI::App& snapshot, const Options& options) {
   if (snapshot.get_subcommands().empty()) return Snapshot(options);
   return snapshot.got_subcommand("show") ? ShowSnapshot(options) : VerifySnapshot(options);
@@ -268,6 +289,12 @@ void AddSnapshot(CLI::App* snapshot, Options* options) {
     command->add_flag("--json", options->json, "JSON instead of text");
 }
 
+int LookAtHost(TriageArguments triage) {
+  triage.options.version = kVersion;
+  triage.options.open_source = [](const UserEventSink&) { return OpenKernel(AgentConfig{}); };
+  return RunTriage(std::move(triage));
+}
+
 int CheckConfig(const Options& options) {
   auto config = Configuration(options);
   if (!config) return Fail(config.error(), kExitConfig);
@@ -284,6 +311,29 @@ int CheckConfig(const Options& options) {
   if (auto permitted = CheckPrivileges(); !permitted)
     std::cout << "# warning  " << permitted.error().message << "\n";
   return good ? kExitOk : kExitConfig;
+}
+
+int Enrol(const Options& options, const EnrolOptions& enrol) {
+  auto config = Configuration(options);
+  if (!config) return Fail(config.error(), kExitConfig);
+  auto command = EnrolCommandOf(enrol);
+  if (!command) return Fail(command.error(), kExitUsage);
+  command->config = *config;
+  command->version = kVersion;
+  const auto done = RunEnrol(*command);
+  if (done) {
+    std::cout << *done;
+    return kExitOk;
+  }
+  switch (done.error().code) {
+    case Code::kInvalidArgument:
+      return Fail(done.error(), kExitUsage);
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:
+      return Fail(done.error(), kExitNotRunning);
+    default:
+      return Fail(done.error(), kExitFailed);
+  }
 }
 
 void AddCommon(CLI::App* command, Options* options) {
@@ -316,7 +366,8 @@ void AddReplayOptions(CLI::App* replay, Options* options) {
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app{
-      "culprit-agent: which process on this host talks to whom, as evidence for a collector"};
+      "culprit-agent: which process on this host talks to whom, as evidence for a collector",
+      "culprit-agent"};
   app.require_subcommand(1);
   app.footer(kFooter);
   CLI::App* run = app.add_subcommand("run", "Capture, until SIGTERM or SIGINT");
@@ -331,11 +382,19 @@ int Main(int argc, char** argv) {
   CLI::App* snapshot =
       app.add_subcommand("snapshot", "Save the volatile evidence of this host in one signed file");
   AddSnapshot(snapshot, &options);
+  EnrolOptions enrol_options;
+  CLI::App* enrol = AddEnrol(app, &enrol_options);
+  const CLI::App* writer = AddSnapshotWriter(app, &options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
+  TriageArguments triage;
+  const CLI::App* triage_command = AddTriage(app, &triage);
+  std::string shell;
+  const CLI::App* completion = AddCompletion(app, &shell);
   CLI::App* version = app.add_subcommand("version", "Show the version");
-  for (CLI::App* command : {run, status, check, replay, snapshot}) AddCommon(command, &options);
-  for (CLI::App* command : {run, check, replay}) {
+  for (CLI::App* command : {run, status, check, replay, snapshot, enrol})
+    AddCommon(command, &options);
+  for (CLI::App* command : {run, check, replay, enrol}) {
     command->add_option("--collector", options.collector,
                         "HOST:PORT, instead of collector.address");
   }
@@ -351,14 +410,18 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  for (const CLI::App* command : {run, status, check, replay, snapshot})
+  for (const CLI::App* command : {run, status, check, replay, snapshot, enrol})
     options.config_given |= command->count("--config") > 0;
   if (run->parsed()) return Run(options);
   if (status->parsed()) return ShowStatus(options);
   if (check->parsed()) return CheckConfig(options);
   if (replay->parsed()) return Replay(options);
+  if (enrol->parsed()) return Enrol(options, enrol_options);
+  if (writer->parsed()) return WriteSnapshot(options);
   if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
+  if (triage_command->parsed()) return LookAtHost(std::move(triage));
+  if (completion->parsed()) std::cout << CompletionScript(app, "culprit-agent", shell);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;
 }

@@ -5,27 +5,35 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "collector/alert/alerter.h"
 #include "collector/data_dir.h"
 #include "collector/detect/follower.h"
+#include "collector/enrol_finding.h"
+#include "collector/enrolment.h"
 #include "collector/ingest/ingest.h"
 #include "collector/ingest/tls_server.h"
 #include "collector/journal/journal.h"
 #include "collector/maintenance.h"
 #include "collector/pki/pki.h"
 #include "collector/place_files.h"
+#include "collector/query/alerts_service.h"
+#include "collector/query/audit_service.h"
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
 #include "collector/query/posture_service.h"
 #include "collector/query/service.h"
+#include "collector/query/snapshot_service.h"
+#include "collector/snapshot/finding_trigger.h"
 #include "collector/store/indexer.h"
 #include "common/file.h"
-#include "common/hex.h"
 #include "common/log.h"
 #include "common/units.h"
 
@@ -66,14 +74,26 @@ IngestOptions IngestOptionsOf(const CollectorConfig& config) {
   options.collector_version = CULPRIT_VERSION;
   options.max_inflight_frames = config.ingest.max_inflight_frames;
   options.max_inflight_bytes = config.ingest.max_inflight_bytes;
-  options.is_revoked = [revoked = config.ingest.revoked](const PeerIdentity& peer) {
-    const std::string fingerprint = HexEncode(
-        {reinterpret_cast<const char*>(peer.cert_sha256.data()), peer.cert_sha256.size()});
-    return std::any_of(revoked.begin(), revoked.end(), [&](const std::string& entry) {
-      return entry == peer.agent_id.ToString() || entry == fingerprint;
-    });
-  };
+  options.max_rate = config.ingest.max_rate;
   return options;
+}
+
+SnapshotStoreLimits SnapshotLimitsOf(const CollectorConfig& config) {
+  SnapshotStoreLimits limits;
+  limits.max_bytes = config.snapshot.max_bytes;
+  limits.max_bundle_bytes = config.snapshot.max_bundle_bytes;
+  limits.min_free_bytes = config.snapshot.min_free;
+  limits.give_up = config.snapshot.give_up;
+  return limits;
+}
+
+// By the place in this list; nullopt: off.
+std::optional<FindingTriggerOptions> TriggerOptionsOf(const CollectorConfig& config) {
+  constexpr std::array<std::string_view, 5> kNames = {"off", "low", "medium", "high", "critical"};
+  const auto name = std::find(kNames.begin(), kNames.end(), config.snapshot.on_finding);
+  if (name == kNames.begin() || name == kNames.end()) return std::nullopt;
+  return FindingTriggerOptions{static_cast<v1::Severity>(name - kNames.begin()),
+                               config.snapshot.finding_interval};
 }
 
 TlsServerOptions ServerOptionsOf(const CollectorConfig& config) {
@@ -81,6 +101,16 @@ TlsServerOptions ServerOptionsOf(const CollectorConfig& config) {
   options.listen = config.listen;
   options.max_memory_bytes = config.ingest.max_memory;
   options.max_threads = static_cast<int>(config.ingest.max_threads);
+  return options;
+}
+
+// `places` outlives the alerter.
+AlerterOptions AlerterOptionsOf(const CollectorConfig& config, const PlaceSource& places) {
+  AlerterOptions options;
+  options.path = config.alerts_path();
+  options.targets = config.alerts;
+  options.version = CULPRIT_VERSION;
+  options.annotate = [&places](v1::Finding* finding) { AnnotateFinding(*places.Read(), finding); };
   return options;
 }
 
@@ -98,24 +128,46 @@ class CollectorImpl : public Collector {
     TRY(store_, OpenOrReindex(*journal_, StoreOptionsOf(config_)));
     indexer_ = std::make_unique<Indexer>(*journal_, *store_, IndexerOptionsOf(config_));
     index_thread_ = std::jthread([this](const std::stop_token& stop) { indexer_->Run(stop); });
+    places_ = std::make_unique<PlaceFiles>(config_);
     TRY(findings_, OpenFindingStore(config_.findings_path()));
+    // Before the detectors, so that the first thing they find is told.
+    alerter_ = Alerter::Start(AlerterOptionsOf(config_, *places_), *findings_);
+    // The configuration has been checked: a zone that is gone since then weighs nothing.
+    const WorkHours hours = LoadWorkHours(config_.detect.hours).value_or(WorkHours());
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
+                                                  SceneInputs{places_.get(), hours},
                                                   [this] { return ingest_->stats().agents; });
     detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
-    places_ = std::make_unique<PlaceFiles>(config_);
+    TRY(enrolment_,
+        Enrolment::Open(config_, credentials_.ca_pem, [this](const SecondEnrolment& second) {
+          ReportSecondEnrolment(second, findings_.get());
+        }));
+    TRY(snapshots_,
+        Snapshots::Open(config_.snapshot_dir(), SnapshotLimitsOf(config_), ingest_->control()));
+    if (const auto trigger = TriggerOptionsOf(config_)) {
+      trigger_ = std::make_unique<FindingTrigger>(*findings_, *snapshots_, *trigger);
+      trigger_thread_ = std::jthread([this](const std::stop_token& stop) { trigger_->Run(stop); });
+    }
     engine_ = std::make_unique<QueryEngine>(
         QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
     packets_ =
         std::make_unique<PacketFetcher>(PacketFetchDeps{*store_, &ingest_->control(), &activity_});
     query_service_ = MakeQueryService(*engine_, packets_.get());
     findings_service_ = MakeFindingsService(findings_.get(), places_.get());
+    alerts_service_ = MakeAlertsService(alerter_.get());
     login_service_ = MakeLoginService(*engine_);
     posture_service_ = MakePostureService(*engine_);
-    TRY(server_,
-        StartTlsServer(ServerOptionsOf(config_), credentials_,
-                       {ingest_->service(), query_service_.get(), findings_service_.get(),
-                        login_service_.get(), posture_service_.get()}));
+    audit_service_ = MakeAuditService(config_.audit_dir());
+    snapshot_service_ = MakeSnapshotService(*store_, *snapshots_);
+    TlsServerOptions options = ServerOptionsOf(config_);
+    options.guard = enrolment_.get();
+    TRY(server_, StartTlsServer(options, credentials_,
+                                {ingest_->service(), query_service_.get(), findings_service_.get(),
+                                 alerts_service_.get(), login_service_.get(),
+                                 posture_service_.get(), audit_service_.get(),
+                                 snapshot_service_.get(), enrolment_->renewal_service()}));
+    TRY_VOID(enrolment_->Listen(credentials_));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
         CULPRIT_VERSION, config_.listen, server_->port(), config_.data_dir,
@@ -139,19 +191,27 @@ class CollectorImpl : public Collector {
       Retain();
       places_->Refresh();
     }
+    if (const Status looked = enrolment_->Refresh(); !looked) {
+      spdlog::warn("enrolment: {}", looked.error().message);
+    }
+    ingest_->EndUnwelcome(
+        [this](const ConnectedAgent& agent) { return enrolment_->WhyNotWelcome(agent); });
     Report(Problems(journal));
     return Ok();
   }
 
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
+    if (enrolment_) enrolment_->Stop();
+    if (snapshots_) snapshots_->Stop();
     if (ingest_) ingest_->Drain(kReconnectAfter);
     if (server_) server_->Stop(config_.drain);
-    for (std::jthread* thread : {&index_thread_, &detect_thread_}) {
+    for (std::jthread* thread : {&trigger_thread_, &index_thread_, &detect_thread_}) {
       if (!thread->joinable()) continue;
       thread->request_stop();
       thread->join();
     }
+    if (alerter_) alerter_->Stop();
     if (journal_) journal_->Stop();
     if (server_) {
       spdlog::info("collector stopped journal_lsn={}", journal_->stats().durable_lsn);
@@ -219,6 +279,8 @@ class CollectorImpl : public Collector {
           fmt::format("detect: {}; evidence is still taken, findings are made once this is over",
                       detect.failing));
     }
+    for (std::string& problem : alerter_->Problems()) problems.push_back(std::move(problem));
+    for (std::string& problem : enrolment_->problems()) problems.push_back(std::move(problem));
     const auto left = credentials_.certificate.not_after - ReadWallClock();
     if (left < kExpiryWarning) {
       problems.push_back(
@@ -269,17 +331,22 @@ class CollectorImpl : public Collector {
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<EvidenceStore> store_;
   std::unique_ptr<Indexer> indexer_;
+  std::unique_ptr<PlaceFiles> places_;
   std::unique_ptr<FindingStore> findings_;
+  std::unique_ptr<Alerter> alerter_;
   std::unique_ptr<DetectFollower> detectors_;
+  std::unique_ptr<Enrolment> enrolment_;
   std::unique_ptr<Ingest> ingest_;
   const Activity activity_{*this};
   const State status_{*this};
-  std::unique_ptr<PlaceFiles> places_;
+  std::unique_ptr<Snapshots> snapshots_;
+  std::unique_ptr<FindingTrigger> trigger_;  // null: off
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
-  std::unique_ptr<grpc::Service> query_service_, findings_service_, login_service_, posture_service_;
+  std::unique_ptr<grpc::Service> query_service_, findings_service_, alerts_service_, login_service_,
+      posture_service_, audit_service_, snapshot_service_;
   std::unique_ptr<TlsServer> server_;
-  std::jthread index_thread_, detect_thread_;
+  std::jthread index_thread_, detect_thread_, trigger_thread_;
   std::chrono::steady_clock::time_point next_retention_{};
   std::set<std::string> reported_;  // kinds of problems that are in force
   bool stopped_ = false;

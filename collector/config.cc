@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "collector/alert_config.h"
+#include "collector/config_text.h"
 #include "collector/detect_config.h"
 #include "common/hex.h"
 #include "common/ids.h"
@@ -27,9 +29,32 @@ bool IsRevocable(const std::string& text) {
   return Uuid::Parse(text).has_value() || (text.size() == 64 && HexDecode(text).has_value());
 }
 
+bool IsListenAddress(const std::string& text) {
+  const auto endpoint = Endpoint::Parse(text);
+  return endpoint && (endpoint->port != 0 || text.ends_with(":0"));
+}
+
+bool AreAbsolute(const std::vector<std::string>& paths) {
+  return std::ranges::all_of(paths, [](const std::string& path) { return path.starts_with('/'); });
+}
+
+void CheckEnrol(const CollectorConfig& config, TomlReader& toml) {
+  const auto& enrol = config.enrol;
+  if (!enrol.listen.empty() && !IsListenAddress(enrol.listen)) {
+    toml.AddError("enrol.listen", "expected ADDRESS:PORT such as \"0.0.0.0:7444\", or \"\"");
+  }
+  if (!std::ranges::all_of(enrol.aws_accounts, [](const std::string& account) {
+        return account.size() == 12 && account.find_first_not_of("0123456789") == account.npos;
+      })) {
+    toml.AddError("enrol.aws_accounts", "expected account ids of twelve digits");
+  }
+  if (!AreAbsolute(enrol.aws_certificates)) {
+    toml.AddError("enrol.aws_certificates", "expected absolute paths");
+  }
+}
+
 void CheckMeaning(const CollectorConfig& config, TomlReader& toml) {
-  const auto listen = Endpoint::Parse(config.listen);
-  if (!listen || (listen->port == 0 && !config.listen.ends_with(":0"))) {
+  if (!IsListenAddress(config.listen)) {
     toml.AddError(
         "listen",
         fmt::format("expected ADDRESS:PORT such as \"0.0.0.0:7443\" or \"[::]:7443\", found \"{}\"",
@@ -42,8 +67,8 @@ void CheckMeaning(const CollectorConfig& config, TomlReader& toml) {
   if (config.disk.critical_free > config.disk.warn_free) {
     toml.AddError("disk.critical_free", "must not be larger than disk.warn_free");
   }
-  if (!std::ranges::all_of(config.geo.mmdb,
-                           [](const std::string& path) { return path.starts_with('/'); })) {
+  CheckEnrol(config, toml);
+  if (!AreAbsolute(config.geo.mmdb)) {
     toml.AddError("geo.mmdb", "expected absolute paths of .mmdb files");
   }
   const std::uint64_t cap = config.journal.max_bytes;
@@ -51,31 +76,6 @@ void CheckMeaning(const CollectorConfig& config, TomlReader& toml) {
     toml.AddError("journal.max_bytes",
                   "must be at least two journal.segment_bytes, or 0 for no limit");
   }
-}
-
-std::string Quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') out += '\\';
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\u{:04x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
-std::string QuotedList(const std::vector<std::string>& list) {
-  std::string out = "[";
-  for (const std::string& item : list) out += (out.size() > 1 ? ", " : "") + Quoted(item);
-  return out + "]";
-}
-
-std::string Span(milliseconds span) {
-  if (span.count() % 1000 != 0) return fmt::format("\"{}ms\"", span.count());
-  return fmt::format("\"{}s\"", span.count() / 1000);
 }
 
 }  // namespace
@@ -93,7 +93,15 @@ Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::s
   toml.Bytes("ingest.max_inflight_bytes", c.ingest.max_inflight_bytes, 1ULL << 20, 1ULL << 30);
   toml.Bytes("ingest.max_memory", c.ingest.max_memory, 16ULL << 20, 1ULL << 40);
   toml.Uint32("ingest.max_threads", c.ingest.max_threads, 8, 65536);
+  toml.Bytes("ingest.max_rate", c.ingest.max_rate, 0, 1ULL << 40);
   toml.Strings("ingest.revoked", c.ingest.revoked);
+  toml.String("enrol.listen", c.enrol.listen);
+  toml.Duration("enrol.validity", c.enrol.validity, seconds(10), hours(24 * 825));
+  toml.Strings("enrol.aws_accounts", c.enrol.aws_accounts);
+  toml.Strings("enrol.aws_regions", c.enrol.aws_regions);
+  toml.Strings("enrol.aws_certificates", c.enrol.aws_certificates);
+  toml.Duration("enrol.aws_max_age", c.enrol.aws_max_age, seconds(0), hours(24 * 36500));
+  toml.Bytes("audit.segment_bytes", c.audit.segment_bytes, 1ULL << 16, 1ULL << 30);
   toml.Bytes("journal.segment_bytes", c.journal.segment_bytes, 1ULL << 20, 4ULL << 30);
   toml.Bytes("journal.max_bytes", c.journal.max_bytes, 0, kNoLimit);
   toml.Duration("journal.max_age", c.journal.max_age, seconds(0), hours(24 * 36500));
@@ -108,7 +116,16 @@ Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::s
   toml.Strings("geo.mmdb", c.geo.mmdb);
   toml.Path("cost.prices", c.cost.prices);
   toml.String("cost.region", c.cost.region);
+  toml.Choice("snapshot.on_finding", c.snapshot.on_finding,
+              {"off", "low", "medium", "high", "critical"});
+  toml.Duration("snapshot.finding_interval", c.snapshot.finding_interval, seconds(0),
+                hours(24 * 366));
+  toml.Bytes("snapshot.max_bytes", c.snapshot.max_bytes, 0, kNoLimit);
+  toml.Bytes("snapshot.max_bundle_bytes", c.snapshot.max_bundle_bytes, 1ULL << 20, kNoLimit);
+  toml.Bytes("snapshot.min_free", c.snapshot.min_free, 0, kNoLimit);
+  toml.Duration("snapshot.give_up", c.snapshot.give_up, seconds(1), hours(24 * 366));
   ReadThresholds(toml, &c.detect);
+  ReadAlertTargets(toml, &c.alerts);
   CheckMeaning(c, toml);
   TRY_VOID(toml.Finish());
   return c;
@@ -137,7 +154,17 @@ std::string FormatCollectorConfig(const CollectorConfig& c) {
   add("max_inflight_bytes", c.ingest.max_inflight_bytes);
   add("max_memory", c.ingest.max_memory);
   add("max_threads", c.ingest.max_threads);
+  add("max_rate", c.ingest.max_rate);
   add("revoked", QuotedList(c.ingest.revoked));
+  out += "\n[enrol]\n";
+  add("listen", Quoted(c.enrol.listen));
+  add("validity", Span(c.enrol.validity));
+  add("aws_accounts", QuotedList(c.enrol.aws_accounts));
+  add("aws_regions", QuotedList(c.enrol.aws_regions));
+  add("aws_certificates", QuotedList(c.enrol.aws_certificates));
+  add("aws_max_age", Span(c.enrol.aws_max_age));
+  out += "\n[audit]\n";
+  add("segment_bytes", c.audit.segment_bytes);
   out += "\n[journal]\n";
   add("segment_bytes", c.journal.segment_bytes);
   add("max_bytes", c.journal.max_bytes);
@@ -157,7 +184,15 @@ std::string FormatCollectorConfig(const CollectorConfig& c) {
   out += "\n[cost]\n";
   add("prices", Quoted(c.cost.prices));
   add("region", Quoted(c.cost.region));
+  out += "\n[snapshot]\n";
+  add("on_finding", Quoted(c.snapshot.on_finding));
+  add("finding_interval", Span(c.snapshot.finding_interval));
+  add("max_bytes", c.snapshot.max_bytes);
+  add("max_bundle_bytes", c.snapshot.max_bundle_bytes);
+  add("min_free", c.snapshot.min_free);
+  add("give_up", Span(c.snapshot.give_up));
   out += FormatThresholds(c.detect);
+  out += FormatAlertTargets(c.alerts);
   return out;
 }
 

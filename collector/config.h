@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "collector/alert/alert_target.h"
 #include "collector/detect/thresholds.h"
 #include "common/result.h"
 
@@ -31,8 +32,22 @@ struct CollectorConfig {
     std::uint64_t max_inflight_bytes = 16ULL << 20;
     std::uint64_t max_memory = 512ULL << 20;
     std::uint32_t max_threads = 8192;
-    std::vector<std::string> revoked;  // agent ids and SHA-256s of certificates
+    std::uint64_t max_rate = 32ULL << 20;  // bytes a second of one agent; 0 = no limit
+    std::vector<std::string> revoked;      // agent ids and SHA-256s of certificates
   } ingest;
+
+  struct Enrol {
+    std::string listen;  // empty: nobody enrols over the network
+    std::chrono::seconds validity{24 * 3600};
+    std::vector<std::string> aws_accounts, aws_regions;
+    std::vector<std::string> aws_certificates = {
+        "/usr/share/culprit-collector/aws-certificates.pem"};
+    std::chrono::seconds aws_max_age{24 * 3600};  // 0 = any
+  } enrol;
+
+  struct Audit {
+    std::uint64_t segment_bytes = 16ULL << 20;
+  } audit;
 
   struct Journal {
     std::uint64_t segment_bytes = 64ULL << 20;
@@ -63,12 +78,26 @@ struct CollectorConfig {
     std::string region;  // of hosts that do not say theirs; empty = theirs is unknown
   } cost;
 
+  struct Snapshot {
+    std::string on_finding = "high";  // or "off", "low", "medium", "critical"
+    std::chrono::seconds finding_interval{3600};
+    std::uint64_t max_bytes = 20ULL << 30;  // 0 = no limit
+    std::uint64_t max_bundle_bytes = 2ULL << 30;
+    std::uint64_t min_free = 1ULL << 30;
+    std::chrono::seconds give_up{24 * 3600};
+  } snapshot;
+
   DetectThresholds detect;
+  std::vector<AlertTarget> alerts;
 
   std::string pki() const { return pki_dir.empty() ? data_dir + "/pki" : pki_dir; }
   std::string journal_dir() const { return data_dir + "/journal"; }
   std::string index_dir() const { return data_dir + "/index"; }
+  std::string audit_dir() const { return data_dir + "/audit"; }
+  std::string enrol_path() const { return data_dir + "/enrol.db"; }
+  std::string snapshot_dir() const { return data_dir + "/snapshots"; }
   std::string findings_path() const { return data_dir + "/findings.db"; }
+  std::string alerts_path() const { return data_dir + "/alerts.db"; }
   std::string ip_ranges() const {
     return geo.ip_ranges.empty() ? data_dir + "/ip-ranges.json" : geo.ip_ranges;
   }

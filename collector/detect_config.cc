@@ -3,11 +3,14 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "collector/detect/work_hours.h"
+
 namespace culprit {
 namespace {
 
 constexpr std::uint32_t kMaxCount = 1'000'000'000;
 constexpr std::uint64_t kMaxBytes = 1ULL << 50;
+constexpr double kMaxUsd = 1e6;
 
 // Calls `number` and `bytes` for each key of `t`, whose type may be const.
 template <class Thresholds, class Number, class Bytes>
@@ -20,6 +23,7 @@ void ForEachKey(Thresholds& t, const Number& number, const Bytes& bytes) {
   number("detect.flood.answered_percent", t.flood.answered_percent);
   number("detect.flood.attempts_per_second", t.flood.attempts_per_second);
   number("detect.flood.seconds", t.flood.seconds);
+  number("detect.flood.burst_packets_per_second", t.flood.burst_packets_per_second);
   number("detect.flood.burst_attempts", t.flood.burst_attempts);
   number("detect.brute_force.connections", t.brute_force.connections);
   number("detect.brute_force.ssh_connections", t.brute_force.ssh_connections);
@@ -54,6 +58,24 @@ void ForEachKey(Thresholds& t, const Number& number, const Bytes& bytes) {
   number("detect.integrity.pause_seconds", t.integrity.pause_seconds);
   number("detect.integrity.gap_seconds", t.integrity.gap_seconds);
   number("detect.integrity.clock_jump_seconds", t.integrity.clock_jump_seconds);
+  number("detect.baseline.learn_hours", t.baseline.learn_hours);
+  number("detect.baseline.fresh_hours", t.baseline.fresh_hours);
+  number("detect.baseline.known_hours", t.baseline.known_hours);
+}
+
+void ReadHours(TomlReader& toml, HoursSettings* hours) {
+  toml.String("detect.hours.zone", hours->zone);
+  toml.Uint32("detect.hours.begin_hour", hours->begin_hour, 0, 23);
+  toml.Uint32("detect.hours.end_hour", hours->end_hour, 1, 24);
+  toml.Bool("detect.hours.weekend", hours->weekend);
+  if (hours->begin_hour >= hours->end_hour) {
+    toml.AddError("detect.hours.end_hour", "must be after detect.hours.begin_hour");
+  }
+  if (!LoadWorkHours(*hours)) {
+    toml.AddError("detect.hours.zone",
+                  "expected a time zone that this machine knows, such as \"Asia/Kolkata\" (package "
+                  "tzdata), or \"\" for none");
+  }
 }
 
 }  // namespace
@@ -63,6 +85,8 @@ void ReadThresholds(TomlReader& toml, DetectThresholds* thresholds) {
       *thresholds,
       [&](const char* key, std::uint32_t& value) { toml.Uint32(key, value, 1, kMaxCount); },
       [&](const char* key, std::uint64_t& value) { toml.Bytes(key, value, 1, kMaxBytes); });
+  toml.Double("detect.budget.usd_per_hour", thresholds->budget.usd_per_hour, 0, kMaxUsd);
+  ReadHours(toml, &thresholds->hours);
 }
 
 std::string FormatThresholds(const DetectThresholds& thresholds) {
@@ -76,6 +100,11 @@ std::string FormatThresholds(const DetectThresholds& thresholds) {
     out += fmt::format("{} = {}\n", key.substr(dot + 1), value);
   };
   ForEachKey(thresholds, add, add);
+  const HoursSettings& hours = thresholds.hours;
+  out += fmt::format("\n[detect.budget]\nusd_per_hour = {}\n", thresholds.budget.usd_per_hour);
+  out += fmt::format(
+      "\n[detect.hours]\nzone = \"{}\"\nbegin_hour = {}\nend_hour = {}\nweekend = {}\n", hours.zone,
+      hours.begin_hour, hours.end_hour, hours.weekend);
   return out;
 }
 

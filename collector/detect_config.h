@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thresholds of the detectors as keys of collector.toml: [detect.RULE] NAME = NUMBER.
+// What the detectors judge by as keys of collector.toml: [detect.RULE] NAME = NUMBER, and
+// [detect.budget], [detect.hours], [detect.baseline].
 // Stage: wiring. Thread: values.
 #ifndef CULPRIT_COLLECTOR_DETECT_CONFIG_H_
 #define CULPRIT_COLLECTOR_DETECT_CONFIG_H_

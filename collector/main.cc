@@ -10,8 +10,10 @@
 #include <csignal>
 #include <functional>
 
+#include "collector/access_commands.h"
 #include "collector/collector.h"
 #include "collector/maintenance.h"
+#include "common/completion.h"
 #include "common/log.h"
 #include "common/sd_notify.h"
 #include "common/text.h"
@@ -36,11 +38,16 @@ constexpr const char* kFooter =
     "  culprit-collector init                       # once: certificate authority, server and "
     "operator certificates\n"
     "  culprit-collector run\n"
-    "  culprit-collector issue agent web-1 --out ./web-1\n"
+    "  culprit-collector token create --for 1h      # for a host to enrol by\n"
+    "  culprit-collector revoke i-0123456789abcdef0 --reason \"taken over\"\n"
+    "  culprit-collector issue operator night --role responder --out ./night\n"
     "  culprit-collector check-config --config deploy/collector.toml\n";
 
 struct Options {
   std::string config, data_dir, pki_dir, listen, log_level, name, out;
+  std::string role = "viewer", what, why;
+  TokenArgs token;
+  bool json = false;
   std::vector<std::string> server_names;
 };
 
@@ -166,7 +173,7 @@ std::vector<Command> AddIssue(CLI::App& app, Options& options) {
                      }),
       AddMaintenance(*issue, "operator", "For a person who asks",
                      [&options](const CollectorConfig& c) {
-                       return IssueOperatorCommand(c, options.name, options.out);
+                       return IssueOperatorCommand(c, options.name, options.role, options.out);
                      })};
   for (const Command& command : commands) {
     command.app->add_option("name", options.name, "1-64 of A-Z a-z 0-9 . _ -")
@@ -179,6 +186,68 @@ std::vector<Command> AddIssue(CLI::App& app, Options& options) {
     AddDataDir(*command.app, options);
     AddPki(*command.app, options);
   }
+  commands.back()
+      .app
+      ->add_option("--role", options.role,
+                   "viewer: asks; responder: also fetches packets and decides on findings; admin: "
+                   "also reads the audit log")
+      ->check(CLI::IsMember({"viewer", "responder", "admin"}))
+      ->capture_default_str();
+  return commands;
+}
+
+std::vector<Command> AddToken(CLI::App& app, TokenArgs& args) {
+  CLI::App* token = app.add_subcommand("token", "Join tokens, by which hosts enrol");
+  token->require_subcommand(1);
+  std::vector<Command> commands = {
+      AddMaintenance(*token, "create", "Make one and print it, once",
+                     [&args](const CollectorConfig& c) { return CreateTokenCommand(c, args); }),
+      AddMaintenance(*token, "list", "Those there are, without their secret",
+                     [&args](const CollectorConfig& c) { return ListTokensCommand(c, args); }),
+      AddMaintenance(*token, "revoke", "Take one back",
+                     [&args](const CollectorConfig& c) { return RevokeTokenCommand(c, args); })};
+  CLI::App* create = commands[0].app;
+  create->add_option("--uses", args.uses, "How many hosts may use it")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  create->add_option("--for", args.life, "How long it is good")
+      ->type_name("SPAN")
+      ->capture_default_str();
+  create->add_option("--host", args.host, "Only for this host id (i-..., machine-...)")
+      ->type_name("HOST");
+  create->add_option("--note", args.note, "What it is for, shown in lists")->type_name("TEXT");
+  commands[2].app->add_option("ID", args.id, "As `token list` shows it")->required()->type_name("");
+  for (const Command& command : {commands[0], commands[1]}) {
+    command.app->add_flag("--json", args.json, "One JSON document a line");
+  }
+  return commands;
+}
+
+std::vector<Command> AddAccess(CLI::App& app, Options& options) {
+  std::vector<Command> commands = AddToken(app, options.token);
+  const Command hosts = AddMaintenance(
+      app, "hosts", "Hosts that enrolled, by what proof and until when",
+      [&options](const CollectorConfig& c) { return ListHostsCommand(c, options.json); });
+  hosts.app->add_flag("--json", options.json, "One JSON document a line");
+  const Command revoke = AddMaintenance(
+      app, "revoke", "Cut a host off, at once: its connection, its certificate, its key",
+      [&options](const CollectorConfig& c) { return RevokeCommand(c, options.what, options.why); });
+  revoke.app->add_option("--reason", options.why, "Kept in the audit log")->type_name("TEXT");
+  const Command allow = AddMaintenance(
+      app, "allow", "Let a host enrol once more, for instance after it was reinstalled",
+      [&options](const CollectorConfig& c) { return AllowCommand(c, options.what); });
+  for (const Command& command : {revoke, allow}) {
+    command.app
+        ->add_option("HOST", options.what,
+                     "Host id or agent id; of certificates made by hand: agent id or SHA-256")
+        ->required()
+        ->type_name("");
+  }
+  commands.insert(commands.end(), {hosts, revoke, allow});
+  for (const Command& command : commands) {
+    AddPlaces(*command.app, options);
+    AddDataDir(*command.app, options);
+  }
   return commands;
 }
 
@@ -190,7 +259,7 @@ std::vector<Command> AddCommands(CLI::App& app, Options& options) {
                      CheckConfigCommand),
       AddMaintenance(app, "reindex", "Rebuild the index from the journal (collector stopped)",
                      ReindexCommand),
-      AddMaintenance(app, "verify", "Check the journal's chain, hashes and seals", VerifyCommand)};
+      AddMaintenance(app, "verify", "Check the chain, hashes and seals of journal and audit log", VerifyCommand)};
   for (const Command& command : commands) {
     AddPlaces(*command.app, options);
     AddDataDir(*command.app, options);
@@ -212,6 +281,7 @@ std::vector<Command> AddCommands(CLI::App& app, Options& options) {
       ->type_name("NAME");
   commands.push_back(init);
   for (Command& command : AddIssue(app, options)) commands.push_back(std::move(command));
+  for (Command& command : AddAccess(app, options)) commands.push_back(std::move(command));
   return commands;
 }
 
@@ -225,6 +295,8 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   Options options;
   const std::vector<Command> commands = AddCommands(app, options);
+  std::string shell;
+  const CLI::App* completion = AddCompletion(app, &shell);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
   try {
     app.parse(argc, argv);
@@ -241,6 +313,10 @@ int Main(int argc, char** argv) {
   }
   if (version->parsed()) {
     fmt::print("culprit-collector " CULPRIT_VERSION "\n");
+    return kExitOk;
+  }
+  if (completion->parsed()) {
+    fmt::print("{}", CompletionScript(app, "culprit-collector", shell));
     return kExitOk;
   }
   const auto config = Effective(options);

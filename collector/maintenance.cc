@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "collector/alert/target_files.h"
+#include "collector/audit/audit_log.h"
 #include "collector/data_dir.h"
 #include "collector/journal/journal.h"
 #include "collector/pki/pki.h"
@@ -75,21 +77,26 @@ Result<std::string> IssueAgentCommand(const CollectorConfig& config, const std::
 }
 
 Result<std::string> IssueOperatorCommand(const CollectorConfig& config, const std::string& name,
-                                         const std::string& out) {
+                                         const std::string& role_name, const std::string& out) {
+  TRY(const OperatorRole role, ParseOperatorRole(role_name));
   const std::string directory = out.empty() ? "culprit-operator-" + name : out;
   TRY_VOID(MakeDirectories(directory, 0700));
   TRY(const IssuedCredentials issued,
-      IssueOperator(config.pki(), name, directory, PkiOptionsOf(config)));
+      IssueOperator(config.pki(), name, role, directory, PkiOptionsOf(config)));
   return fmt::format(
-      "{0}: ca.pem, operator.pem and operator.key for operator {1}\n"
+      "{0}: ca.pem, operator.pem and operator.key for operator {1}, {2}\n"
       "Next: copy them to ~/.config/culprit/operator/ on the operator's machine, or name their "
       "directory:\n"
       "      culprit --collector HOST:PORT --credentials DIR hosts\n",
-      EscapeText(directory), EscapeText(name));
+      EscapeText(directory), EscapeText(name), NameOf(role));
 }
 
 Result<std::string> CheckConfigCommand(const CollectorConfig& config) {
   TRY(const Credentials credentials, LoadServerCredentials(config));
+  for (const AlertTarget& target : config.alerts) {
+    if (const Status fits = CheckTargetFiles(target); !fits)
+      return InvalidArgument(fmt::format("alert {}: {}", target.name, fits.error().message));
+  }
   return fmt::format("{}\n# certificates: fine until {}\n", FormatCollectorConfig(config),
                      FormatUtc(credentials.certificate.not_after));
 }
@@ -121,10 +128,16 @@ Result<std::string> VerifyCommand(const CollectorConfig& config) {
       fmt::format("{}: {} entries ({} to {}) in {} segments, {} of them sealed, {}\n",
                   config.journal_dir(), report.entries, report.first_lsn, report.last_lsn,
                   report.segments, report.sealed, FormatByteSize(report.bytes));
-  if (report.damage.empty()) return text + "chain, hashes and seals: all fine\n";
   for (const JournalDamage& damage : report.damage) {
     text += fmt::format("damaged: {} at byte {}, {} bytes: {}\n", EscapeText(damage.file),
                         damage.offset, damage.bytes, EscapeText(damage.what));
+  }
+  TRY(const AuditReport audit, ReadAudit(config.audit_dir(), [](const AuditEntry&) {}));
+  text += fmt::format("{}: {} lines, the last is {} with hash {}\n", config.audit_dir(),
+                      audit.entries, audit.last_seq, audit.last_hash);
+  for (const std::string& place : audit.damage) text += "damaged: " + EscapeText(place) + "\n";
+  if (report.damage.empty() && audit.damage.empty()) {
+    return text + "chain, hashes and seals: all fine\n";
   }
   return DataLoss(std::move(text));
 }

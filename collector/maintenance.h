@@ -16,14 +16,15 @@ namespace culprit {
 Result<std::string> InitCommand(const CollectorConfig& config);
 Result<std::string> IssueAgentCommand(const CollectorConfig& config, const std::string& name,
                                       const std::string& out);
+// `role`: viewer, responder or admin.
 Result<std::string> IssueOperatorCommand(const CollectorConfig& config, const std::string& name,
-                                         const std::string& out);
+                                         const std::string& role, const std::string& out);
 // The effective configuration; an error if the certificates in it cannot be used.
 Result<std::string> CheckConfigCommand(const CollectorConfig& config);
 // Rebuilds the index from the journal. kFailedPrecondition while a collector runs on data_dir.
 Result<std::string> ReindexCommand(const CollectorConfig& config);
-// Checks chain, hashes and seals of the journal without changing it; may run beside the collector.
-// kDataLoss, with one line a place, if anything does not check out.
+// Checks chain, hashes and seals of the journal, and the chain of the audit log, without changing
+// anything; may run beside the collector. kDataLoss, with one line a place, if anything does not check out.
 Result<std::string> VerifyCommand(const CollectorConfig& config);
 
 // The server's certificate, checked. Every error is kInvalidArgument and says what to run.

@@ -13,7 +13,7 @@
 #include <string>
 
 #include "collector/config.h"
-#include "collector/query/ports.h"
+#include "collector/cost/place_tables.h"
 
 namespace culprit {
 

@@ -47,8 +47,12 @@ void CollectLeaves(const toml::table& table, const std::string& prefix,
   for (const auto& [name, node] : table) {
     const std::string key =
         prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
+    const toml::array* list = node.as_array();
     if (const toml::table* inner = node.as_table(); inner != nullptr && !inner->empty()) {
       CollectLeaves(*inner, key, out);
+    } else if (list != nullptr && !list->empty() && list->is_array_of_tables()) {
+      for (std::size_t i = 0; i < list->size(); ++i)
+        CollectLeaves(*list->get(i)->as_table(), fmt::format("{}[{}]", key, i), out);
     } else {
       out.emplace_back(key, &node);
     }
@@ -256,6 +260,18 @@ void TomlReader::DurationNs(const std::string& key, std::chrono::nanoseconds& ou
     return impl_->Expected(*node, key, fmt::format("a span of time such as \"10s\", {}", range));
   }
   out = *value;
+}
+
+std::size_t TomlReader::Tables(const std::string& key, std::size_t max) {
+  const toml::node* node = impl_->Find(key);
+  if (node == nullptr) return 0;
+  const toml::array* list = node->as_array();
+  if (list == nullptr || (!list->empty() && !list->is_array_of_tables())) {
+    impl_->Expected(*node, key, fmt::format("tables [[{}]]", key));
+    return 0;
+  }
+  if (list->size() > max) AddError(key, fmt::format("more than {} of them", max));
+  return std::min(list->size(), max);
 }
 
 bool TomlReader::Has(const std::string& key) const {

@@ -65,6 +65,9 @@ class TomlReader {
     out = std::chrono::duration_cast<std::chrono::duration<Rep, Period>>(ns);
   }
 
+  // How many tables [[key]] there are, at most `max`; those have keys "key[0].name".
+  std::size_t Tables(const std::string& key, std::size_t max);
+
   bool Has(const std::string& key) const;
   // For checks that the reader cannot make: "file:line: key: message", with the line of the key if
   // it is there.

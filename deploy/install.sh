@@ -1,28 +1,29 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Puts Culprit's agent or collector on this machine, configures it and starts it. Doing it again changes only what differs.
-# Usage: install.sh agent --collector HOST:PORT --credentials DIR [OPTION...]
+# Usage: install.sh agent --collector HOST:PORT --ca-fingerprint HEX [OPTION...]
 #        install.sh collector --name NAME [OPTION...]
-#   --from PATH           what to install: a .deb, a .tar.gz of the same build, or a build directory (build/release);
+#   --from PATH           what to install: a .deb, an .rpm, a .tar.gz of the same build, or a build directory (build/release);
 #                         left out: the programs are there already, and only configuration and start are wanted
 #   --collector ADDRESS   agent: where the collector listens, HOST:PORT
-#   --credentials DIR     agent: ca.pem, agent.pem and agent.key, as `culprit-collector issue agent NAME --out DIR` makes them
-#   --ca-fingerprint HEX  agent: SHA-256 of the certificate in ca.pem; another one is refused
+#   --ca-fingerprint HEX  agent: SHA-256 of the collector's CA certificate, by which it is known; the host enrols, by the join token in
+#                         CULPRIT_TOKEN or --token-file FILE, or on EC2 by the instance's identity document
+#   --credentials DIR     agent, instead: ca.pem, agent.pem and agent.key, as `culprit-collector issue agent NAME --out DIR` makes them
 #   --name NAME           collector: a name or address by which agents dial this machine; may be repeated
 #   --root DIR            install below DIR (an image); nothing is started there, and no certificate authority is made
 #   --no-start            leave the unit as it is
 #   --help                this text
-# --collector and --credentials may be left out where an earlier call has set them. A tarball or build directory needs the libraries of
-# the section [run] of packages.txt; a .deb brings them. Needs root.
+# --collector, --ca-fingerprint and --credentials may be left out where an earlier call has set them. Runs on every distribution with systemd and
+# glibc 2.34 or later (Amazon Linux 2023, Ubuntu 22.04, Debian 12). Needs root.
 # Exit: 0 done, 1 something is missing or failed (the message says what), 2 usage.
 set -euo pipefail
 umask 022
-role='' from='' collector='' credentials='' fingerprint='' root='' start=1 changed=0
+role='' from='' collector='' credentials='' fingerprint='' token=${CULPRIT_TOKEN-} root='' start=1 changed=0
 names=()
 
 say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '3,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '3,19s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 wrong() {
   printf 'install: %s\n' "$*" >&2
   usage >&2
@@ -36,10 +37,11 @@ parse_arguments() {
         [ -z "$role" ] || wrong "one role only: '$role' or '$1'"
         role=$1
         ;;
-      --from | --collector | --credentials | --ca-fingerprint | --name | --root)
+      --from | --collector | --credentials | --ca-fingerprint | --token-file | --name | --root)
         [ -n "${2-}" ] || wrong "$1 needs a value"
         case $1 in
           --ca-fingerprint) fingerprint=$2 ;;
+          --token-file) token=$(cat "$2") || wrong "--token-file $2 cannot be read" ;;
           --name) names+=("$2") ;;
           *) printf -v "${1#--}" '%s' "$2" ;;
         esac
@@ -71,8 +73,8 @@ check_arguments() {
   if [ -n "$fingerprint" ]; then
     fingerprint=$(tr -d ': ' <<<"${fingerprint#SHA256:}" | tr A-F a-f)
     [[ $fingerprint =~ ^[0-9a-f]{64}$ ]] || wrong "--ca-fingerprint is not a SHA-256 (64 hexadecimal digits)"
-    [ -n "$credentials" ] || wrong "--ca-fingerprint needs --credentials"
   fi
+  [ -z "$token" ] || [[ $token =~ ^culprit-join-[0-9a-f]{40}$ ]] || wrong "the join token is not one that \`culprit-collector token create\` made"
   if [ -n "$root" ]; then
     [ -d "$root" ] || wrong "--root $root is not a directory"
     root=$(cd "$root" && pwd)
@@ -88,13 +90,14 @@ install_programs() {
   before=$(program_hash)
   case $from in
     '') [ -x "$root/usr/sbin/culprit-$role" ] || fail "there is no $root/usr/sbin/culprit-$role yet: say with --from what to install" ;;
-    *.deb) install_package ;;
+    *.deb) install_deb ;;
+    *.rpm) install_rpm ;;
     *.tar.gz)
       tar -tzf "$from" | grep -x "usr/sbin/culprit-$role" >/dev/null || fail "$from has no culprit-$role"
       tar -xzf "$from" -C "$root/" --no-same-owner --keep-directory-symlink
       ;;
     *)
-      [ -f "$from/cmake_install.cmake" ] || fail "$from is neither a .deb, a .tar.gz nor a build directory"
+      [ -f "$from/cmake_install.cmake" ] || fail "$from is neither a .deb, an .rpm, a .tar.gz nor a build directory"
       DESTDIR=$root cmake --install "$from" --prefix /usr --component "$role" --strip >/dev/null ||
         fail "not everything is built in $from: cmake --workflow --preset release"
       [ "$role" = agent ] || DESTDIR=$root cmake --install "$from" --prefix /usr --component cli --strip >/dev/null
@@ -103,7 +106,7 @@ install_programs() {
   [ "$(program_hash)" = "$before" ] || changed=1
 }
 
-install_package() {
+install_deb() {
   local name version
   name=$(dpkg-deb -f "$from" Package) || fail "$from is not a package"
   [ "$name" = "culprit-$role" ] || fail "$from is the package $name, not culprit-$role"
@@ -118,6 +121,25 @@ install_package() {
   # apt takes a file for what it is only by its path.
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$(realpath "$from")" </dev/null ||
     fail "apt-get could not install $from; its last lines are above (apt-get update, then again, where packages are not found)"
+}
+
+install_rpm() {
+  local name
+  name=$(rpm -qp --queryformat '%{NAME}' "$from" 2>/dev/null) || fail "$from is not a package, or there is no rpm here"
+  [ "$name" = "culprit-$role" ] || fail "$from is the package $name, not culprit-$role"
+  if [ -n "$root" ]; then
+    rpm2cpio "$from" | (cd "$root" && cpio --extract --make-directories --preserve-modification-time --unconditional --quiet) ||
+      fail "$from could not be unpacked; rpm2cpio and cpio are needed"
+    return
+  fi
+  if [ "$(rpm -q --queryformat '%{SHA256HEADER}' "$name")" = "$(rpm -qp --queryformat '%{SHA256HEADER}' "$from" 2>/dev/null)" ]; then
+    return
+  fi
+  if command -v dnf >/dev/null; then
+    dnf install -y -q "$(realpath "$from")" </dev/null || fail "dnf could not install $from; its last lines are above"
+  else
+    rpm -U --replacepkgs "$from" || fail "rpm could not install $from; its last lines are above"
+  fi
 }
 
 # put FILE MODE: standard input becomes FILE, if it is not so already. Not behind a pipe: what it notes in `changed` would be lost.
@@ -175,8 +197,35 @@ TOML
   put "$config" 0644 < <(sed "/^\[collector\]/,/^\[/s|^address *=.*|address = \"$collector\"|" "$config")
 }
 
+# The key is made on this host. A collector that cannot be reached does not hold anything up: the agent watches, and a unit goes on trying.
+enrol_agent() {
+  local folder=$root/etc/culprit/agent status=0
+  { [ -n "$fingerprint" ] && [ -z "$credentials" ] && [ ! -s "$folder/agent.pem" ]; } || return 0
+  put "$folder/enrol.env" 0600 < <(
+    echo "CULPRIT_CA_SHA256=$fingerprint"
+    [ -z "$token" ] || echo "CULPRIT_TOKEN=$token"
+  )
+  if [ -n "$root" ]; then
+    enable_in_image culprit-agent-enrol
+    return
+  fi
+  CULPRIT_TOKEN=$token /usr/sbin/culprit-agent enrol --ca-fingerprint "$fingerprint" --wait 20s || status=$?
+  changed=1
+  if [ $status != 5 ]; then
+    rm -f "$folder/enrol.env"
+    [ $status = 0 ] || fail "this host could not enrol; the reason is above"
+    return
+  fi
+  if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    systemctl enable --quiet culprit-agent-enrol.service
+    systemctl start --no-block culprit-agent-enrol.service
+  fi
+  say "the collector cannot be reached yet: culprit-agent-enrol.service goes on trying, and evidence waits in the spool"
+}
+
 agent_ready() {
-  [ -s "$root/etc/culprit/agent.toml" ] && [ -s "$root/etc/culprit/agent/agent.key" ]
+  [ -s "$root/etc/culprit/agent.toml" ] && { [ -s "$root/etc/culprit/agent/agent.key" ] || [ -s "$root/etc/culprit/agent/enrol.env" ]; }
 }
 
 # --- collector ---------------------------------------------------------------------------------------------------------
@@ -190,6 +239,11 @@ configure_collector() {
     put "$config" 0644 <<TOML
 # Every key with its default and meaning: /usr/share/doc/culprit-collector/collector.toml
 server_names = [${quoted:2}]
+
+# Hosts enrol at this port, by join tokens (culprit-collector token create) or, where aws_accounts names theirs, by their identity document.
+[enrol]
+listen = "0.0.0.0:7444"
+aws_accounts = []
 TOML
   elif [ ${#names[@]} -gt 0 ]; then
     for quoted in "${names[@]}"; do
@@ -205,21 +259,21 @@ TOML
 collector_ready() { [ -n "$root" ] || [ -s /var/lib/culprit/collector/pki/server.key ]; }
 
 # --- start -------------------------------------------------------------------------------------------------------------
-enable_in_image() {
+enable_in_image() {  # UNIT
   local wants=$root/etc/systemd/system/multi-user.target.wants
   install -d -m 0755 "$wants"
-  ln -sfn "/usr/lib/systemd/system/culprit-$role.service" "$wants/culprit-$role.service"
-  say "culprit-$role is in $root and starts with it"
+  ln -sfn "/usr/lib/systemd/system/$1.service" "$wants/$1.service"
+  say "$1 is in $root and starts with it"
 }
 
 start_unit() {
   local unit=culprit-$role.service
   if ! "${role}_ready"; then
-    say "installed; it waits for --collector and --credentials"
+    say "installed; it waits for --collector, and for --ca-fingerprint or --credentials"
     return
   fi
   if [ -n "$root" ]; then
-    enable_in_image
+    enable_in_image "culprit-$role"
     return
   fi
   "/usr/sbin/culprit-$role" check-config >/dev/null || {
@@ -245,6 +299,7 @@ check_arguments
 check_credentials
 install_programs
 "configure_$role"
+[ "$role" = collector ] || enrol_agent
 if [ "$start" = 1 ]; then
   start_unit
 fi

@@ -123,7 +123,8 @@ void NameBook::Join(const ObservationEvent& event, Ends* ends) {
     facts.source = server->source;
     facts.name = server->name;
     facts.alpn = Joined(server->alpn);
-    if (!facts.name.empty() || !facts.alpn.empty()) NameFlow(ends, std::move(facts));
+    const bool says = !facts.name.empty() || !facts.alpn.empty();
+    if (says || facts.source == NameSource::kStratum) NameFlow(ends, std::move(facts));
   } else if (const auto* request = std::get_if<ProxyRequest>(&event.what)) {
     facts.source = request->source;
     facts.name = request->host;

@@ -24,9 +24,10 @@ enum class NameSource : std::uint8_t {
   kHttpHost = 4,     // RFC 9110 7.2
   kSocks = 5,        // RFC 1928, and SOCKS 4, 4a
   kHttpConnect = 6,  // RFC 9110 9.3.6
+  kStratum = 7,      // the name is who logs in to a pool of miners, and may be empty
 };
 
-// Names are lower case, without the root's dot, at most 253 characters; bytes other than printable
+// Names are lower case (but for kStratum: wallets are told apart by it), without the root's dot, at most 253 characters; bytes other than printable
 // ASCII and blanks as \xNN, a backslash as \x5c.
 inline constexpr std::size_t kMaxNameLength = 253;
 inline constexpr std::size_t kMaxDnsAnswers = 32;  // kept of one message; later ones are left out

@@ -9,6 +9,7 @@
 #include "agent/names/dns.h"
 #include "agent/names/http.h"
 #include "agent/names/socks.h"
+#include "agent/names/stratum.h"
 #include "agent/names/tls.h"
 #include "agent/names/verdict.h"
 #include "common/bytes.h"
@@ -40,6 +41,13 @@ Verdict Dissect(std::string_view bytes, Observation& out) {
       ProxyRequest request;
       const Verdict verdict = ParseSocks(bytes, request);
       out = std::move(request);
+      return verdict;
+    }
+    case '{': {
+      ServerName name;
+      bool spoken = false;
+      const Verdict verdict = ParseStratum(bytes, name, spoken);
+      out = std::move(name);
       return verdict;
     }
     default:
@@ -259,14 +267,21 @@ void NameObserver::GiveUp(NameFlow& flow, StreamDirection& direction, const Pack
   if (flow.direction[0].done && flow.direction[1].done) flow.Decide();
 }
 
-// Of a hello that is not whole the name may be.
+// Of a hello that is not whole the name may be; who has subscribed at a pool need not log in.
 void NameObserver::TellPartial(const StreamDirection& direction, const Packet& packet,
                                bool from_client, const Sink& sink) {
   if (!direction.head || direction.taken > 0) return;
+  const std::string_view bytes = direction.head->in_order();
   ServerName name;
-  const bool hello = ParseTlsStream(direction.head->in_order(), name) == Verdict::kMore;
-  if (!hello || name.name.empty()) return;
-  name.source = NameSource::kTlsSni;
+  bool spoken = false;
+  if (bytes.starts_with('{')) {
+    const bool waits = ParseStratum(bytes, name, spoken) == Verdict::kMore;
+    if (!waits || !spoken) return;
+  } else {
+    const bool hello = ParseTlsStream(bytes, name) == Verdict::kMore;
+    if (!hello || name.name.empty()) return;
+    name.source = NameSource::kTlsSni;
+  }
   Tell(packet, from_client, std::move(name), sink);
 }
 

@@ -2,20 +2,36 @@
 #include "agent/names/name_text.h"
 
 #include "agent/model/observation.h"
+#include "common/ascii.h"
 
 namespace culprit {
 
-void AppendNameText(std::string_view bytes, bool dots, std::string& name) {
+namespace {
+
+void AppendEscaped(std::string_view bytes, bool dots, std::string& name) {
   constexpr char kHex[] = "0123456789abcdef";
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
     const bool plain = byte > 0x20 && byte < 0x7f && c != '\\' && (dots || c != '.');
     if (plain) {
-      name += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      name += c;
     } else {
       name += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
     }
   }
+}
+
+}  // namespace
+
+void AppendNameText(std::string_view bytes, bool dots, std::string& name) {
+  AppendEscaped(AsciiLower(bytes), dots, name);
+}
+
+std::string UserText(std::string_view user) {
+  std::string name;
+  AppendEscaped(user.substr(0, kMaxNameLength), true, name);
+  BoundName(name);
+  return name;
 }
 
 void BoundName(std::string& name) {

@@ -11,6 +11,8 @@ namespace culprit {
 // Adds `bytes` to `name`, escaped and in lower case. With `dots` false a dot is escaped too (within
 // a label of DNS).
 void AppendNameText(std::string_view bytes, bool dots, std::string& name);
+// Who logs in somewhere: escaped and bounded, in the letters that it was written in.
+std::string UserText(std::string_view user);
 
 // Of what is longer than kMaxNameLength the end is kept: the domain stands there. Never half an
 // escape.

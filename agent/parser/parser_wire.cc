@@ -59,13 +59,13 @@ int HexValue(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// Printable ASCII in lower case, a backslash only before the "xNN" of a byte that is not that (or
-// of a dot within a label).
-bool IsNameText(std::string_view text) {
+// Printable ASCII in lower case (with `upper` in any), a backslash only before the "xNN" of a byte
+// that is not that (or of a dot within a label).
+bool IsNameText(std::string_view text, bool upper) {
   if (text.size() > kMaxNameLength) return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (c < 0x20 || c >= 0x7f || (c >= 'A' && c <= 'Z')) return false;
+    if (c < 0x20 || c >= 0x7f || (!upper && c >= 'A' && c <= 'Z')) return false;
     if (c != '\\') continue;
     if (text.size() - i < 4 || text[i + 1] != 'x') return false;
     const int high = HexValue(text[i + 2]), low = HexValue(text[i + 3]);
@@ -78,10 +78,10 @@ bool IsNameText(std::string_view text) {
   return true;
 }
 
-bool TakeText(ByteReader& reader, std::string& out) {
+bool TakeText(ByteReader& reader, std::string& out, bool upper = false) {
   const std::size_t size = reader.U8();
   const std::string_view text = reader.Take(size);
-  if (!reader.ok() || !IsNameText(text)) return false;
+  if (!reader.ok() || !IsNameText(text, upper)) return false;
   out = text;
   return true;
 }
@@ -171,8 +171,8 @@ bool Decode(ByteReader& reader, DnsMessage& out) {
 bool Decode(ByteReader& reader, ServerName& out) {
   out.source = static_cast<NameSource>(reader.U8());
   const bool known = out.source == NameSource::kTlsSni || out.source == NameSource::kQuicSni ||
-                     out.source == NameSource::kHttpHost;
-  if (!known || !TakeText(reader, out.name)) return false;
+                     out.source == NameSource::kHttpHost || out.source == NameSource::kStratum;
+  if (!known || !TakeText(reader, out.name, out.source == NameSource::kStratum)) return false;
   const std::size_t protocols = reader.U8();
   if (!reader.ok() || protocols > kMaxAlpn) return false;
   out.alpn.resize(protocols);

@@ -16,7 +16,6 @@
 #include <memory>
 
 #include "common/net_address.h"
-#include "common/unique_fd.h"
 
 namespace culprit {
 namespace {
@@ -126,14 +125,17 @@ Ptr<SSL_CTX> MakeContext(const Credentials& credentials) {
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   const Ptr<X509> ca(
       PEM_read_bio_X509(MemoryBio(credentials.ca_pem).get(), nullptr, nullptr, nullptr));
-  const Ptr<X509> own(
-      PEM_read_bio_X509(MemoryBio(credentials.certificate_pem).get(), nullptr, nullptr, nullptr));
-  const Ptr<EVP_PKEY> key(
-      PEM_read_bio_PrivateKey(MemoryBio(credentials.key_pem).get(), nullptr, nullptr, nullptr));
-  if (!ca || !own || !key) return nullptr;
+  if (!ca) return nullptr;
   X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), ca.get());
-  SSL_CTX_use_certificate(context.get(), own.get());
-  SSL_CTX_use_PrivateKey(context.get(), key.get());
+  if (!credentials.certificate_pem.empty()) {
+    const Ptr<X509> own(
+        PEM_read_bio_X509(MemoryBio(credentials.certificate_pem).get(), nullptr, nullptr, nullptr));
+    const Ptr<EVP_PKEY> key(
+        PEM_read_bio_PrivateKey(MemoryBio(credentials.key_pem).get(), nullptr, nullptr, nullptr));
+    if (!own || !key) return nullptr;
+    SSL_CTX_use_certificate(context.get(), own.get());
+    SSL_CTX_use_PrivateKey(context.get(), key.get());
+  }
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_alpn_protos(context.get(), kAlpnH2.data(), kAlpnH2.size());
   return context;
@@ -186,21 +188,16 @@ Result<HostPort> SplitHostPort(const std::string& address) {
   return out;
 }
 
-std::string DiagnoseConnection(const DialTarget& target, const Credentials& credentials,
-                               WallTime now) {
-  if (const Status own = CheckCredentials(credentials, now); !own) {
-    return "this agent's credentials: " + own.error().message;
-  }
-  const auto split = SplitHostPort(target.address);
-  if (!split) return split.error().message;
+Result<UniqueFd> DialTcp(const std::string& address) {
+  TRY(const HostPort split, SplitHostPort(address));
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* raw = nullptr;
-  const int rc = getaddrinfo(split->host.c_str(), split->port.c_str(), &hints, &raw);
+  const int rc = getaddrinfo(split.host.c_str(), split.port.c_str(), &hints, &raw);
   const Ptr<addrinfo> addresses(raw);
   if (rc != 0) {
-    return "the name \"" + split->host + "\" can not be resolved (" + gai_strerror(rc) +
-           "): check the collector's address and this machine's DNS";
+    return Unavailable("the name \"" + split.host + "\" can not be resolved (" + gai_strerror(rc) +
+                       "): check the collector's address and this machine's DNS");
   }
   int err = ETIMEDOUT;
   UniqueFd fd;
@@ -209,9 +206,34 @@ std::string DiagnoseConnection(const DialTarget& target, const Credentials& cred
        a = a->ai_next, --tries) {
     err = ConnectOne(*a, &fd);
   }
-  if (!fd) return ExplainErrno(target.address, err);
-  const std::string& name = target.server_name.empty() ? split->host : target.server_name;
-  return DiagnoseTls(fd.get(), name, credentials);
+  if (!fd) return Unavailable(ExplainErrno(address, err));
+  return fd;
+}
+
+namespace {
+
+std::string Diagnose(const DialTarget& target, const Credentials& credentials) {
+  const auto fd = DialTcp(target.address);
+  if (!fd) return fd.error().message;
+  const auto split = SplitHostPort(target.address);
+  return DiagnoseTls(fd->get(), target.server_name.empty() ? split->host : target.server_name,
+                     credentials);
+}
+
+}  // namespace
+
+std::string DiagnoseConnection(const DialTarget& target, const Credentials& credentials,
+                               WallTime now) {
+  if (const Status own = CheckCredentials(credentials, now); !own) {
+    return "this agent's credentials: " + own.error().message;
+  }
+  return Diagnose(target, credentials);
+}
+
+std::string DiagnoseServer(const DialTarget& target, const std::string& ca_pem) {
+  Credentials credentials;
+  credentials.ca_pem = ca_pem;
+  return Diagnose(target, credentials);
 }
 
 }  // namespace culprit

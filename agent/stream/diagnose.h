@@ -12,6 +12,7 @@
 
 #include "common/credentials.h"
 #include "common/time.h"
+#include "common/unique_fd.h"
 
 namespace culprit {
 
@@ -25,9 +26,14 @@ struct HostPort {
 // Errors: kInvalidArgument.
 Result<HostPort> SplitHostPort(const std::string& address);
 
+// A connected socket; the error says what is wrong with the name, the way or the port.
+Result<UniqueFd> DialTcp(const std::string& address);
+
 // One line for a person, with the remedy; empty if every step works.
 std::string DiagnoseConnection(const DialTarget& target, const Credentials& credentials,
                                WallTime now);
+// Likewise, for who has no certificate yet.
+std::string DiagnoseServer(const DialTarget& target, const std::string& ca_pem);
 
 }  // namespace culprit
 

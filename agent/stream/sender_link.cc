@@ -16,6 +16,7 @@
 #include "agent/stream/link_socket.h"
 #include "agent/stream/memory_file.h"
 #include "common/credentials.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "culprit/internal/v1/link.pb.h"
 
@@ -33,6 +34,7 @@ constexpr std::size_t kMaxQuarantined = 1024;
 constexpr std::size_t kMaxRequests = 16;
 constexpr std::size_t kMaxAnswers = 16;  // parts of 256 KiB
 constexpr std::size_t kMaxTextBytes = 512;
+constexpr milliseconds kLookForCertificate{2000};
 constexpr seconds kLongLife{60};  // a sender that lived so long is restarted without delay
 
 struct Outgoing {
@@ -42,11 +44,19 @@ struct Outgoing {
 
 std::string Bytes(const Uuid& id) { return std::string(id.AsBytes()); }
 
+// Enrolment makes the key first and the certificate last: between the two the agent watches already,
+// and evidence waits in the spool.
+bool NotEnrolledYet(const SenderOptions& options) {
+  return access(options.key_path.c_str(), F_OK) == 0 &&
+         access(options.certificate_path.c_str(), F_OK) != 0 && errno == ENOENT;
+}
+
 Status CheckFiles(const SenderOptions& options) {
   if (access(options.program.c_str(), X_OK) != 0) {
     return ErrnoError("the sender program " + options.program +
                       " can not be run (is it installed beside culprit-agent?)");
   }
+  if (NotEnrolledYet(options)) return Ok();
   TRY(const Credentials credentials,
       LoadCredentials({options.ca_path, options.certificate_path, options.key_path}));
   // A date that is not right now is no reason to stop: evidence goes into the spool, and the sender
@@ -76,7 +86,7 @@ class SenderLinkImpl final : public SenderLink {
     return out;
   }
   std::vector<SpoolLoss> TakeQuarantined() override { return std::exchange(quarantined_, {}); }
-  std::vector<PacketFetch> TakeRequests() override { return std::exchange(requests_, {}); }
+  std::vector<ControlQuestion> TakeRequests() override { return std::exchange(requests_, {}); }
   void Answer(const ControlAnswer& answer) override;
   void Stop(milliseconds drain) override;
 
@@ -101,6 +111,7 @@ class SenderLinkImpl final : public SenderLink {
   void HandleReport(const link::SenderReport& report);
   void HandleQuarantined(const link::Quarantined& refused);
   void HandleControl(const v1::ControlRequest& request);
+  void HandleRenewed(const link::RenewedCertificate& renewed);
   void Queue(const link::ToSender& message, UniqueFd fd = UniqueFd());
   void QueueStateIfChanged();
   void Flush();
@@ -114,7 +125,7 @@ class SenderLinkImpl final : public SenderLink {
   bool restart_pending_ = false, stopping_ = false;
   std::deque<Outgoing> outbox_;
   std::deque<Outgoing> answers_;  // to the collector, behind the outbox
-  std::vector<PacketFetch> requests_;
+  std::vector<ControlQuestion> requests_;
   std::string sent_state_;
   SenderStatus status_;
   std::vector<SpoolLoss> quarantined_;
@@ -122,6 +133,12 @@ class SenderLinkImpl final : public SenderLink {
 };
 
 Status SenderLinkImpl::Spawn() {
+  if (NotEnrolledYet(options_)) {
+    status_.last_error = "this host has not enrolled yet: run `culprit-agent enrol`";
+    restart_pending_ = true;
+    SetTimer(kLookForCertificate);
+    return Ok();
+  }
   TRY(auto pair, MakeLinkPair());
   TRY_VOID(process_.Start(options_.program, {}, pair.second.get()));
   socket_ = std::move(pair.first);
@@ -139,6 +156,7 @@ Status SenderLinkImpl::Spawn() {
   config->set_certificate_path(options_.certificate_path);
   config->set_key_path(options_.key_path);
   config->set_user(options_.user);
+  config->set_enrol_address(options_.enrol_address);
   config->set_boot_id(Bytes(options_.boot_id));
   config->set_run_id(Bytes(options_.run_id));
   config->set_agent_version(options_.agent_version);
@@ -172,7 +190,7 @@ void SenderLinkImpl::ReapAndRestart() {
   const bool due = read(timer_.get(), &ticks, sizeof ticks) == sizeof ticks;
   if (!due || !restart_pending_ || stopping_) return;
   restart_pending_ = false;
-  ++status_.restarts;
+  if (!NotEnrolledYet(options_)) ++status_.restarts;
   if (const Status status = Spawn(); !status) OnSenderGone(status.error().message);
 }
 
@@ -229,6 +247,10 @@ Status SenderLinkImpl::Handle(const link::FromSender& message) {
     case link::FromSender::kControl:
       HandleControl(message.control());
       return Ok();
+    case link::FromSender::kRenewed:
+      HandleRenewed(message.renewed());
+      return Ok();
+    case link::FromSender::kEnrolled:
     case link::FromSender::MESSAGE_NOT_SET:
       return Ok();
   }
@@ -328,11 +350,27 @@ void SenderLinkImpl::HandleQuarantined(const link::Quarantined& refused) {
   quarantined_.push_back(std::move(loss));
 }
 
+// Kept for the next start, if it is what it should be: our CA's, and for the key that is there.
+void SenderLinkImpl::HandleRenewed(const link::RenewedCertificate& renewed) {
+  const std::string next = options_.certificate_path + ".renewed";
+  Status kept = WriteFileAtomically(next, renewed.certificate(), 0600);
+  if (kept) {
+    const auto good =
+        CheckCredentials(CredentialPaths{options_.ca_path, next, options_.key_path}, ReadWallClock());
+    kept = good ? RenameFile(next, options_.certificate_path) : Status(good.error());
+  }
+  if (kept) return;
+  unlink(next.c_str());
+  if (fault_limit_.Allow() > 0) {
+    spdlog::error("the renewed certificate was not kept: {}", kept.error().message);
+  }
+}
+
 void SenderLinkImpl::HandleControl(const v1::ControlRequest& request) {
   auto read = ReadControl(request);
   if (const auto* refusal = std::get_if<ControlAnswer>(&read)) return Answer(*refusal);
   if (requests_.size() < kMaxRequests) {
-    requests_.push_back(std::move(std::get<PacketFetch>(read)));
+    requests_.push_back(std::move(std::get<ControlQuestion>(read)));
   }
 }
 

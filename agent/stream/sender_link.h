@@ -32,6 +32,7 @@ struct SenderOptions {
       server_name;  // name expected in the collector's certificate; empty = the host of `collector`
   std::string ca_path, certificate_path,
       key_path;                 // PEM; read by the sender before it drops privileges
+  std::string enrol_address;    // where a certificate that has run out is renewed; empty = nowhere
   std::string user = "nobody";  // the sender's user when the sensor is root
   Uuid boot_id, run_id;
   std::string agent_version;
@@ -63,7 +64,7 @@ class SenderLink {
   virtual SenderStatus status() const = 0;
   // What the collector has asked for since the last call. Not taken in time: dropped, which the
   // collector notices by its own clock.
-  virtual std::vector<PacketFetch> TakeRequests() = 0;
+  virtual std::vector<ControlQuestion> TakeRequests() = 0;
   // A part of an answer, for the collector that asked. Dropped if the sender is away or does not
   // take what is given: whoever asked asks again.
   virtual void Answer(const ControlAnswer& answer) = 0;

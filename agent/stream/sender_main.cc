@@ -11,6 +11,7 @@
 
 #include "agent/process/child_process.h"
 #include "agent/process/privileges.h"
+#include "agent/stream/enrol_client.h"
 #include "agent/stream/sensor_port.h"
 #include "agent/stream/uploader.h"
 #include "common/credentials.h"
@@ -30,6 +31,19 @@ int Fail(SensorPort* port, const Error& error) {
   return kFailed;
 }
 
+// One question to the network, without any right to anything here.
+int RunEnrol(SensorPort* port, const internal::v1::EnrolTask& task, int parent) {
+  internal::v1::FromSender message;
+  if (const Status status = DropPrivileges(task.user(), parent); !status) {
+    message.mutable_enrolled()->set_code(static_cast<std::uint32_t>(status.error().code));
+    message.mutable_enrolled()->set_error(status.error().message);
+  } else {
+    *message.mutable_enrolled() = RunEnrolTask(task);
+  }
+  port->Send(message);
+  return kOk;
+}
+
 int RunSender() {
   const int parent = getppid();
   if (!HasLink()) {
@@ -40,8 +54,10 @@ int RunSender() {
   if (const Status log = InitLog("culprit-agent-sender", "info"); !log) return kFailed;
   gpr_set_log_function([](gpr_log_func_args*) {});  // the diagnosis says it better
   SensorPort port{UniqueFd(kLinkFd)};
-  const auto config = port.ReceiveConfig();
-  if (!config) return Fail(&port, config.error());
+  const auto first = port.ReceiveFirst();
+  if (!first) return Fail(&port, first.error());
+  if (first->has_enrol()) return RunEnrol(&port, first->enrol(), parent);
+  const internal::v1::LinkConfig* config = &first->config();
   Result<Credentials> credentials =
       LoadCredentials({config->ca_path(), config->certificate_path(), config->key_path()});
   if (!credentials) return Fail(&port, credentials.error());

@@ -2,6 +2,7 @@
 #include "agent/stream/sensor_port.h"
 
 #include "agent/model/control.h"
+#include "agent/stream/control_wire.h"
 #include "agent/stream/link_socket.h"
 #include "agent/stream/memory_file.h"
 
@@ -18,15 +19,15 @@ Uuid UuidOrZero(const std::string& bytes) {
 
 }  // namespace
 
-Result<link::LinkConfig> SensorPort::ReceiveConfig() {
+Result<link::ToSender> SensorPort::ReceiveFirst() {
   TRY(const Datagram datagram, ReceiveDatagram(socket_.get(), true));
   link::ToSender message;
   if (datagram.what != Datagram::What::kMessage || !message.ParseFromString(datagram.bytes) ||
-      !message.has_config()) {
+      !(message.has_config() || message.has_enrol())) {
     return FailedPrecondition(
         "no configuration came on descriptor 3: only culprit-agent starts this");
   }
-  return message.config();
+  return message;
 }
 
 void SensorPort::Run(const std::function<void(Clock::time_point)>& on_stop) {
@@ -64,6 +65,7 @@ void SensorPort::TakeMessage(link::ToSender* message, UniqueFd fd,
         woken_ = true;
         break;
       case link::ToSender::kConfig:
+      case link::ToSender::kEnrol:
       case link::ToSender::MESSAGE_NOT_SET:
         break;
     }
@@ -90,9 +92,9 @@ std::optional<v1::ControlReply> SensorPort::TakeReply() {
     next = std::move(replies_.front());
     replies_.pop_front();
   }
-  if (next.data && next.reply.has_packets()) {
+  if (std::string* to = MutableData(&next.reply); next.data && to != nullptr) {
     auto data = ReadMemoryFile(next.data.get(), kMaxFetchPart);
-    if (data) next.reply.mutable_packets()->set_data(std::move(*data));
+    if (data) *to = std::move(*data);
   }
   return std::move(next.reply);
 }

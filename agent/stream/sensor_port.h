@@ -46,8 +46,8 @@ class SensorPort {
 
   explicit SensorPort(UniqueFd socket) : socket_(std::move(socket)) {}
 
-  // The first message. Blocks.
-  Result<internal::v1::LinkConfig> ReceiveConfig();
+  // The first message, which says what this process is for: a configuration or an enrolment. Blocks.
+  Result<internal::v1::ToSender> ReceiveFirst();
   // Receives until the sensor is gone. `on_stop` runs once, when the sensor asks to end by the
   // given time.
   void Run(const std::function<void(Clock::time_point)>& on_stop);

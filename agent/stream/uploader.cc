@@ -17,6 +17,7 @@
 #include "agent/stream/control_wire.h"
 #include "agent/stream/diagnose.h"
 #include "agent/stream/lane_reader.h"
+#include "agent/stream/renewal.h"
 #include "agent/stream/send_window.h"
 #include "culprit/v1/ingest.grpc.pb.h"
 
@@ -34,6 +35,7 @@ constexpr milliseconds kReportEvery{1000};
 constexpr milliseconds kIdleWait{1000};
 constexpr int kKeepaliveMs = 20'000;
 constexpr std::size_t kMaxAsked = 64;
+constexpr int kRepliesPerFrame = 4;  // 1 MiB
 
 using Stream = grpc::ClientReaderWriter<v1::AgentMessage, v1::CollectorMessage>;
 
@@ -56,7 +58,10 @@ struct Outcome {
 class UploaderImpl final : public Uploader {
  public:
   UploaderImpl(const link::LinkConfig& config, Credentials credentials, SensorPort* port)
-      : config_(config), credentials_(std::move(credentials)), port_(port) {}
+      : config_(config),
+        credentials_(std::move(credentials)),
+        port_(port),
+        renewal_(config_, &credentials_, port) {}
 
   void Run() override;
   void Cancel() override {
@@ -89,6 +94,7 @@ class UploaderImpl final : public Uploader {
   link::LinkConfig config_;
   Credentials credentials_;
   SensorPort* port_;
+  Renewal renewal_;
   SpoolView view_;  // as of the hello of this connection
   std::array<std::optional<LaneReader>, kLaneCount> readers_;
   Quarantine quarantine_;
@@ -184,6 +190,12 @@ bool UploaderImpl::WaitUntilConnected(grpc::Channel* channel) const {
 Outcome UploaderImpl::RunConnection() {
   Outcome outcome;
   Connection c;
+  if (renewal_.Expired(ReadWallClock())) {
+    if (const Status renewed = renewal_.Rejoin(); !renewed) {
+      outcome.why = renewed.error().message;
+      return outcome;
+    }
+  }
   c.channel = Dial();
   if (!WaitUntilConnected(c.channel.get())) {
     outcome.why = DiagnoseConnection({config_.collector(), config_.server_name()}, credentials_,
@@ -299,18 +311,25 @@ std::optional<Lane> UploaderImpl::NextLane(const SpoolView& view) const {
 
 Status UploaderImpl::SendFrames(Connection* c) {
   while (!c->ended && !StreamChanged() && !Finished()) {
+    if (renewal_.Due(ReadWallClock())) {
+      const Status renewed = renewal_.Renew(c->channel);
+      if (renewed) return Ok();  // at once again, with the new one: the spool holds what is left
+      spdlog::warn("{}", renewed.error().message);
+    }
     const SpoolView view = port_->spool();
     const std::optional<Lane> lane = NextLane(view);
     const bool room = [this] {
       const std::lock_guard lock(mutex_);
       return window_.HasRoom();
     }();
+    // In turns, answers first: somebody waits for them, and the host may not last. A window is
+    // asked for only when the one before is there, so that frames have their turn.
     bool sent = false;
+    for (int i = 0; i < kRepliesPerFrame && SendReply(c); ++i) sent = true;
     if (lane && room) {
-      TRY(sent, SendOne(c, *lane));
+      TRY(const bool frame, SendOne(c, *lane));
+      sent |= frame;
     }
-    // In turns: neither holds up the other for longer than a frame.
-    sent |= SendReply(c);
     Report(true, "", false);
     // A full window waits for an ack, which wakes; an unreadable segment for the next change.
     if (!sent && !port_->has_reply()) port_->WaitForChange(view.version, kIdleWait);
@@ -346,7 +365,7 @@ bool UploaderImpl::SendReply(Connection* c) {
     const std::lock_guard lock(mutex_);
     const auto asked = asked_.find(reply->request_id());
     if (asked == asked_.end()) return true;
-    if (reply->has_error() || reply->packets().window_end()) asked_.erase(asked);
+    if (EndsAnswer(*reply)) asked_.erase(asked);
   }
   v1::AgentMessage message;
   *message.mutable_control_reply() = std::move(*reply);

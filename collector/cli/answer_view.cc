@@ -62,6 +62,9 @@ std::string Story(const AbuseReport& report, const Culprit& culprit, const View&
   for (const v1::Finding& finding : culprit.findings) {
     out +=
         Line("finding", fmt::format("{} {}: {}", finding.id(), finding.rule(), finding.reason()));
+    if (!finding.has_cost()) continue;
+    out += Line("", fmt::format("cost {} so far, {} an hour", FindingCostText(finding),
+                                FormatUsd(finding.cost().micro_usd_per_hour())));
   }
   out += Line("match", fmt::format("{} ({:.1f} points{})", match.confidence, match.points,
                                    SightingsText(report, match)));

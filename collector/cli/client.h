@@ -10,14 +10,18 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "common/credentials.h"
 #include "common/result.h"
+#include "culprit/v1/alerts.pb.h"
+#include "culprit/v1/audit.pb.h"
 #include "culprit/v1/findings.pb.h"
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
 #include "culprit/v1/query_posture.pb.h"
+#include "culprit/v1/snapshot.pb.h"
 
 namespace culprit::cli {
 
@@ -25,6 +29,14 @@ struct ClientOptions {
   std::string collector;  // "host:port"
   CredentialPaths credentials;
   std::chrono::milliseconds timeout{10'000};  // of a call, connecting included
+};
+
+// The bytes of a bundle as the collector has them, in order and checked. The client outlives it.
+class SnapshotStream {
+ public:
+  virtual ~SnapshotStream() = default;
+  // 0: the end.
+  virtual Result<std::size_t> Read(std::span<char> buffer) = 0;
 };
 
 class Client {
@@ -55,8 +67,23 @@ class Client {
   virtual Status FollowFindings(const v1::ListFindingsRequest& request,
                                 const std::function<bool(const v1::Finding&)>& visit) = 0;
   virtual Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& request) = 0;
+  virtual Result<v1::ListAlertTargetsResponse> ListAlertTargets() = 0;
+  virtual Result<v1::TestAlertsResponse> TestAlerts(const v1::TestAlertsRequest& request) = 0;
   virtual Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) = 0;
   virtual Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) = 0;
+  virtual Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) = 0;
+  // Begins one and returns at once.
+  virtual Result<v1::Snapshot> TakeSnapshot(const v1::TakeSnapshotRequest& request) = 0;
+  virtual Result<v1::Snapshot> GetSnapshot(const std::string& id) = 0;
+  // Calls `visit` for it as it is and at each change, until it is final, `visit` returns false (both
+  // Ok) or an error.
+  virtual Status WatchSnapshot(const std::string& id,
+                               const std::function<bool(const v1::Snapshot&)>& visit) = 0;
+  virtual Result<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& request) = 0;
+  virtual Result<v1::Snapshot> RemoveSnapshot(const std::string& id) = 0;
+  // One at a time, and no other call while it is open.
+  virtual std::unique_ptr<SnapshotStream> ReadSnapshot(const std::string& id) = 0;
   // Ends the call that is running and all later ones.
   virtual void Cancel() = 0;
 };

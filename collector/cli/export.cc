@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/cli/export.h"
 
-#include <netinet/in.h>
-
 #include <algorithm>
-#include <charconv>
 
 #include "collector/cli/json.h"
+#include "collector/format/ocsf.h"
 
 namespace culprit::cli {
 
 const std::vector<std::string>& ExportFormNames() {
-  static const std::vector<std::string> names = {"zeek", "csv", "json", "vpcflow"};
+  static const std::vector<std::string> names = {"zeek", "csv", "json", "vpcflow", "ocsf"};
   return names;
 }
 
@@ -29,6 +27,7 @@ std::string ExportHeader(ExportForm form, std::int64_t now_ns) {
     case ExportForm::kVpcFlow:
       return VpcFlowHeader();
     case ExportForm::kJson:
+    case ExportForm::kOcsf:
       break;
   }
   return "";
@@ -43,6 +42,8 @@ std::string ExportFlow(ExportForm form, const v1::FlowRow& flow, const ExportCon
       return CsvLine(flow);
     case ExportForm::kVpcFlow:
       return connection ? VpcFlowLines(flow, context) : "";
+    case ExportForm::kOcsf:
+      return connection ? OcsfFlow(flow) + "\n" : "";
     case ExportForm::kJson:
       break;
   }
@@ -51,21 +52,6 @@ std::string ExportFlow(ExportForm form, const v1::FlowRow& flow, const ExportCon
 
 std::string ExportFooter(ExportForm form, std::int64_t now_ns) {
   return form == ExportForm::kZeek ? ZeekFooter(now_ns) : "";
-}
-
-int ProtocolNumber(const std::string& protocol) {
-  const std::pair<const char*, int> named[] = {{"tcp", IPPROTO_TCP},
-                                               {"udp", IPPROTO_UDP},
-                                               {"icmp", IPPROTO_ICMP},
-                                               {"icmp6", IPPROTO_ICMPV6},
-                                               {"sctp", IPPROTO_SCTP}};
-  for (const auto& [name, number] : named) {
-    if (protocol == name) return number;
-  }
-  std::uint8_t number = 0;
-  const char* end = protocol.data() + protocol.size();
-  const auto [at, error] = std::from_chars(protocol.data(), end, number);
-  return error == std::errc() && at == end ? number : -1;
 }
 
 }  // namespace culprit::cli

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flows in the forms that other programs read: Zeek's conn.log, CSV, JSON lines, VPC flow logs. An
-// export is ExportHeader, the text of each flow, ExportFooter; a log without its footer was cut
-// off.
+// Flows in the forms that other programs read: Zeek's conn.log, CSV, JSON lines, VPC flow logs,
+// OCSF Network Activity. An export is ExportHeader, the text of each flow, ExportFooter; a log
+// without its footer was cut off.
 //
 // Stage: cli. Pure. Thread: any. Text of hosts is escaped as each form has it: no byte of it ends a
 // line or a field, or steers a terminal.
@@ -17,9 +17,9 @@
 
 namespace culprit::cli {
 
-enum class ExportForm : std::uint8_t { kZeek, kCsv, kJson, kVpcFlow };
+enum class ExportForm : std::uint8_t { kZeek, kCsv, kJson, kVpcFlow, kOcsf };
 
-// "zeek", "csv", "json", "vpcflow", in the order of the values.
+// "zeek", "csv", "json", "vpcflow", "ocsf", in the order of the values.
 const std::vector<std::string>& ExportFormNames();
 // `name` is one of them.
 ExportForm ExportFormOf(const std::string& name);
@@ -46,9 +46,6 @@ std::string VpcFlowLines(const v1::FlowRow& flow, const ExportContext& context);
 // RFC 4180: every field of v1.FlowRow in the order of its definition.
 std::string CsvHeader();
 std::string CsvLine(const v1::FlowRow& flow);
-
-// IPPROTO_* of a FlowRow's protocol; -1 = not one.
-int ProtocolNumber(const std::string& protocol);
 
 }  // namespace culprit::cli
 

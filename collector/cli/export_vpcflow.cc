@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "collector/cli/export.h"
+#include "collector/format/protocol_number.h"
 
 namespace culprit::cli {
 namespace {

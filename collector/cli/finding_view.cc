@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <google/protobuf/generated_enum_reflection.h>
 
+#include <algorithm>
+
 #include "collector/cli/json.h"
 #include "collector/cli/views.h"
 #include "collector/detect/rules.h"
@@ -28,6 +30,7 @@ std::string ProcessOf(const v1::Finding& finding) {
 }
 
 std::string AmountOf(double value, const std::string& unit) {
+  if (unit == "$") return FormatUsd(static_cast<std::uint64_t>(std::max(0.0, value) * 1e6 + 0.5));
   if (unit == "B" || unit == "B/s") {
     return FormatByteSize(static_cast<std::uint64_t>(value)) + unit.substr(1);
   }
@@ -71,6 +74,7 @@ void WhoPart(const v1::Finding& finding, const View& view, std::string* out) {
   Heading("Who", view, out);
   Line("process", fmt::format("{} {}", finding.pid(), ProcessOf(finding)), view, out);
   if (!finding.exe().empty()) Line("executable", finding.exe(), view, out);
+  if (!finding.exe_sha256().empty()) Line("sha256", finding.exe_sha256(), view, out);
   if (!finding.user().empty()) Line("user", finding.user(), view, out);
   if (finding.has_session()) SessionLines(finding.session(), view, out);
   const char* title = "started by";
@@ -102,7 +106,57 @@ void EvidencePart(const v1::Finding& finding, const View& view, std::string* out
   *out += targets.Render(view);
 }
 
+// As `culprit cost` calls it.
+std::string WayOf(const v1::CostShare& share) {
+  switch (share.way()) {
+    case v1::COST_WAY_SAME_ZONE:
+      return "same zone";
+    case v1::COST_WAY_CROSS_ZONE:
+      return "cross zone";
+    case v1::COST_WAY_AWS_SERVICE:
+      return fmt::format("AWS {} in {}", share.to(), share.from());
+    case v1::COST_WAY_INTER_REGION:
+      return fmt::format("{} -> {}", share.from(), share.to());
+    case v1::COST_WAY_INTERNET:
+      return fmt::format("{} -> internet", share.from());
+    default:
+      return "unknown: " + share.to();
+  }
+}
+
+std::string CostLine(const v1::Finding& finding) {
+  const v1::FindingCost& cost = finding.cost();
+  if (cost.prices_date().empty()) return "unknown: no price table; culprit status";
+  std::string text = fmt::format("{} so far, {} an hour, by the prices of {}",
+                                 FindingCostText(finding), FormatUsd(cost.micro_usd_per_hour()),
+                                 cost.prices_date());
+  if (cost.unknown_bytes() > 0) {
+    text += fmt::format("; {} on ways without a price", FormatByteSize(cost.unknown_bytes()));
+  }
+  return text;
+}
+
+void CostPart(const v1::FindingCost& cost, const View& view, std::string* out) {
+  Heading("What it costs", view, out);
+  Table ways({{"WAY"}, {"SENT", true}, {"RECEIVED", true}, {"COST", true}});
+  for (const v1::CostShare& share : cost.shares()) {
+    ways.Add({{WayOf(share)},
+              {FormatByteSize(share.tx_bytes())},
+              {FormatByteSize(share.rx_bytes())},
+              {share.price_known() ? FormatUsd(share.micro_usd()) : "?"}});
+  }
+  *out += ways.Render(view);
+}
+
 }  // namespace
+
+std::string FindingCostText(const v1::Finding& finding) {
+  if (!finding.has_cost()) return "-";
+  const v1::FindingCost& cost = finding.cost();
+  const bool unknown = cost.unknown_bytes() > 0;
+  if (cost.micro_usd() == 0 && unknown) return "?";
+  return FormatUsd(cost.micro_usd()) + (unknown ? " + ?" : "");
+}
 
 std::string RenderFindings(const std::vector<v1::Finding>& findings, const View& view) {
   Table table({{"ID"},
@@ -112,6 +166,7 @@ std::string RenderFindings(const std::vector<v1::Finding>& findings, const View&
                {"HOST", false, 8, 2},
                {"PID", true},
                {"PROCESS", false, 16},
+               {"COST", true, 0, 4},
                {"STATE", false, 0, 3},
                {"REASON", false, 24}});
   for (const v1::Finding& finding : findings) {
@@ -122,6 +177,7 @@ std::string RenderFindings(const std::vector<v1::Finding>& findings, const View&
                {finding.host()},
                {finding.pid() == 0 ? "-" : std::to_string(finding.pid())},
                {ProcessOf(finding)},
+               {FindingCostText(finding)},
                {Word(finding.state())},
                {finding.reason()}});
   }
@@ -149,9 +205,14 @@ std::string RenderFinding(const v1::Finding& finding, const View& view) {
   std::string attack;
   for (const std::string& id : finding.attack_ids()) attack += (attack.empty() ? "" : ", ") + id;
   Line("ATT&CK", attack, view, &out);
+  if (finding.has_cost()) Line("cost", CostLine(finding), view, &out);
   for (const std::string& weight : finding.weights()) Line("weighs", weight, view, &out);
+  if (finding.weights_size() > 0 && finding.base_severity() != v1::SEVERITY_UNSPECIFIED) {
+    Line("", "the behaviour by itself: " + Word(finding.base_severity()), view, &out);
+  }
   WhoPart(finding, view, &out);
   EvidencePart(finding, view, &out);
+  if (finding.cost().shares_size() > 0) CostPart(finding.cost(), view, &out);
   if (finding.exe().empty() && finding.pid() == 0) {
     out += fmt::format("\nNext: culprit hosts; culprit flows --host {}; culprit explain {}\n",
                        EscapeText(finding.host()), finding.rule());

@@ -237,13 +237,4 @@ std::string FormatClock(std::int64_t ns, Zone zone) {
                      zone == Zone::kUtc ? "Z" : FormatOffset(offset));
 }
 
-std::string FormatRfc3339(std::int64_t ns) {
-  const Civil civil = ToCivil(WallTimeFromNs(ns));
-  const std::int64_t fraction = civil.time.subseconds().count();
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{}Z", civil.year, civil.month, civil.day,
-                     civil.time.hours().count(), civil.time.minutes().count(),
-                     civil.time.seconds().count(),
-                     fraction == 0 ? "" : fmt::format(".{:09}", fraction));
-}
-
 }  // namespace culprit::cli

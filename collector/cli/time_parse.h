@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "collector/format/message_json.h"
 #include "common/result.h"
 #include "common/time.h"
 
@@ -31,7 +32,7 @@ std::string FormatTime(std::int64_t ns, Zone zone);
 // The same without the date.
 std::string FormatClock(std::int64_t ns, Zone zone);
 // RFC 3339 in UTC with nanoseconds where there are any: for machines.
-std::string FormatRfc3339(std::int64_t ns);
+using culprit::FormatRfc3339;
 
 }  // namespace culprit::cli
 

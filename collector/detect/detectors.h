@@ -5,6 +5,10 @@
 #ifndef CULPRIT_COLLECTOR_DETECT_DETECTORS_H_
 #define CULPRIT_COLLECTOR_DETECT_DETECTORS_H_
 
+#include <string>
+#include <unordered_map>
+
+#include "collector/cost/price_table.h"
 #include "collector/detect/events.h"
 #include "collector/detect/group.h"
 #include "collector/detect/thresholds.h"
@@ -34,6 +38,9 @@ void WatchRelay(const NameEvent& name, const FlowFacts* flow, Group& group);
 void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
                  DetectContext& out);
 
+// Takes up a finding that was stored: its destinations stay what they were.
+void ResumeEgress(const v1::Finding& finding, Group* group);
+
 // Pools of miners.
 void WatchMining(const FlowEvent& flow, const MiningThresholds& t, Group& group,
                  DetectContext& out);
@@ -54,6 +61,17 @@ void WatchSpam(const FlowEvent& flow, const SpamThresholds& t, Group& group, Det
 // Answers that are much larger than the questions, to whoever asks.
 void WatchReflector(const FlowEvent& flow, const ReflectorThresholds& t, Group& group,
                     DetectContext& out);
+
+// What the host's data transfer costs. `host` is the group of all its processes.
+struct BudgetCase {
+  WallTime at;
+  Lsn lsn = 0;
+  const BudgetThresholds& thresholds;
+  const PriceTable* prices = nullptr;  // null = none
+  const WayBook& ways;
+  const std::unordered_map<std::string, Group>& groups;
+};
+void WatchBudget(const BudgetCase& c, Group& host, DetectContext& out);
 
 }  // namespace culprit
 

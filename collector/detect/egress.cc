@@ -9,22 +9,38 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kMaxTargets = 16;
+constexpr std::size_t kMaxTargets = 16, kMaxTold = 256;
+constexpr auto kSecond = std::chrono::seconds(1);
 
 }  // namespace
+
+void ResumeEgress(const v1::Finding& finding, Group* group) {
+  EgressState& state = Need(group->egress);
+  state.began = WallTimeFromNs(finding.first_ns());
+  for (const v1::Target& target : finding.targets()) {
+    const auto address = IpAddress::Parse(target.address());
+    if (!address) continue;
+    state.fresh.Touch(*address, WallTimeFromNs(finding.last_ns())) = {target.tx_bytes(),
+                                                                      target.rx_bytes()};
+    state.told.insert(*address);
+  }
+}
 
 void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
                  DetectContext& out) {
   // Whoever connects to a service of ours and fetches much is its client; what is pushed out is our
   // own doing.
   if (!flow.outbound() || !flow.facts.remote.IsPublic() || flow.added.tx_wire_bytes == 0) return;
-  if (out.IsOldDestination(flow.facts.remote, flow.at)) return;
+  const bool goes_on = group.egress && group.egress->told.count(flow.facts.remote) > 0;
+  if (!goes_on && out.IsOldDestination(flow.facts.remote, flow.at)) return;
   EgressState& state = Need(group.egress);
-  Egress& to = state.fresh.Touch(flow.facts.remote, flow.at);
+  bool first = false;
+  Egress& to = state.fresh.Touch(flow.facts.remote, flow.at, &first);
   to.tx += flow.added.tx_wire_bytes;
   to.rx += flow.added.rx_wire_bytes;
   state.minute.Add(flow.at, flow.added.tx_wire_bytes);
-  if (state.began == WallTime{} || state.fresh.Count(flow.at) == 1) {
+  if (first && state.fresh.Count(flow.at) == 1) {
+    state.told.clear();
     state.began = std::min(flow.facts.start, flow.at);
   }
   // Cheap first: most flows are small.
@@ -46,11 +62,16 @@ void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
   alarm.first = state.began;
   alarm.at = flow.at;
   alarm.lsn = flow.lsn;
+  state.fresh.ForEach(flow.at, [&](const IpAddress& address, const Egress& egress) {
+    if (egress.tx >= t.bytes / 256 && state.told.size() < kMaxTold) state.told.insert(address);
+  });
   for (std::size_t i = 0; i < std::min(busiest.size(), kMaxTargets); ++i) {
     alarm.targets.push_back(std::move(busiest[i].second));
   }
+  const auto lasted = std::max<std::chrono::nanoseconds>(flow.at - state.began, kSecond);
   alarm.reason = fmt::format(
-      "sent {} within an hour to {} that this host never talked to before", FormatByteSize(tx),
+      "sent {} in {} to {} that this host never talked to before", FormatByteSize(tx),
+      FormatDuration(lasted),
       busiest.size() == 1 ? "an address" : fmt::format("{} addresses", busiest.size()));
   alarm.measures = {MakeMeasure("sent to new addresses", static_cast<double>(tx),
                                 static_cast<double>(t.bytes), "B"),

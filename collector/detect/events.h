@@ -6,6 +6,7 @@
 #define CULPRIT_COLLECTOR_DETECT_EVENTS_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "collector/detect/process_book.h"
@@ -69,6 +70,8 @@ struct Alarm {
   std::vector<v1::Measure> measures;
   std::vector<v1::Target> targets;
   std::vector<FlowId> flows;
+  // What the detector itself knows to speak for or against it, in points.
+  std::vector<std::pair<std::string, int>> weights;
 };
 
 Alarm MakeAlarm(const char* rule, v1::Severity severity, ProcessId process);
@@ -84,8 +87,8 @@ class DetectContext {
   // what is dear to work out is not worked out for each record of a scan.
   virtual bool IsDue(const Group& group, const char* rule, WallTime at) const = 0;
   virtual const ProcessBook& processes() const = 0;
-  // Whether the host has talked to this address before the last ten minutes, as far back as it is
-  // remembered.
+  // Whether the host has talked to this address more than an hour ago, as far back as it is
+  // remembered; of a young host, whether its siblings have.
   virtual bool IsOldDestination(const IpAddress& address, WallTime at) const = 0;
   // Whether this host's sshd takes logins there, as far as it was seen to; no port is one before.
   virtual bool IsSshPort(std::uint16_t port) const = 0;

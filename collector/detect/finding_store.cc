@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
+#include "collector/detect/programs.h"
 #include "collector/sqlite/sqlite_db.h"
 #include "common/mutex.h"
+#include "common/net_address.h"
 
 namespace culprit {
 namespace {
@@ -29,8 +32,36 @@ constexpr const char* kSchema =
     "CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "INSERT INTO state VALUES('lsn', 0), ('change', 0);";
 
-std::string FirstTarget(const v1::Finding& finding) {
-  return finding.targets_size() == 0 ? "" : finding.targets(0).address();
+// Files of before this table was there get it, too.
+constexpr const char* kSeenSchema =
+    "CREATE TABLE IF NOT EXISTS seen(agent BLOB NOT NULL, kind INTEGER NOT NULL, name BLOB NOT "
+    "NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, PRIMARY KEY(agent, kind, name)) "
+    "WITHOUT ROWID;";
+constexpr std::int64_t kSeenKeptNs = 90LL * 24 * 3'600'000'000'000;
+
+// What a later program must have in common with one that was judged; empty = it cannot be told.
+// A path or a name can be taken by anybody, a hash cannot; what a tool does is in its arguments.
+std::string ProgramKey(const v1::Finding& finding) {
+  if (finding.exe_sha256().empty()) return "";
+  std::string key = finding.exe_sha256() + " " + std::string(WithoutDeleted(finding.exe()));
+  if (IsGeneralTool(finding.exe())) key += " " + finding.command_line();
+  return key;
+}
+
+// A scan has a network, everything else the very addresses.
+std::set<std::string> TargetKeys(const v1::Finding& finding) {
+  std::set<std::string> keys;
+  for (const v1::Target& target : finding.targets()) {
+    const auto address = IpAddress::Parse(target.address());
+    if (finding.rule() != "scan" || !address) {
+      keys.insert(target.address());
+      continue;
+    }
+    const Cidr block{*address, static_cast<std::uint8_t>(address->IsV4() ? 96 + 16 : 48)};
+    keys.insert(block.First().ToString() + " and around");
+  }
+  if (keys.empty()) keys.insert("");
+  return keys;
 }
 
 // What the operator decided stays; what the evidence says is replaced by what is newer.
@@ -68,6 +99,29 @@ class SqliteFindingStore final : public FindingStore {
     return Whole(PutLocked(std::move(finding), now));
   }
 
+  Status PutSeen(const std::vector<SeenRow>& rows) override {
+    MutexLock lock(&mutex_);
+    return rows.empty() ? Ok() : Whole(PutSeenLocked(rows));
+  }
+  Result<std::vector<SeenRow>> LoadSeen() override {
+    MutexLock lock(&mutex_);
+    TRY(const std::int64_t newest, db_.QueryInt("SELECT max(last_ns) FROM seen"));
+    TRY_VOID(db_.Exec(
+        fmt::format("DELETE FROM seen WHERE last_ns < {}", newest - kSeenKeptNs).c_str()));
+    TRY(SqliteStatement statement,
+        db_.Prepare("SELECT agent, kind, name, first_ns, last_ns FROM seen"));
+    std::vector<SeenRow> rows;
+    for (;;) {
+      TRY(const bool more, statement.Step());
+      if (!more) return rows;
+      TRY(const Uuid agent, Uuid::FromBytes(statement.Blob(0)));
+      const std::uint32_t kind = statement.U32(1);
+      if (kind >= kSeenKinds) continue;
+      rows.push_back({agent, static_cast<SeenKind>(kind), std::string(statement.Blob(2)),
+                      statement.Time(3), statement.Time(4), false});
+    }
+  }
+
   Status Commit(Lsn lsn) override {
     MutexLock lock(&mutex_);
     if (lsn == committed_ && !in_transaction_) return Ok();
@@ -102,6 +156,25 @@ class SqliteFindingStore final : public FindingStore {
           std::find(states.begin(), states.end(), finding.state()) == states.end())
         continue;
       found.push_back(std::move(finding));
+    }
+  }
+
+  Result<std::vector<FindingChange>> Changes(std::uint64_t after,
+                                             std::uint32_t limit) const override {
+    MutexLock lock(&mutex_);
+    TRY(SqliteStatement statement,
+        db_.Prepare("SELECT change, body FROM finding WHERE change > ?1 AND change <= ?2"
+                    " ORDER BY change LIMIT ?3"));
+    statement.Bind(1, after);
+    statement.Bind(2, visible_);
+    statement.Bind(3, limit);
+    std::vector<FindingChange> changes;
+    for (;;) {
+      TRY(const bool more, statement.Step());
+      if (!more) return changes;
+      FindingChange& change = changes.emplace_back();
+      change.number = statement.UInt(0);
+      if (!change.finding.ParseFromString(std::string(statement.Blob(1)))) changes.pop_back();
     }
   }
 
@@ -143,8 +216,8 @@ class SqliteFindingStore final : public FindingStore {
     } else {
       kept = std::move(finding);
       kept->set_stored_ns(ToNs(now));
-      TRY_VOID(Suppress(&*kept));
     }
+    TRY_VOID(Suppress(&*kept));
     return Write(*kept);
   }
   Status CommitLocked(Lsn lsn) REQUIRES(mutex_) {
@@ -202,34 +275,79 @@ class SqliteFindingStore final : public FindingStore {
     return Read(&statement);
   }
 
+  // A new one, and one that moved on to more targets.
   Status Suppress(v1::Finding* finding) const REQUIRES(mutex_) {
-    if (finding->exe().empty()) return Ok();
-    TRY(SqliteStatement statement,
-        db_.Prepare(
-            "SELECT finding FROM suppression WHERE rule = ?1 AND exe = ?2 AND target = ?3"));
-    const std::string target = FirstTarget(*finding);
-    statement.BindText(1, finding->rule());
-    statement.BindText(2, finding->exe());
-    statement.BindText(3, target);
-    TRY(const bool there, statement.Step());
-    if (!there) return Ok();
+    const std::string program = ProgramKey(*finding);
+    if (program.empty()) return Ok();
+    const bool is_false = finding->state() == v1::FINDING_STATE_FALSE_POSITIVE;
+    if (!is_false && finding->state() != v1::FINDING_STATE_OPEN) return Ok();
+    std::string as;
+    for (const std::string& target : TargetKeys(*finding)) {
+      TRY(SqliteStatement statement,
+          db_.Prepare(
+              "SELECT finding FROM suppression WHERE rule = ?1 AND exe = ?2 AND target = ?3"));
+      statement.BindText(1, finding->rule());
+      statement.BindText(2, program);
+      statement.BindText(3, target);
+      TRY(const bool there, statement.Step());
+      if (!there) return is_false ? Reopen(finding) : Ok();
+      as = statement.Blob(0);
+    }
+    // Whoever opened it again knows better.
+    if (is_false || !finding->state_by().empty()) return Ok();
     finding->set_state(v1::FINDING_STATE_FALSE_POSITIVE);
-    finding->set_state_reason("as finding " + std::string(statement.Blob(0)));
+    finding->set_state_reason("as finding " + as);
+    return Ok();
+  }
+  static Status Reopen(v1::Finding* finding) {
+    finding->set_state(v1::FINDING_STATE_OPEN);
+    finding->set_state_reason("was called a false positive, and went on to other targets");
+    finding->clear_state_by();
     return Ok();
   }
   Status SetSuppression(const v1::Finding& finding) REQUIRES(mutex_) {
-    if (finding.exe().empty()) return Ok();  // nothing to tell the next one by
+    const std::string program = ProgramKey(finding);
+    if (program.empty()) return Ok();  // nothing to tell the next one by
     const bool on = finding.state() == v1::FINDING_STATE_FALSE_POSITIVE;
-    TRY(SqliteStatement statement,
-        db_.Prepare(on ? "INSERT OR REPLACE INTO suppression VALUES(?1, ?2, ?3, ?4)"
-                       : "DELETE FROM suppression WHERE rule = ?1 AND exe = ?2 AND target = ?3 AND "
-                         "finding = ?4"));
-    const std::string target = FirstTarget(finding);
-    statement.BindText(1, finding.rule());
-    statement.BindText(2, finding.exe());
-    statement.BindText(3, target);
-    statement.BindText(4, finding.id());
+    for (const std::string& target : TargetKeys(finding)) {
+      TRY(SqliteStatement statement,
+          db_.Prepare(on ? "INSERT OR REPLACE INTO suppression VALUES(?1, ?2, ?3, ?4)"
+                         : "DELETE FROM suppression WHERE rule = ?1 AND exe = ?2 AND target = ?3 "
+                           "AND finding = ?4"));
+      statement.BindText(1, finding.rule());
+      statement.BindText(2, program);
+      statement.BindText(3, target);
+      statement.BindText(4, finding.id());
+      TRY_VOID(statement.Run());
+    }
+    return Ok();
+  }
+
+  Status WriteSeen(const SeenRow& row) REQUIRES(mutex_) {
+    const char* sql =
+        "INSERT INTO seen VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET first_ns = "
+        "min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)";
+    if (row.gone) {
+      sql = row.kind == SeenKind::kHost ? "DELETE FROM seen WHERE agent = ?1"
+                                        : "DELETE FROM seen WHERE agent = ?1 AND kind = ?2 AND "
+                                          "name = ?3";
+    }
+    TRY(SqliteStatement statement, db_.Prepare(sql));
+    statement.BindBlob(1, row.agent.AsBytes());
+    if (!row.gone || row.kind != SeenKind::kHost) {
+      statement.Bind(2, static_cast<int>(row.kind));
+      statement.BindBlob(3, row.name);
+    }
+    if (!row.gone) {
+      statement.Bind(4, row.first);
+      statement.Bind(5, row.last);
+    }
     return statement.Run();
+  }
+  Status PutSeenLocked(const std::vector<SeenRow>& rows) REQUIRES(mutex_) {
+    TRY_VOID(Begin());
+    for (const SeenRow& row : rows) TRY_VOID(WriteSeen(row));
+    return Ok();
   }
 
   Status Write(const v1::Finding& finding) REQUIRES(mutex_) {
@@ -275,6 +393,7 @@ Result<std::unique_ptr<FindingStore>> OpenFindingStore(const std::string& path) 
                     "anew from the journal, without what was decided about them",
                     path, version, kVersion));
   }
+  TRY_VOID(db.Exec(kSeenSchema));
   auto store = std::make_unique<SqliteFindingStore>(std::move(db));
   TRY_VOID(store->Load());
   return std::unique_ptr<FindingStore>(std::move(store));

@@ -5,7 +5,8 @@
 //
 // Stage: detect (edge: a file). Thread: any; calls exclude each other. Failure: errors are
 // returned; what was put before is kept. Suppressions: a finding that an operator called a false
-// positive keeps later ones of the same rule, program and target in that state.
+// positive keeps later ones of the same rule, executable (by its hash; of interpreters and tools
+// also the command line) and targets in that state, and comes back when it reaches other targets.
 #ifndef CULPRIT_COLLECTOR_DETECT_FINDING_STORE_H_
 #define CULPRIT_COLLECTOR_DETECT_FINDING_STORE_H_
 
@@ -15,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "collector/detect/baseline.h"
 #include "collector/model/stored.h"
 #include "common/result.h"
 #include "culprit/v1/findings.pb.h"
@@ -36,6 +38,11 @@ struct FindingDecision {
   WallTime at;
 };
 
+struct FindingChange {
+  std::uint64_t number = 0;
+  v1::Finding finding;
+};
+
 class FindingStore {
  public:
   virtual ~FindingStore() = default;
@@ -44,12 +51,20 @@ class FindingStore {
   // that ended within an hour before takes it in: who begins to read in the middle does not begin a
   // second one.
   virtual Status Put(v1::Finding finding, WallTime now) = 0;
+  // Lines of the baseline; those that are gone go.
+  virtual Status PutSeen(const std::vector<SeenRow>& rows) = 0;
+  // All of them. What was not seen for a quarter of a year is left out, and goes.
+  virtual Result<std::vector<SeenRow>> LoadSeen() = 0;
   // All frames up to here are in what was put. One transaction with the puts since the last call.
   virtual Status Commit(Lsn lsn) = 0;
   virtual Lsn committed() const = 0;
 
   // Newest first.
   virtual Result<std::vector<v1::Finding>> List(const FindingQuery& query) const = 0;
+  // What was committed with a number above `after`, in the order of the numbers; of several changes
+  // of one finding the newest alone.
+  virtual Result<std::vector<FindingChange>> Changes(std::uint64_t after,
+                                                     std::uint32_t limit) const = 0;
   // Errors: kNotFound.
   virtual Result<v1::Finding> Decide(const std::string& id, const FindingDecision& decision) = 0;
   // Number of the newest change; blocks until it is above `seen` or `timeout`.

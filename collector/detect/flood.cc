@@ -42,7 +42,8 @@ void CountPackets(const ActivityEvent& activity, const FloodThresholds& t, Group
   }
   if (state.packet_seconds == 0) state.packets_since = activity.at;
   state.packet_seconds += static_cast<std::uint32_t>(std::max(1.0, activity.seconds));
-  if (state.packet_seconds < t.seconds) return;
+  const bool burst = rate >= t.burst_packets_per_second && state.packet_seconds >= 2;
+  if (state.packet_seconds < t.seconds && !burst) return;
   Alarm alarm = MakeAlarm("flood", v1::SEVERITY_HIGH, activity.process);
   alarm.confidence = v1::CONFIDENCE_HIGH;
   alarm.first = state.packets_since;

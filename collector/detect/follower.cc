@@ -13,6 +13,7 @@ namespace culprit {
 namespace {
 
 constexpr Lsn kWarmFrames = 20'000;  // read again after a start
+constexpr std::uint32_t kResumed = 4096;  // findings that may go on
 constexpr auto kPause = std::chrono::milliseconds(200);
 constexpr auto kCommitInterval = std::chrono::milliseconds(500);
 constexpr auto kTick = std::chrono::seconds(1);
@@ -29,6 +30,16 @@ void DetectFollower::Run(const std::stop_token& stop) {
   }
 }
 
+Status DetectFollower::Resume(Lsn done, DetectEngine* engine) {
+  TRY(const std::vector<SeenRow> seen, store_.LoadSeen());
+  FindingQuery newest;
+  newest.limit = kResumed;
+  TRY(std::vector<v1::Finding> findings, store_.List(newest));
+  std::erase_if(findings, [done](const v1::Finding& f) { return f.last_lsn() > done; });
+  engine->Resume(seen, std::move(findings));
+  return Ok();
+}
+
 Status DetectFollower::Follow(const std::stop_token& stop) {
   Status put = Ok();
   const auto sink = [&](const v1::Finding& finding) {
@@ -36,10 +47,11 @@ Status DetectFollower::Follow(const std::stop_token& stop) {
     const std::lock_guard lock(mutex_);
     ++stats_.findings;
   };
-  DetectEngine engine(thresholds_, sink);
+  DetectEngine engine(thresholds_, sink, inputs_);
   IntegrityDetector integrity(thresholds_.integrity, sink);
   auto next_tick = std::chrono::steady_clock::now();
   const Lsn done = store_.committed();
+  TRY_VOID(Resume(done, &engine));
   Lsn next = done > kWarmFrames ? done - kWarmFrames + 1 : 1;
   while (!stop.stop_requested()) {
     const auto until = std::chrono::steady_clock::now() + kCommitInterval;
@@ -57,6 +69,7 @@ Status DetectFollower::Follow(const std::stop_token& stop) {
       integrity.Tick(ReadWallClock(), agents_());
     }
     if (!put) return put;
+    TRY_VOID(store_.PutSeen(engine.TakeSeen()));
     // While old frames are read again, the mark stays where it was.
     TRY_VOID(store_.Commit(std::max(store_.committed(), next - 1)));
     Report(next - 1, Ok());

@@ -3,7 +3,7 @@
 //
 // Stage: detect (edge: journal, findings). Thread: Run() belongs to one thread; stats() from any.
 // After a start it reads a bounded tail of the journal again, so that what the detectors remember
-// is warm; findings of it change nothing that is there. Failure: where findings cannot be stored it
+// is warm; findings of it change nothing that is there, and those that are stored go on from there. Failure: where findings cannot be stored it
 // says so in stats() and tries again from the last LSN that was stored.
 #ifndef CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
 #define CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
@@ -16,11 +16,14 @@
 #include <vector>
 
 #include "collector/detect/finding_store.h"
+#include "collector/detect/scene.h"
 #include "collector/detect/thresholds.h"
 #include "collector/journal/journal.h"
 #include "collector/model/ingest_stats.h"
 
 namespace culprit {
+
+class DetectEngine;
 
 struct DetectStats {
   Lsn applied_lsn = 0;
@@ -33,22 +36,28 @@ class DetectFollower {
   // What ingest knows of its agents; any thread.
   using Agents = std::function<std::vector<AgentIngestStats>()>;
 
-  // All outlive the follower.
+  // All outlive the follower, and what `inputs` points to.
   DetectFollower(Journal& journal, FindingStore& store, const DetectThresholds& thresholds,
-                 Agents agents)
-      : journal_(journal), store_(store), thresholds_(thresholds), agents_(std::move(agents)) {}
+                 SceneInputs inputs, Agents agents)
+      : journal_(journal),
+        store_(store),
+        thresholds_(thresholds),
+        inputs_(std::move(inputs)),
+        agents_(std::move(agents)) {}
   // Blocks until asked to stop.
   void Run(const std::stop_token& stop);
   DetectStats stats() const;
 
  private:
   Status Follow(const std::stop_token& stop);
+  Status Resume(Lsn done, DetectEngine* engine);
   void Report(Lsn applied, const Status& status);
 
   Journal& journal_;
   FindingStore& store_;
   const DetectThresholds thresholds_;
   const Agents agents_;
+  const SceneInputs inputs_;
   mutable std::mutex mutex_;
   DetectStats stats_;  // guarded by mutex_
 };

@@ -8,8 +8,10 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 
+#include "collector/detect/spend.h"
 #include "collector/detect/windows.h"
 #include "collector/model/decoded_frame.h"
 
@@ -86,6 +88,7 @@ struct Egress {
 };
 struct EgressState {
   RecentMap<IpAddress, Egress> fresh{seconds(3600), 256};
+  std::set<IpAddress> told;  // destinations of a finding that goes on: they stay what they were
   WindowSum<60> minute{1};
   WallTime began;
 };
@@ -94,7 +97,9 @@ struct MiningState {
   struct Pool {
     WallTime first, last;
     std::uint64_t tx_packets = 0, rx_packets = 0, tx_bytes = 0, rx_bytes = 0;
-    bool protocol = false, named = false;
+    bool protocol = false;
+    std::string login;  // who logs in, as the miner says
+    std::string name;   // of the pool, where it is a well-known one
   };
   RecentMap<Endpoint, Pool> pools{seconds(3600), 64};
 };
@@ -133,9 +138,16 @@ struct ReflectorState {
   RecentMap<std::uint16_t, Service> services{seconds(300), 32};
 };
 
+struct BudgetState {
+  WallTime checked;
+};
+
 struct Group {
   std::string key;
   WallTime last;
+  ProcessId newest;              // of its processes, the one that moved bytes last
+  bool makes_packets = false;    // through raw or packet sockets
+  std::unique_ptr<Spend> spend;  // of what leaves the host
   std::unique_ptr<ScanState> scan;
   std::unique_ptr<FloodState> flood;
   std::unique_ptr<BruteForceState> brute_force;
@@ -146,6 +158,7 @@ struct Group {
   std::unique_ptr<DnsTunnelState> dns_tunnel;
   std::unique_ptr<SpamState> spam;
   std::unique_ptr<ReflectorState> reflector;
+  std::unique_ptr<BudgetState> budget;  // of the host's group alone
 };
 
 // The state of a detector, made when it is first needed.

@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/detect/host_detector.h"
 
-#include <spdlog/fmt/fmt.h>
-
 #include <algorithm>
 
 #include "collector/detect/detectors.h"
-#include "collector/detect/rules.h"
 #include "collector/model/batch_decoder.h"
 
 namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxFlows = 65'536, kMaxGroups = 4096, kMaxContacts = 65'536;
-constexpr std::size_t kMaxCounters = 65'536, kMaxEpisodes = 4096;
-constexpr int kMaxTargets = 16, kMaxFlowIds = 32;
+constexpr std::size_t kMaxCounters = 65'536;
+constexpr const char* kHostGroup = "the host";
 constexpr std::size_t kMaxSshPorts = 64;
-constexpr auto kUpdateInterval = std::chrono::seconds(10);
-constexpr auto kEpisodeGap =
-    std::chrono::hours(1);  // after so long a silence it is another episode
 constexpr auto kFreshFor = std::chrono::minutes(60);
 constexpr auto kNoAnswer = std::chrono::milliseconds(900);  // rows come after a second
 constexpr auto kClockAhead = std::chrono::hours(1);
@@ -27,8 +21,6 @@ constexpr std::uint64_t kJoined = 10'000'000'000;  // ns
 std::uint64_t Added(std::uint64_t now, std::uint64_t before) {
   return now > before ? now - before : 0;
 }
-
-std::string HexOf(std::uint64_t id) { return fmt::format("{:016x}", id); }
 
 bool HasEnded(v1::FlowState state) {
   switch (state) {
@@ -87,8 +79,18 @@ v1::Target MakeTarget(const Endpoint& to, std::uint64_t tx_bytes, std::uint64_t 
   return target;
 }
 
+HostDetector::HostDetector(const DetectThresholds& thresholds, Scene* scene, const Uuid& agent,
+                           FindingSink sink)
+    : thresholds_(thresholds),
+      scene_(*scene),
+      agent_(agent),
+      episodes_({processes_, sessions_, scene_, agent_}, &ways_, std::move(sink)) {
+  host_.key = kHostGroup;
+}
+
 void HostDetector::Take(const DecodedFrame& frame) {
   frame_ = &frame;
+  if (!stored_.empty()) TakeUp();
   for (const v1::Process& process : frame.processes) {
     processes_.Take(process);
     group_of_.erase(process.process_id());
@@ -99,6 +101,8 @@ void HostDetector::Take(const DecodedFrame& frame) {
   for (const v1::FlowName& name : frame.names) TakeName(name);
   for (const v1::ProcessCounters& counters : frame.counters) TakeCounters(counters);
   TakeSessions();
+  WatchBudget({host_.last, frame.lsn, thresholds_.budget, scene_.tables().prices.get(), ways_, groups_},
+              host_, *this);
   Forget();
   frame_ = nullptr;
 }
@@ -108,28 +112,29 @@ WallTime HostDetector::Clamped(WallTime at) const {
   return std::clamp(at, WallTime{}, frame_->stamp.received + kClockAhead);
 }
 
-// Logins are known a little later than what is done in them.
 void HostDetector::TakeSessions() {
   if (frame_->sessions.empty() && frame_->logins.empty()) return;
   for (const v1::Session& session : frame_->sessions) sessions_.Take(session);
   for (const v1::Login& login : frame_->logins) sessions_.Take(login);
-  for (auto& [key, episode] : episodes_) {
-    v1::Finding& finding = episode.finding;
-    const auto session = sessions_.SessionOf(episode.process, processes_);
-    if (!session || session->SerializeAsString() == finding.session().SerializeAsString()) continue;
-    *finding.mutable_session() = *session;
-    finding.set_last_lsn(std::max(finding.last_lsn(), frame_->lsn));
-    Tell(&episode);
-  }
+  episodes_.SessionsMoved(frame_->lsn);
 }
 
-void HostDetector::Tell(Episode* episode) {
-  v1::Finding& finding = episode->finding;
-  finding.set_reason(episode->reason);
-  if (finding.has_session()) {
-    finding.set_reason(episode->reason + "; in " + SessionText(finding.session()));
+void HostDetector::Resume(const std::vector<v1::Finding>& stored) {
+  stored_ = stored;
+  std::sort(stored_.begin(), stored_.end(),
+            [](const auto& a, const auto& b) { return a.last_lsn() > b.last_lsn(); });
+  for (const v1::Finding& finding : stored_) episodes_.Hold(finding);
+}
+
+// What was told before a restart goes on from there.
+void HostDetector::TakeUp() {
+  while (!stored_.empty() && stored_.back().last_lsn() < frame_->lsn) {
+    const v1::Finding finding = std::move(stored_.back());
+    stored_.pop_back();
+    Group& group = GroupNamed(finding.subject());
+    if (finding.rule() == std::string_view("egress")) ResumeEgress(finding, &group);
+    episodes_.Rejoin(finding, group);
   }
-  sink_(finding);
 }
 
 FlowEvent HostDetector::Difference(const FlowObservation& seen, bool first,
@@ -177,8 +182,9 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
   state.facts.start = Clamped(state.facts.start);
   state.facts.last = Clamped(state.facts.last);
   const FlowEvent event = Difference(seen, first, &state);
-  Group& group = GroupOf(seen.facts.process);
-  group.last = std::max(group.last, event.at);
+  Group& group = GroupAt(seen.facts.process, event.at);
+  NoteContact(event);
+  Charge(event, &state, &group);
   NoteSshPort(event);
   WatchScan(event, thresholds_.scan, group, *this);
   WatchFlood(event, group);
@@ -189,7 +195,24 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
   WatchBeacon(event, thresholds_.beacon, group, *this);
   WatchSpam(event, thresholds_.spam, group, *this);
   WatchReflector(event, thresholds_.reflector, group, *this);
-  NoteContact(event);
+}
+
+// Bytes by the way they took, which the scene is asked for once a flow.
+void HostDetector::Charge(const FlowEvent& flow, FlowState* state, Group* group) {
+  if ((flow.facts.flags & (v1::FLOW_FLAG_RAW | v1::FLOW_FLAG_LINK)) != 0) {
+    group->makes_packets = true;
+  }
+  if (flow.added.tx_wire_bytes + flow.added.rx_wire_bytes == 0) return;
+  if (state->way_version != scene_.version()) {
+    state->way = ways_.NumberOf(scene_.RouteTo(agent_, flow.facts.remote));
+    state->way_version = scene_.version();
+  }
+  if (ways_.At(state->way).kind == RouteKind::kLocal) return;
+  group->newest = flow.facts.process;
+  for (Group* one : {group, &host_}) {
+    Need(one->spend)
+        .Add(state->way, flow.at, flow.added.tx_wire_bytes, flow.added.rx_wire_bytes);
+  }
 }
 
 // What the sshd that takes logins accepts; the sshd of a login has other listeners.
@@ -225,8 +248,8 @@ void HostDetector::TakeCounters(const v1::ProcessCounters& counters) {
   event.at = Clamped(BootToWall(frame_->clock, counters.at_boot_ns()));
   event.lsn = frame_->lsn;
   before = counters;
-  Group& group = GroupOf(event.process);
-  group.last = std::max(group.last, event.at);
+  Group& group = GroupAt(event.process, event.at);
+  if (event.added.raw_packets() + event.added.link_packets() > 0) group.makes_packets = true;
   WatchScan(event, thresholds_.scan, group, *this);
   WatchFlood(event, thresholds_.flood, group, *this);
 }
@@ -235,9 +258,11 @@ void HostDetector::TakeName(const v1::FlowName& name) {
   const NameEvent event{name, Clamped(BootToWall(frame_->clock, name.at_boot_ns())), frame_->lsn};
   const auto it = flows_.find(FlowKey{name.flow_id(), name.process_id()});
   const FlowFacts* flow = it == flows_.end() ? nullptr : &it->second.facts;
-  Group& group = GroupOf(ProcessId{name.process_id()});
-  const bool asks =
-      name.source() == v1::NAME_SOURCE_SOCKS || name.source() == v1::NAME_SOURCE_HTTP_CONNECT;
+  Group& group = GroupAt(ProcessId{name.process_id()}, event.at);
+  // What a client asks a proxy for, and who logs in to a pool, are no names of the other end.
+  const bool asks = name.source() == v1::NAME_SOURCE_SOCKS ||
+                    name.source() == v1::NAME_SOURCE_HTTP_CONNECT ||
+                    name.source() == v1::NAME_SOURCE_STRATUM;
   if (flow != nullptr && flow->direction == v1::FLOW_DIRECTION_OUTBOUND && !asks) {
     if (const auto contact = contacts_.find(flow->remote); contact != contacts_.end()) {
       contact->second.name = name.name();
@@ -250,19 +275,41 @@ void HostDetector::TakeName(const v1::FlowName& name) {
 void HostDetector::TakeDns(const v1::DnsQuestion& question) {
   const DnsEvent event{question, Clamped(BootToWall(frame_->clock, question.at_boot_ns())),
                        frame_->lsn};
-  WatchDnsTunnel(event, thresholds_.dns_tunnel, GroupOf(ProcessId{question.process_id()}), *this);
+  WatchDnsTunnel(event, thresholds_.dns_tunnel,
+                 GroupAt(ProcessId{question.process_id()}, event.at), *this);
 }
 
 void HostDetector::NoteContact(const FlowEvent& flow) {
   if (!flow.outbound()) return;
-  const auto [it, fresh] =
-      contacts_.try_emplace(flow.facts.remote, Contact{flow.facts.start, flow.at, ""});
-  if (!fresh) it->second.last = std::max(it->second.last, flow.at);
+  const IpAddress& remote = flow.facts.remote;
+  const auto [it, fresh] = contacts_.try_emplace(remote);
+  Contact& contact = it->second;
+  if (fresh) {
+    contact.first = flow.facts.start;
+    contact.known = WasKnown(remote, flow.at);
+  }
+  contact.last = std::max(contact.last, flow.at);
+  if (!flow.answered || !remote.IsPublic()) return;
+  if (contact.noted != WallTime{} && flow.at < contact.noted + kFreshFor) return;
+  contact.noted = flow.at;
+  Baseline& baseline = scene_.baseline();
+  baseline.Note(agent_, SeenKind::kDestination, std::string(remote.AsBytes()), flow.at);
+  if (const std::string region = scene_.RegionOf(remote); !region.empty()) {
+    baseline.Note(agent_, SeenKind::kRegion, region, flow.at);
+  }
+}
+
+// Before this boot, or to the siblings of a host that is young.
+bool HostDetector::WasKnown(const IpAddress& address, WallTime at) const {
+  const std::string name(address.AsBytes());
+  const auto first = scene_.baseline().FirstSeen(agent_, SeenKind::kDestination, name);
+  if (first && *first + kFreshFor < at) return true;
+  return scene_.baseline().Judge(agent_, SeenKind::kDestination, name, at) >= Familiarity::kSeen;
 }
 
 bool HostDetector::IsOldDestination(const IpAddress& address, WallTime at) const {
   const auto it = contacts_.find(address);
-  return it != contacts_.end() && it->second.first + kFreshFor < at;
+  return it != contacts_.end() && (it->second.known || it->second.first + kFreshFor < at);
 }
 
 std::string HostDetector::NameOf(const IpAddress& address) const {
@@ -270,104 +317,35 @@ std::string HostDetector::NameOf(const IpAddress& address) const {
   return it == contacts_.end() ? "" : it->second.name;
 }
 
-Group& HostDetector::GroupOf(ProcessId process) {
+Group& HostDetector::GroupAt(ProcessId process, WallTime at) {
+  host_.last = std::max(host_.last, at);
   auto [it, fresh] = group_of_.try_emplace(process.value());
-  if (fresh) it->second = processes_.GroupOf(process);
-  Group& group = groups_[it->second];
-  if (group.key.empty()) group.key = it->second;
+  if (fresh) {
+    it->second = processes_.GroupOf(process);
+    NoteProgram(process);
+  }
+  Group& group = GroupNamed(it->second);
+  group.last = std::max(group.last, at);
   return group;
 }
 
-// What an address, a path or a parent says beside the behaviour itself.
-void HostDetector::Weigh(const Alarm& alarm, v1::Finding* finding) const {
-  const ProcessTraits traits = processes_.TraitsOf(alarm.process);
-  int raise = 0;
-  const auto add = [&](bool holds, const char* text, int weight) {
-    if (!holds) return;
-    finding->add_weights(text);
-    raise += weight;
-  };
-  add(traits.memory_only, "its executable is in memory only", 1);
-  add(traits.deleted && !traits.memory_only, "its executable is deleted", 1);
-  add(traits.odd_path, "its executable lies where anybody may write", 1);
-  if (!traits.under.empty()) {
-    finding->add_weights("started under " + traits.under);
-    if (traits.under == "a web server") ++raise;
-  }
-  if (const auto session = sessions_.SessionOf(alarm.process, processes_)) {
-    *finding->mutable_session() = *session;
-    const auto from = IpAddress::Parse(session->address());
-    const bool by_password = session->method().starts_with("password") ||
-                             session->method().starts_with("keyboard-interactive");
-    add(by_password && from && from->IsPublic(),
-        "its session was opened with a password from a public address", 1);
-    add(session->failures_before() > 0,
-        "there were failed logins from the same address before the session", 1);
-  }
-  const int severity = std::min(static_cast<int>(alarm.severity) + std::min(raise, 1),
-                                static_cast<int>(v1::SEVERITY_CRITICAL));
-  finding->set_severity(static_cast<v1::Severity>(severity));
+Group& HostDetector::GroupNamed(const std::string& key) {
+  if (key == kHostGroup) return host_;
+  Group& group = groups_[key];
+  if (group.key.empty()) group.key = key;
+  return group;
 }
 
-void HostDetector::Raise(Group& group, Alarm alarm) {
-  const std::pair<std::string, std::string> key(alarm.rule, group.key);
-  auto it = episodes_.find(key);
-  if (it != episodes_.end() &&
-      WallTimeFromNs(it->second.finding.last_ns()) + kEpisodeGap < alarm.at) {
-    episodes_.erase(it);
-    it = episodes_.end();
-  }
-  const bool fresh = it == episodes_.end();
-  if (fresh) it = episodes_.emplace(key, Episode{}).first;
-  Episode& episode = it->second;
-  v1::Finding next;
-  next.set_rule(alarm.rule);
-  next.set_rule_version(RuleOf(alarm.rule).version);
-  for (const char* id : RuleOf(alarm.rule).attack_ids) {
-    if (id != nullptr) next.add_attack_ids(id);
-  }
-  next.set_confidence(alarm.confidence);
-  next.set_process_id(HexOf(alarm.process.value()));
-  next.set_subject(group.key);
-  Weigh(alarm, &next);
-  if (const v1::Process* process = processes_.Find(alarm.process); process != nullptr) {
-    next.set_pid(process->tgid());
-    next.set_exe(process->exe());
-    next.set_command_line(CommandLineOf(*process));
-    next.set_user(process->user());
-  }
-  for (std::string& line : processes_.AncestryOf(alarm.process)) next.add_ancestry(std::move(line));
-  for (v1::Measure& measure : alarm.measures) *next.add_measures() = std::move(measure);
-  for (v1::Target& target : alarm.targets) {
-    if (next.targets_size() < kMaxTargets) *next.add_targets() = std::move(target);
-  }
-  for (const std::string& flow : episode.finding.flow_ids()) next.add_flow_ids(flow);
-  for (const FlowId flow : alarm.flows) {
-    const std::string id = HexOf(flow.value());
-    const auto& ids = next.flow_ids();
-    if (next.flow_ids_size() < kMaxFlowIds && std::find(ids.begin(), ids.end(), id) == ids.end()) {
-      next.add_flow_ids(id);
-    }
-  }
-  const v1::Finding& before = episode.finding;
-  next.set_first_ns(fresh ? ToNs(std::min(alarm.first, alarm.at)) : before.first_ns());
-  next.set_trigger_ns(fresh ? ToNs(alarm.at) : before.trigger_ns());
-  next.set_trigger_lsn(fresh ? alarm.lsn : before.trigger_lsn());
-  next.set_last_ns(std::max(before.last_ns(), ToNs(alarm.at)));
-  next.set_last_lsn(std::max(before.last_lsn(), alarm.lsn));
-  if (!fresh) next.set_severity(std::max(next.severity(), before.severity()));
-  const bool worse = next.severity() > before.severity() || next.confidence() > before.confidence();
-  episode.finding = std::move(next);
-  episode.process = alarm.process;
-  episode.reason = alarm.reason;
-  if (!fresh && !worse && alarm.at < episode.told + kUpdateInterval) return;
-  episode.told = alarm.at;
-  Tell(&episode);
+void HostDetector::NoteProgram(ProcessId process) {
+  const std::string program = processes_.ProgramKeyOf(process);
+  if (program.empty()) return;
+  scene_.baseline().Note(agent_, SeenKind::kProgram, program, host_.last);
 }
+
+void HostDetector::Raise(Group& group, Alarm alarm) { episodes_.Raise(group, std::move(alarm)); }
 
 bool HostDetector::IsDue(const Group& group, const char* rule, WallTime at) const {
-  const auto it = episodes_.find({rule, group.key});
-  return it == episodes_.end() || it->second.told + kUpdateInterval <= at;
+  return episodes_.IsDue(group, rule, at);
 }
 
 // Each table in one sweep when it is full, down to a half: the longest unused go.
@@ -393,13 +371,7 @@ void HostDetector::Forget() {
     });
     if (groups_.size() > kMaxGroups) groups_.clear();
   }
-  if (episodes_.size() > kMaxEpisodes) {
-    const auto oldest =
-        std::min_element(episodes_.begin(), episodes_.end(), [](const auto& a, const auto& b) {
-          return a.second.finding.last_ns() < b.second.finding.last_ns();
-        });
-    episodes_.erase(oldest);
-  }
+  episodes_.Forget();
 }
 
 }  // namespace culprit

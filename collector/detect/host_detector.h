@@ -10,28 +10,31 @@
 #ifndef CULPRIT_COLLECTOR_DETECT_HOST_DETECTOR_H_
 #define CULPRIT_COLLECTOR_DETECT_HOST_DETECTOR_H_
 
-#include <functional>
-#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
+#include "collector/detect/episodes.h"
 #include "collector/detect/events.h"
 #include "collector/detect/group.h"
+#include "collector/detect/scene.h"
 #include "collector/detect/session_book.h"
 #include "collector/detect/thresholds.h"
 #include "culprit/v1/findings.pb.h"
 
 namespace culprit {
 
-// Takes a finding that is new or has moved on. `id` and state are not for the detector to set.
-using FindingSink = std::function<void(const v1::Finding&)>;
-
 class HostDetector final : private DetectContext {
  public:
-  HostDetector(const DetectThresholds& thresholds, FindingSink sink)
-      : thresholds_(thresholds), sink_(std::move(sink)) {}
+  // `thresholds` and `scene` outlive it.
+  HostDetector(const DetectThresholds& thresholds, Scene* scene, const Uuid& agent,
+               FindingSink sink);
 
+  // Findings of this agent that are stored: each is taken up once the evidence has come as far as
+  // it was told. To be called before the first frame.
+  void Resume(const std::vector<v1::Finding>& stored);
   void Take(const DecodedFrame& frame);
 
  private:
@@ -49,16 +52,14 @@ class HostDetector final : private DetectContext {
     FlowCounters total;
     bool ended = false, decided = false, answered = false;
     std::uint64_t used = 0;
+    std::uint32_t way = 0;
+    std::uint64_t way_version = 0;  // of the scene that `way` is by; 0 = it is not known yet
   };
   struct Contact {
     WallTime first, last;
+    WallTime noted;      // in the baseline
+    bool known = false;  // to the baseline, from an hour and more before
     std::string name;
-  };
-  struct Episode {
-    v1::Finding finding;
-    ProcessId process;   // of the newest evidence
-    std::string reason;  // without the session
-    WallTime told;       // when the sink heard of it last
   };
 
   void TakeFlow(const FlowObservation& seen);
@@ -67,12 +68,15 @@ class HostDetector final : private DetectContext {
   void TakeDns(const v1::DnsQuestion& question);
   FlowEvent Difference(const FlowObservation& seen, bool first, FlowState* state) const;
   void NoteContact(const FlowEvent& flow);
+  void NoteProgram(ProcessId process);
+  bool WasKnown(const IpAddress& address, WallTime at) const;
+  void Charge(const FlowEvent& flow, FlowState* state, Group* group);
   void NoteSshPort(const FlowEvent& flow);
-  Group& GroupOf(ProcessId process);
+  Group& GroupAt(ProcessId process, WallTime at);
+  Group& GroupNamed(const std::string& key);
   WallTime Clamped(WallTime at) const;
   void TakeSessions();
-  void Tell(Episode* episode);
-  void Weigh(const Alarm& alarm, v1::Finding* finding) const;
+  void TakeUp();
   void Forget();
 
   void Raise(Group& group, Alarm alarm) override;
@@ -84,7 +88,8 @@ class HostDetector final : private DetectContext {
   std::string NameOf(const IpAddress& address) const override;
 
   const DetectThresholds& thresholds_;
-  FindingSink sink_;
+  Scene& scene_;
+  const Uuid agent_;
   const DecodedFrame* frame_ = nullptr;  // while it is taken
   ProcessBook processes_;
   SessionBook sessions_;
@@ -94,7 +99,10 @@ class HostDetector final : private DetectContext {
   std::unordered_map<std::string, Group> groups_;
   std::unordered_map<IpAddress, Contact> contacts_;
   std::set<std::uint16_t> ssh_ports_;
-  std::map<std::pair<std::string, std::string>, Episode> episodes_;  // (rule, group)
+  WayBook ways_;
+  Group host_;  // all of the host's processes together
+  Episodes episodes_;
+  std::vector<v1::Finding> stored_;  // not taken up yet, the one that was told last in front
   std::uint64_t clock_ = 0;
 };
 

@@ -44,28 +44,50 @@ std::uint32_t ShapeOf(const MiningState::Pool& pool) {
   return score;
 }
 
-void Judge(const Endpoint& to, const MiningState::Pool& pool, ProcessId process, FlowId flow,
-           WallTime at, Lsn lsn, const MiningThresholds& t, Group& group, DetectContext& out) {
+struct Sighting {
+  Endpoint to;
+  ProcessId process;
+  FlowId flow;
+  WallTime at;
+  Lsn lsn = 0;
+};
+
+std::string ReasonOf(const Endpoint& to, const MiningState::Pool& pool) {
+  std::string reason = "is connected to " + to.ToString();
+  if (!pool.name.empty()) reason += " (" + pool.name + ")";
+  if (!pool.protocol) {
+    return reason + (pool.name.empty() ? ", on a port of mining pools and in their rhythm"
+                                       : ", a mining pool by its name");
+  }
+  reason += ", and speaks Stratum, the protocol of mining pools";
+  return pool.login.empty() ? reason : reason + ", as " + pool.login;
+}
+
+void Judge(const Sighting& seen, const MiningState::Pool& pool, const MiningThresholds& t,
+           Group& group, DetectContext& out) {
   const std::uint32_t shape = ShapeOf(pool);
-  const bool port = std::find(kPorts.begin(), kPorts.end(), to.port) != kPorts.end();
+  const bool port = std::find(kPorts.begin(), kPorts.end(), seen.to.port) != kPorts.end();
   const bool long_lived = pool.last - pool.first >= std::chrono::seconds(t.seconds);
   const bool by_shape = port && shape >= t.score && long_lived;
-  if (!pool.protocol && !pool.named && !by_shape) return;
-  Alarm alarm = MakeAlarm("mining", v1::SEVERITY_HIGH, process);
+  if (!pool.protocol && pool.name.empty() && !by_shape) return;
+  Alarm alarm = MakeAlarm("mining", v1::SEVERITY_HIGH, seen.process);
   alarm.confidence = pool.protocol ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;
   alarm.first = pool.first;
-  alarm.at = at;
-  alarm.lsn = lsn;
-  alarm.targets = {MakeTarget(to, pool.tx_bytes, pool.rx_bytes)};
-  alarm.reason = fmt::format("is connected to {}, {}", to.ToString(),
-                             pool.protocol ? "and speaks Stratum, the protocol of mining pools"
-                             : pool.named  ? "a mining pool by its name"
-                                           : "on a port of mining pools and in their rhythm");
+  alarm.at = seen.at;
+  alarm.lsn = seen.lsn;
+  alarm.targets = {MakeTarget(seen.to, pool.tx_bytes, pool.rx_bytes)};
+  alarm.targets[0].set_name(pool.name);
+  alarm.reason = ReasonOf(seen.to, pool);
+  // What was not the reason itself weighs.
+  if (pool.protocol && !pool.name.empty()) {
+    alarm.weights.emplace_back("the other end is a mining pool by its name", 1);
+  }
+  if (port && !by_shape) alarm.weights.emplace_back("its port is one that mining pools use", 1);
   alarm.measures = {
       MakeMeasure("shape", shape, t.score),
       MakeMeasure("connected for", std::chrono::duration<double>(pool.last - pool.first).count(),
                   t.seconds, "s")};
-  alarm.flows = {flow};
+  alarm.flows = {seen.flow};
   out.Raise(group, std::move(alarm));
 }
 
@@ -82,8 +104,9 @@ void WatchMining(const FlowEvent& flow, const MiningThresholds& t, Group& group,
   pool.tx_bytes += flow.added.tx_wire_bytes;
   pool.rx_bytes += flow.added.rx_wire_bytes;
   const std::string name = out.NameOf(flow.facts.remote);
-  if (!name.empty() && IsPoolName(name)) pool.named = true;
-  Judge(flow.remote(), pool, flow.facts.process, flow.facts.flow, flow.at, flow.lsn, t, group, out);
+  if (!name.empty() && IsPoolName(name)) pool.name = name;
+  Judge({flow.remote(), flow.facts.process, flow.facts.flow, flow.at, flow.lsn}, pool, t, group,
+        out);
 }
 
 void WatchMining(const NameEvent& name, const FlowFacts* flow, const MiningThresholds& t,
@@ -96,8 +119,9 @@ void WatchMining(const NameEvent& name, const FlowFacts* flow, const MiningThres
   if (pool.first == WallTime{}) pool.first = flow->start;
   pool.last = std::max(pool.last, name.at);
   pool.protocol = pool.protocol || protocol;
-  pool.named = pool.named || !protocol;
-  Judge(to, pool, flow->process, flow->flow, name.at, name.lsn, t, group, out);
+  std::string& said = protocol ? pool.login : pool.name;
+  if (!name.name.name().empty()) said = name.name.name();
+  Judge({to, flow->process, flow->flow, name.at, name.lsn}, pool, t, group, out);
 }
 
 }  // namespace culprit

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 
+#include "collector/detect/programs.h"
 #include "common/ascii.h"
+#include "common/hex.h"
 
 namespace culprit {
 namespace {
@@ -30,10 +32,7 @@ bool StartsWithAny(std::string_view text, const auto& prefixes) {
 
 // Name of the executable, also of one that is gone.
 std::string_view ProgramOf(const v1::Process& process) {
-  constexpr std::string_view kDeleted = " (deleted)";
-  std::string_view path = process.exe();
-  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
-  return BaseName(path);
+  return BaseName(WithoutDeleted(process.exe()));
 }
 
 bool IsSshd(const v1::Process& process) {
@@ -129,6 +128,15 @@ std::string ProcessBook::GroupOf(ProcessId id) const {
   const std::string program = process->exe().empty() ? process->comm() : process->exe();
   return process->container_id() + "|" + program + "|" + std::to_string(root->tgid()) + "|" +
          std::to_string(root->start_boot_ns());
+}
+
+std::string ProcessBook::ProgramKeyOf(ProcessId id) const {
+  const v1::Process* process = Find(id);
+  if (process == nullptr) return "";
+  if (IsSystemPath(process->exe()) || process->exe_sha256().empty()) {
+    return std::string(WithoutDeleted(process->exe()));
+  }
+  return HexEncode(process->exe_sha256());
 }
 
 std::vector<std::string> ProcessBook::AncestryOf(ProcessId id) const {

@@ -33,6 +33,9 @@ class ProcessBook {
   // Processes of one program below one starter (a login's shell, a service, a container) act
   // together, however many of them come and go. The id itself where nothing is known.
   std::string GroupOf(ProcessId id) const;
+  // What makes two runs of a program the same one: the path where packages put it, elsewhere the
+  // hash of the file; empty = nothing is known of it.
+  std::string ProgramKeyOf(ProcessId id) const;
   // From the parent up.
   std::vector<std::string> AncestryOf(ProcessId id) const;
   // The sshd of one login: a child of the listener, or of that child.

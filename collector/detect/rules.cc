@@ -21,12 +21,13 @@ constexpr Rule kRules[] = {
      "Jung, Paxson, Berger, Balakrishnan: Fast Portscan Detection Using Sequential Hypothesis "
      "Testing (2004)."},
     {"flood",
-     1,
+     2,
      "flooding a target",
      {"T1498.001"},
      "Thousands of packets a second with next to nothing coming back, or more than a hundred "
      "attempts a second to connect to "
-     "a few targets that do not answer, for three seconds in a row.",
+     "a few targets that do not answer, for three seconds in a row; for two, or one, where it is "
+     "many more.",
      "Load tests, telemetry and media that are sent one way by UDP at a high rate.",
      "CESNET NEMEA HostStats; sizes of the AWS GuardDuty tester."},
     {"brute-force",
@@ -66,17 +67,17 @@ constexpr Rule kRules[] = {
      "much data to new places",
      {"T1041", "T1048", "T1567"},
      "Half a gigabyte within an hour, or five megabytes a second for a minute, to public "
-     "addresses that the host had not "
-     "talked to before, with little coming back.",
+     "addresses that the host (while it is young: hosts of its image) had not "
+     "talked to before, with little coming back. Goes on for as long as something is sent there.",
      "A first full backup, publishing of large files, a new log collector.",
      "Slips exfiltration thresholds, made relative to what the host did before."},
     {"mining",
      1,
      "mining cryptocurrency",
      {"T1496.001"},
-     "A connection that speaks Stratum, goes to a pool by its name, or is on a pool's port with "
-     "the long, sparse, regular "
-     "rhythm of a miner.",
+     "A connection that speaks Stratum (its JSON of subscribing, logging in or handing in work), "
+     "goes to a pool by its name, or is on a pool's port with the long, sparse, regular rhythm of "
+     "a miner. The pool's name and its port weigh beside.",
      "A crypto node that its owner runs.",
      "CESNET NEMEA miner detector; Vesely and Zadnik: How to Detect Cryptocurrency Miners? "
      "(2019)."},
@@ -112,6 +113,22 @@ constexpr Rule kRules[] = {
      "to be stopped.",
      "CESNET NEMEA amplification detector; ports of CISA TA14-017A and Rossow: Amplification Hell "
      "(2014)."},
+    {"budget",
+     1,
+     "data transfer over the budget",
+     {"T1496.002"},
+     "What a host sent and received within an hour costs more, by the operator's price table, than "
+     "[detect.budget] allows. Names the group of processes that spends most.",
+     "A budget that is too small for what the host is there for: set it by your bill.",
+     "AWS data transfer prices (deploy/prices.toml); ways as of `culprit cost`."},
+    {"re-enrolment",
+     1,
+     "a host that enrols again",
+     {"T1078"},
+     "Somebody asks to become the agent of a host that has enrolled already, with another key. "
+     "Refused unless an operator has allowed it; `culprit audit --action enrol` has each attempt.",
+     "A host that was reinstalled, or a clone that kept its machine id.",
+     "SPIRE's trust on first use of instance identity documents."},
     // About the evidence itself.
     {"agent-silent",
      1,

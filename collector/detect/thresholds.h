@@ -5,6 +5,7 @@
 #define CULPRIT_COLLECTOR_DETECT_THRESHOLDS_H_
 
 #include <cstdint>
+#include <string>
 
 namespace culprit {
 
@@ -24,6 +25,7 @@ struct FloodThresholds {
   std::uint32_t attempts_per_second =
       100;                    // TCP to few targets, unanswered. Busy benign hosts stay below 40
   std::uint32_t seconds = 3;  // in a row
+  std::uint32_t burst_packets_per_second = 10'000;  // at that rate two seconds are enough
   std::uint32_t burst_attempts = 150;  // or so many within one second, of which none is answered
 };
 
@@ -87,6 +89,25 @@ struct ReflectorThresholds {
   std::uint32_t answer_bytes = 1000;
 };
 
+// Data transfer of one host, by the operator's price table, over any hour.
+struct BudgetThresholds {
+  double usd_per_hour = 1.0;  // 0 = off
+};
+
+// When somebody is at work. Empty zone: hours weigh nothing, for a wrong one would mislead.
+struct HoursSettings {
+  std::string zone;  // of the IANA: "Asia/Kolkata"
+  std::uint32_t begin_hour = 7, end_hour = 20;
+  bool weekend = false;  // Saturday and Sunday are working days too
+};
+
+// What counts as seen for the first time.
+struct BaselineThresholds {
+  std::uint32_t learn_hours = 24;  // of evidence, before "never before" means anything of a host
+  std::uint32_t fresh_hours = 24;  // for so long after the first time it is new
+  std::uint32_t known_hours = 168;  // after so long it speaks for what happens
+};
+
 // Of the evidence itself: seconds without a frame for a warning and for a finding, between two
 // heartbeats of one run, until a missing frame must have been declared as lost, and by which a
 // host's clock is set. Heartbeats come every 10 s, and three of them in a row are never just late.
@@ -109,6 +130,9 @@ struct DetectThresholds {
   DnsTunnelThresholds dns_tunnel;
   SpamThresholds spam;
   ReflectorThresholds reflector;
+  BudgetThresholds budget;
+  HoursSettings hours;
+  BaselineThresholds baseline;
   IntegrityThresholds integrity;
 };
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/ingest/ingest.h"
 
+#include <spdlog/spdlog.h>
+
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "collector/ingest/session.h"
 #include "culprit/v1/ingest.grpc.pb.h"
@@ -31,7 +34,28 @@ class IngestImpl final : public Ingest, public AgentControl, private v1::Ingest:
   void ReleasePackets(const Uuid& agent_id, const std::string& fetch_id) override {
     if (const auto session = Live(agent_id)) session->ReleasePackets(fetch_id);
   }
+  Status AskForSnapshot(const Uuid& agent_id, const v1::SnapshotRequest& request,
+                        const TakeSnapshotPart& take, const IsCancelled& is_cancelled) override {
+    const auto session = Live(agent_id);
+    if (session == nullptr) return Unavailable("the agent is not connected");
+    return session->AskForSnapshot(request, take, is_cancelled);
+  }
+  void ReleaseSnapshot(const Uuid& agent_id, const std::string& snapshot_id) override {
+    if (const auto session = Live(agent_id)) session->ReleaseSnapshot(snapshot_id);
+  }
 
+  void EndUnwelcome(const std::function<std::string(const ConnectedAgent&)>& why) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& session : sessions_) {
+      const auto agent = session->agent();
+      std::string reason = agent ? why(*agent) : "";
+      if (reason.empty()) continue;
+      registry_->CountRefusal("unwelcome");
+      spdlog::warn("agent cut off agent={} why=\"{}\"", agent->peer.name, reason);
+      session->End(MakeError(Code::kPermissionDenied, std::move(reason)),
+                   std::chrono::milliseconds(0));
+    }
+  }
   void Drain(std::chrono::milliseconds reconnect_after) override {
     const std::lock_guard lock(mutex_);
     draining_ = true;

@@ -30,9 +30,15 @@ struct IngestOptions {
   std::string collector_version;
   std::uint32_t max_inflight_frames = 256;           // a connection, accepted but not yet durable
   std::uint64_t max_inflight_bytes = 16ULL << 20;    // likewise
+  std::uint64_t max_rate = 0;  // bytes a second of an agent, over all its connections; 0 = no limit
   std::chrono::milliseconds answer_timeout{30'000};  // of an agent, to each part of a question
   // True for a certificate that is no longer welcome; called at every connect.
   std::function<bool(const PeerIdentity&)> is_revoked;
+};
+
+struct ConnectedAgent {
+  PeerIdentity peer;
+  std::string key_sha256;  // of its certificate's public key, hex
 };
 
 class Ingest {
@@ -46,6 +52,9 @@ class Ingest {
   virtual IngestStats stats() const = 0;
   // Questions to agents that are connected. Owned by this.
   virtual AgentControl& control() = 0;
+  // Ends the connections of agents that are not welcome any more. `why` says so; empty = it may
+  // stay.
+  virtual void EndUnwelcome(const std::function<std::string(const ConnectedAgent&)>& why) = 0;
   // Asks every agent to come back later and refuses new ones; call before TlsServer::Stop.
   virtual void Drain(std::chrono::milliseconds reconnect_after) = 0;
 };

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -20,6 +21,7 @@
 #include "collector/journal/journal.h"
 #include "collector/model/ingest_stats.h"
 #include "common/ids.h"
+#include "common/rate_limit.h"
 
 namespace culprit {
 
@@ -32,6 +34,7 @@ struct Agent {
   AgentSequence sequence;
   AgentIngestStats stats;
   std::weak_ptr<IngestSession> live;
+  std::optional<RateLimit> rate;  // made by the first session
 };
 
 class Registry {

@@ -3,9 +3,12 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "collector/pki/grpc_peer.h"
+#include "collector/pki/signing_request.h"
+#include "common/hex.h"
 #include "common/time.h"
 #include "culprit/v1/ingest.grpc.pb.h"  // how gRPC serialises the messages
 
@@ -16,6 +19,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds kSettleTimeout{10};
+constexpr double kBurstSeconds = 2;
+constexpr std::uint64_t kLeastCharge = 4096;  // small frames cost, too
 
 std::size_t IndexOf(Lane lane) { return static_cast<std::size_t>(lane); }
 
@@ -52,6 +57,10 @@ grpc::Status IngestSession::Run() {
     registry_->CountRefusal("revoked");
     spdlog::warn("agent refused peer={} agent={} why=revoked", peer_address_, peer_.name);
     return {grpc::StatusCode::PERMISSION_DENIED, "this certificate was revoked"};
+  }
+  if (const auto key = KeySha256(PeerCertificate(*context_)); key) {
+    const Lock lock(mutex_);
+    who_ = ConnectedAgent{peer_, HexEncode(AsBytes(*key))};
   }
   agent_ = registry_->Find(peer_.agent_id);
   if (agent_ == nullptr) {
@@ -196,7 +205,8 @@ grpc::Status IngestSession::HandleFrame(v1::FrameData* data) {
   auto valid = validator_->Validate(std::move(*data->mutable_header()),
                                     std::move(*data->mutable_payload()), data->hash());
   if (!valid) return Refuse(RefusalName(valid.error().reason), valid.error().detail);
-  if (!WaitForRoom(valid->frame.payload.size())) {
+  const std::uint64_t bytes = valid->frame.payload.size();
+  if (!WaitForRate(bytes) || !WaitForRoom(bytes)) {
     const Lock lock(mutex_);
     return end_ ? ToGrpcStatus(*end_) : grpc::Status::CANCELLED;
   }
@@ -329,6 +339,25 @@ bool IngestSession::WaitForRoom(std::uint64_t bytes) {
   return !end_ && !write_failed_;
 }
 
+// An agent that sends more than its share is read more slowly, and waits: nothing is refused, and no
+// other agent notices.
+bool IngestSession::WaitForRate(std::uint64_t bytes) {
+  if (options_.max_rate == 0) return true;
+  std::chrono::nanoseconds wait{0};
+  {
+    const Lock lock(agent_->mutex);
+    const auto rate = static_cast<double>(options_.max_rate);
+    if (!agent_->rate) agent_->rate.emplace(rate, rate * kBurstSeconds);
+    wait = agent_->rate->Charge(static_cast<double>(std::max(bytes, kLeastCharge)),
+                                std::chrono::steady_clock::now());
+  }
+  Lock lock(mutex_);
+  if (wait.count() > 0) {
+    changed_.wait_for(lock, wait, [this] { return end_.has_value() || write_failed_; });
+  }
+  return !end_ && !write_failed_;
+}
+
 grpc::Status IngestSession::Refuse(std::string_view reason, const std::string& message) {
   registry_->CountRefusal(reason);
   CountRejectedFrame(message);
@@ -344,6 +373,12 @@ void IngestSession::CountRejectedFrame(const std::string& why) {
   const Lock lock(agent_->mutex);
   ++agent_->stats.rejected_frames;
   agent_->stats.last_refusal = why;
+}
+
+std::optional<ConnectedAgent> IngestSession::agent() {
+  const Lock lock(mutex_);
+  if (end_ || closing_) return std::nullopt;
+  return who_;
 }
 
 void IngestSession::End(Error error, milliseconds reconnect_after) {

@@ -15,10 +15,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "collector/ingest/ingest.h"
 #include "collector/ingest/registry.h"
@@ -43,14 +45,24 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
   // Asks the peer to close; the connection ends with `error`, at the latest after a short grace.
   // Any thread.
   void End(Error error, std::chrono::milliseconds reconnect_after);
+  // Who it is, once that is known. Any thread.
+  std::optional<ConnectedAgent> agent();
   // As in AgentControl. Any thread, also after the connection has ended.
   Status AskForPackets(const v1::PacketRequest& request, const AgentControl::TakePart& take,
                        const AgentControl::IsCancelled& is_cancelled);
   void ReleasePackets(const std::string& fetch_id);
+  Status AskForSnapshot(const v1::SnapshotRequest& request,
+                        const AgentControl::TakeSnapshotPart& take,
+                        const AgentControl::IsCancelled& is_cancelled);
+  void ReleaseSnapshot(const std::string& snapshot_id);
 
  private:
   using Lock = std::unique_lock<std::mutex>;
 
+  using TakeReply = std::function<bool(v1::ControlReply&& reply)>;
+
+  Status TakeAnswer(std::uint64_t request_id, std::string_view subject, const TakeReply& take,
+                    const AgentControl::IsCancelled& is_cancelled);
   Result<HelloClaim> ReadHello();
   grpc::Status Serve(const HelloClaim& claim);
   Status TakeOver(const HelloClaim& claim);
@@ -60,6 +72,7 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
   grpc::Status HandleReply(v1::ControlReply* reply);
   grpc::Status HandleValid(ValidFrame valid);
   bool WaitForRoom(std::uint64_t bytes);
+  bool WaitForRate(std::uint64_t bytes);
   void Journalise(CollectorStamp stamp, ValidFrame valid);
   void OnSettled(Lane lane, std::uint64_t seq, std::uint64_t bytes, const Status& result);
   grpc::Status Refuse(std::string_view reason, const std::string& message);
@@ -90,6 +103,7 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
   std::mutex mutex_;
   std::condition_variable changed_;
   // Under mutex_:
+  std::optional<ConnectedAgent> who_;
   bool hello_done_ = false, closing_ = false, write_failed_ = false;
   std::array<std::uint64_t, kLaneCount> durable_{}, acked_{};
   std::array<bool, kLaneCount> repeat_ack_{};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/ingest/tls_server.h"
 
-#include <grpc/support/log.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
@@ -10,32 +9,21 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <string>
 
-#include "common/log.h"
+#include "collector/ingest/tls_guard.h"
 #include "common/net_address.h"
 #include "common/unique_fd.h"
 
 namespace culprit {
 namespace {
 
-// Above the largest frame with its envelope, so that a frame that is only a little too large is
-// refused by our own check.
-constexpr int kMaxMessageBytes = 4 << 20;
 constexpr int kSecond = 1000;
-
-// gRPC writes a line to stderr for each handshake that fails: any port scan would fill the log.
-void LimitGrpcLog() {
-  gpr_set_log_function([](gpr_log_func_args* args) {
-    static LogLimit limit{std::chrono::seconds(10)};
-    if (args->severity != GPR_LOG_SEVERITY_ERROR) return;
-    if (const auto n = limit.Allow(); n > 0) spdlog::warn("grpc: {} times={}", args->message, n);
-  });
-}
 
 class GrpcTlsServer final : public TlsServer {
  public:
-  GrpcTlsServer(std::unique_ptr<grpc::Server> server, int port)
-      : server_(std::move(server)), port_(port) {}
+  GrpcTlsServer(std::unique_ptr<grpc::Server> server, int port, bool has_log)
+      : server_(std::move(server)), port_(port), has_log_(has_log) {}
   ~GrpcTlsServer() override { Stop(std::chrono::milliseconds(0)); }
 
   int port() const override { return port_; }
@@ -44,11 +32,13 @@ class GrpcTlsServer final : public TlsServer {
     server_->Shutdown(std::chrono::system_clock::now() + drain);
     server_->Wait();
     server_.reset();
+    if (has_log_) SetLogGuard(nullptr);
   }
 
  private:
   std::unique_ptr<grpc::Server> server_;
   int port_;
+  bool has_log_;
 };
 
 // gRPC says only that it could not listen: ask the system why, with a socket of our own.
@@ -93,15 +83,22 @@ Error WhyNotListening(const Endpoint& endpoint, const std::string& listen) {
   }
 }
 
-std::shared_ptr<grpc::ServerCredentials> MutualTls(const Credentials& credentials) {
-  grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  tls.pem_root_certs = credentials.ca_pem;
-  tls.pem_key_cert_pairs.push_back({credentials.key_pem, credentials.certificate_pem});
+std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const TlsServerOptions& options,
+                                                       const Credentials& credentials) {
+  const bool required = options.client_certificate == ClientCertificate::kRequired;
+  if (required && options.guard != nullptr) return GuardedTls(credentials, options.guard);
+  grpc::SslServerCredentialsOptions tls(
+      required ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+               : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  if (required) tls.pem_root_certs = credentials.ca_pem;
+  const std::string chain =
+      required ? credentials.certificate_pem : credentials.certificate_pem + credentials.ca_pem;
+  tls.pem_key_cert_pairs.push_back({credentials.key_pem, chain});
   return grpc::SslServerCredentials(tls);  // gRPC's own minimum is TLS 1.2
 }
 
 void SetLimits(const TlsServerOptions& options, grpc::ServerBuilder* builder) {
-  builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder->SetMaxReceiveMessageSize(options.max_message_bytes);
   grpc::ResourceQuota quota("collector");
   quota.Resize(options.max_memory_bytes);
   quota.SetMaxThreads(options.max_threads);
@@ -132,15 +129,17 @@ Result<std::unique_ptr<TlsServer>> StartTlsServer(const TlsServerOptions& option
     return InvalidArgument("listen address \"" + options.listen +
                            "\" is not ADDRESS:PORT (for instance 0.0.0.0:7443 or [::]:7443)");
   }
-  LimitGrpcLog();
+  const bool required = options.client_certificate == ClientCertificate::kRequired;
+  if (required) SetLogGuard(options.guard);
   grpc::ServerBuilder builder;
   SetLimits(options, &builder);
   int port = 0;
-  builder.AddListeningPort(endpoint->ToString(), MutualTls(credentials), &port);
+  builder.AddListeningPort(endpoint->ToString(), CredentialsOf(options, credentials), &port);
+  if (required && options.guard != nullptr) AddAudit(options.guard, &builder);
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server || port == 0) return WhyNotListening(*endpoint, options.listen);
-  return std::make_unique<GrpcTlsServer>(std::move(server), port);
+  return std::make_unique<GrpcTlsServer>(std::move(server), port, required);
 }
 
 }  // namespace culprit

@@ -71,9 +71,18 @@ Status AddExtension(X509* cert, X509* issuer, int nid, const std::string& value)
   return Ok();
 }
 
-// OpenSSL's extension text has its own syntax: only characters of host names may get into it.
+// OpenSSL's extension text has its own syntax: only characters of host names and of our URIs may
+// get into it.
 Result<std::string> AlternativeNames(const CertificateRequest& request) {
-  std::string out = request.uri.empty() ? "" : "URI:" + request.uri;
+  std::string out;
+  for (const std::string& uri : {request.uri, request.second_uri}) {
+    if (uri.empty()) continue;
+    const bool clean = std::ranges::all_of(uri, [](unsigned char c) {
+      return std::isalnum(c) != 0 || c == ':' || c == '/' || c == '.' || c == '-' || c == '_';
+    });
+    if (!clean) return InvalidArgument("\"" + uri + "\" can not stand in a certificate");
+    out += (out.empty() ? "URI:" : ",URI:") + uri;
+  }
   for (const std::string& name : request.host_names) {
     const bool is_address = IpAddress::Parse(name).has_value();
     const bool clean = std::ranges::all_of(name, [](unsigned char c) {
@@ -142,14 +151,12 @@ Result<LoadedIssuer> Load(const Issuer& issuer) {
   return out;
 }
 
-}  // namespace
-
-Result<KeyAndCertificate> MakeCertificate(const CertificateRequest& request, const Issuer* issuer) {
+// `key` is the subject's; without an issuer it signs, too.
+Result<std::string> Build(const CertificateRequest& request, EVP_PKEY* key, const Issuer* issuer) {
   LoadedIssuer ca;
   if (issuer != nullptr) {
     TRY(ca, Load(*issuer));
   }
-  TRY(const Ptr<EVP_PKEY> key, MakeKey(EVP_PKEY_EC));
   const Ptr<X509> cert(X509_new());
   if (!cert || X509_set_version(cert.get(), 2) != 1) return OpensslError("make a certificate");
   TRY_VOID(SetSerial(cert.get()));
@@ -158,17 +165,32 @@ Result<KeyAndCertificate> MakeCertificate(const CertificateRequest& request, con
   if (X509_set_issuer_name(cert.get(), X509_get_subject_name(signer)) != 1 ||
       ASN1_TIME_set(X509_getm_notBefore(cert.get()), ToTimeT(request.not_before)) == nullptr ||
       ASN1_TIME_set(X509_getm_notAfter(cert.get()), ToTimeT(request.not_after)) == nullptr ||
-      X509_set_pubkey(cert.get(), key.get()) != 1) {
+      X509_set_pubkey(cert.get(), key) != 1) {
     return OpensslError("fill in the certificate");
   }
   TRY_VOID(AddExtensions(request, cert.get(), signer));
-  EVP_PKEY* signing_key = issuer != nullptr ? ca.key.get() : key.get();
-  if (X509_sign(cert.get(), signing_key, EVP_sha256()) == 0) return OpensslError("sign");
+  if (X509_sign(cert.get(), issuer != nullptr ? ca.key.get() : key, EVP_sha256()) == 0) {
+    return OpensslError("sign");
+  }
+  return ToPem([&cert](BIO* bio) { return PEM_write_bio_X509(bio, cert.get()); });
+}
+
+}  // namespace
+
+Result<KeyAndCertificate> MakeCertificate(const CertificateRequest& request, const Issuer* issuer) {
+  TRY(const Ptr<EVP_PKEY> key, MakeKey(EVP_PKEY_EC));
   KeyAndCertificate out;
+  TRY(out.certificate_pem, Build(request, key.get(), issuer));
   TRY(out.key_pem, PrivatePem(key.get()));
-  TRY(out.certificate_pem,
-      ToPem([&cert](BIO* bio) { return PEM_write_bio_X509(bio, cert.get()); }));
   return out;
+}
+
+Result<std::string> IssueCertificate(const CertificateRequest& request,
+                                     std::string_view public_key_der, const Issuer& issuer) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(public_key_der.data());
+  const Ptr<EVP_PKEY> key(d2i_PUBKEY(nullptr, &bytes, static_cast<long>(public_key_der.size())));
+  if (!key) return InvalidArgument("not a public key");
+  return Build(request, key.get(), &issuer);
 }
 
 Result<SigningKey> MakeSigningKey() {

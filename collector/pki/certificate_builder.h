@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/result.h"
@@ -20,6 +21,7 @@ struct CertificateRequest {
   CertificateUsage usage = CertificateUsage::kClient;
   std::vector<std::string> host_names;  // SAN: an address where it parses as one, else a DNS name
   std::string uri;                      // SAN URI; empty = none
+  std::string second_uri;               // likewise: what it is bound to, or a role
   WallTime not_before, not_after;
 };
 
@@ -34,6 +36,11 @@ struct Issuer {
 // A new ECDSA P-256 key and its certificate, signed by `issuer` (nullptr: by itself).
 // Errors: kInvalidArgument (a host name that can not stand in a certificate), kInternal (OpenSSL).
 Result<KeyAndCertificate> MakeCertificate(const CertificateRequest& request, const Issuer* issuer);
+
+// The certificate (PEM) of somebody else's key, which is given as DER SubjectPublicKeyInfo. Errors:
+// as MakeCertificate(), and kInvalidArgument for what is no key.
+Result<std::string> IssueCertificate(const CertificateRequest& request,
+                                     std::string_view public_key_der, const Issuer& issuer);
 
 struct SigningKey {
   std::string private_pem, public_pem;

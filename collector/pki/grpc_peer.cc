@@ -7,14 +7,15 @@
 
 namespace culprit {
 
-Result<PeerIdentity> IdentifyPeer(const grpc::ServerContext& context) {
+std::string PeerCertificate(const grpc::ServerContext& context) {
   const auto auth = context.auth_context();
-  if (!auth || !auth->IsPeerAuthenticated()) {
-    return MakeError(Code::kUnauthenticated, "no client certificate");
-  }
+  if (!auth || !auth->IsPeerAuthenticated()) return {};
   const auto pem = auth->FindPropertyValues("x509_pem_cert");
-  if (pem.size() != 1) return MakeError(Code::kUnauthenticated, "no client certificate");
-  return IdentifyPeer(std::string_view(pem[0].data(), pem[0].size()));
+  return pem.size() == 1 ? std::string(pem[0].data(), pem[0].size()) : std::string();
+}
+
+Result<PeerIdentity> IdentifyPeer(const grpc::ServerContext& context) {
+  return IdentifyPeer(PeerCertificate(context));
 }
 
 Result<PeerIdentity> RequirePeer(const grpc::ServerContext& context, PeerRole role) {

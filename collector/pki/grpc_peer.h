@@ -4,6 +4,8 @@
 #ifndef CULPRIT_COLLECTOR_PKI_GRPC_PEER_H_
 #define CULPRIT_COLLECTOR_PKI_GRPC_PEER_H_
 
+#include <string>
+
 #include "collector/pki/peer_identity.h"
 #include "common/result.h"
 
@@ -19,6 +21,8 @@ Result<PeerIdentity> IdentifyPeer(const grpc::ServerContext& context);
 // The same, and the peer must have `role`. Query calls start with RequirePeer(context,
 // PeerRole::kOperator).
 Result<PeerIdentity> RequirePeer(const grpc::ServerContext& context, PeerRole role);
+// PEM of the certificate that the handshake took; empty = none.
+std::string PeerCertificate(const grpc::ServerContext& context);
 // Code by number; message as it is.
 grpc::Status ToGrpcStatus(const Error& error);
 

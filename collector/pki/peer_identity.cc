@@ -11,7 +11,10 @@ namespace {
 
 constexpr std::string_view kAgentPrefix = "spiffe://culprit/agent/";
 constexpr std::string_view kOperatorPrefix = "spiffe://culprit/operator/";
+constexpr std::string_view kRolePrefix = "spiffe://culprit/role/";
 constexpr std::size_t kMaxNameBytes = 64;
+constexpr OperatorRole kRoles[] = {OperatorRole::kViewer, OperatorRole::kResponder,
+                                   OperatorRole::kAdmin};
 
 bool IsName(std::string_view text) {
   return !text.empty() && text.size() <= kMaxNameBytes && std::ranges::all_of(text, [](char c) {
@@ -36,7 +39,39 @@ std::optional<PeerIdentity> Parse(std::string_view uri) {
   return std::nullopt;
 }
 
+// An agent has none, an operator one at most.
+Status ReadRole(const std::vector<std::string>& uri_names, PeerIdentity* peer) {
+  bool found = false;
+  for (const std::string& uri : uri_names) {
+    if (!uri.starts_with(kRolePrefix)) continue;
+    const auto role = ParseOperatorRole(std::string_view(uri).substr(kRolePrefix.size()));
+    if (!role || found || peer->role != PeerRole::kOperator) {
+      return MakeError(Code::kPermissionDenied, "the certificate's role is none that there is");
+    }
+    found = true;
+    peer->operator_role = *role;
+  }
+  return Ok();
+}
+
 }  // namespace
+
+std::string_view NameOf(OperatorRole role) {
+  return role == OperatorRole::kAdmin       ? "admin"
+         : role == OperatorRole::kResponder ? "responder"
+                                            : "viewer";
+}
+
+Result<OperatorRole> ParseOperatorRole(std::string_view text) {
+  for (const OperatorRole role : kRoles) {
+    if (text == NameOf(role)) return role;
+  }
+  return InvalidArgument("a role is viewer, responder or admin");
+}
+
+std::string RoleUri(OperatorRole role) {
+  return std::string(kRolePrefix) + std::string(NameOf(role));
+}
 
 Result<PeerIdentity> IdentifyPeer(const std::vector<std::string>& uri_names,
                                   std::string_view certificate_pem) {
@@ -55,7 +90,9 @@ Result<PeerIdentity> IdentifyPeer(const std::vector<std::string>& uri_names,
     return MakeError(Code::kPermissionDenied,
                      "the certificate is neither an agent's nor an operator's");
   }
+  TRY_VOID(ReadRole(uri_names, &*found));
   found->name = info.common_name;
+  found->not_after = info.not_after;
   found->cert_sha256 = info.sha256;
   return *found;
 }

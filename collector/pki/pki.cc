@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <climits>
 
-#include "collector/pki/certificate_builder.h"
 #include "common/file.h"
 #include "common/unique_fd.h"
 
@@ -58,12 +57,6 @@ Result<bool> PairExists(const std::string& certificate, const std::string& key) 
                             ": restore the missing file, or move the lone one away");
 }
 
-bool IsName(std::string_view text) {
-  return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
-  });
-}
-
 std::string Hostname() {
   char name[HOST_NAME_MAX + 1] = {};
   if (gethostname(name, HOST_NAME_MAX) != 0) return {};
@@ -71,18 +64,9 @@ std::string Hostname() {
 }
 
 Status CheckName(const std::string& name) {
-  if (IsName(name)) return Ok();
+  if (IsCertificateName(name)) return Ok();
   return InvalidArgument("\"" + name +
                          "\" is not a usable name: 1-64 letters, digits, '.', '_' or '-'");
-}
-
-Result<Issuer> LoadIssuer(const PkiPaths& paths) {
-  if (!Exists(paths.server.ca) || !Exists(paths.ca_key)) {
-    return NotFound(paths.directory + " has no CA: run `culprit-collector init` first");
-  }
-  CredentialPaths ca{paths.server.ca, paths.server.ca, paths.ca_key};
-  TRY(const Credentials credentials, LoadCredentials(ca));
-  return Issuer{credentials.certificate_pem, credentials.key_pem};
 }
 
 CertificateRequest LeafRequest(const PkiOptions& options, const std::string& common_name) {
@@ -125,11 +109,12 @@ Status MakeServer(const PkiPaths& paths, const PkiOptions& options, const Issuer
   return WritePair(paths.server.certificate, paths.server.key, pair);
 }
 
-Status MakeOperator(const CredentialPaths& out, const std::string& name, const PkiOptions& options,
-                    const Issuer& issuer) {
+Status MakeOperator(const CredentialPaths& out, const std::string& name, OperatorRole role,
+                    const PkiOptions& options, const Issuer& issuer) {
   CertificateRequest request = LeafRequest(options, name);
   request.usage = CertificateUsage::kClient;
   request.uri = "spiffe://culprit/operator/" + name;
+  request.second_uri = RoleUri(role);
   TRY(const KeyAndCertificate pair, MakeCertificate(request, &issuer));
   return WritePair(out.certificate, out.key, pair);
 }
@@ -166,6 +151,22 @@ Result<CredentialPaths> PrepareOut(const std::string& directory, const std::stri
 
 }  // namespace
 
+bool IsCertificateName(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+  });
+}
+
+Result<Issuer> LoadIssuer(const std::string& directory) {
+  const PkiPaths paths = PkiPathsIn(directory);
+  if (!Exists(paths.server.ca) || !Exists(paths.ca_key)) {
+    return NotFound(paths.directory + " has no CA: run `culprit-collector init` first");
+  }
+  CredentialPaths ca{paths.server.ca, paths.server.ca, paths.ca_key};
+  TRY(const Credentials credentials, LoadCredentials(ca));
+  return Issuer{credentials.certificate_pem, credentials.key_pem};
+}
+
 PkiPaths PkiPathsIn(const std::string& directory) {
   const auto in = [&directory](const char* name) { return directory + "/" + name; };
   PkiPaths paths;
@@ -194,10 +195,10 @@ Result<InitOutcome> InitPki(const std::string& directory, const PkiOptions& opti
                               "restore ca.pem and ca.key, or start with an empty directory");
   }
   if (!have_ca) TRY_VOID(MakeCa(paths, options));
-  TRY(const Issuer issuer, LoadIssuer(paths));
+  TRY(const Issuer issuer, LoadIssuer(directory));
   if (!have_server) TRY_VOID(MakeServer(paths, options, issuer));
   if (!have_journal) TRY_VOID(MakeJournalKey(paths));
-  if (!have_operator) TRY_VOID(MakeOperator(op, "operator", options, issuer));
+  if (!have_operator) TRY_VOID(MakeOperator(op, "operator", OperatorRole::kAdmin, options, issuer));
   outcome.created = !(have_ca && have_server && have_journal && have_operator);
   TRY_VOID(SyncDirectory(directory));
   TRY(const std::string server_pem, ReadPemFile(paths.server.certificate));
@@ -209,7 +210,7 @@ Result<InitOutcome> InitPki(const std::string& directory, const PkiOptions& opti
 Result<IssuedCredentials> IssueAgent(const std::string& directory, const std::string& name,
                                      const std::string& out_directory, const PkiOptions& options) {
   TRY_VOID(CheckName(name));
-  TRY(const Issuer issuer, LoadIssuer(PkiPathsIn(directory)));
+  TRY(const Issuer issuer, LoadIssuer(directory));
   IssuedCredentials issued;
   TRY(issued.paths, PrepareOut(out_directory, "agent", issuer.certificate_pem));
   issued.agent_id = Uuid::Random();
@@ -223,13 +224,13 @@ Result<IssuedCredentials> IssueAgent(const std::string& directory, const std::st
 }
 
 Result<IssuedCredentials> IssueOperator(const std::string& directory, const std::string& name,
-                                        const std::string& out_directory,
+                                        OperatorRole role, const std::string& out_directory,
                                         const PkiOptions& options) {
   TRY_VOID(CheckName(name));
-  TRY(const Issuer issuer, LoadIssuer(PkiPathsIn(directory)));
+  TRY(const Issuer issuer, LoadIssuer(directory));
   IssuedCredentials issued;
   TRY(issued.paths, PrepareOut(out_directory, "operator", issuer.certificate_pem));
-  TRY_VOID(MakeOperator(issued.paths, name, options, issuer));
+  TRY_VOID(MakeOperator(issued.paths, name, role, options, issuer));
   TRY_VOID(SyncDirectory(out_directory));
   return issued;
 }

@@ -11,8 +11,11 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "collector/pki/certificate_builder.h"
+#include "collector/pki/peer_identity.h"
 #include "common/credentials.h"
 #include "common/ids.h"
 #include "common/result.h"
@@ -63,8 +66,13 @@ Result<IssuedCredentials> IssueAgent(const std::string& directory, const std::st
                                      const std::string& out_directory, const PkiOptions& options);
 // Likewise OUT/operator.pem and OUT/operator.key.
 Result<IssuedCredentials> IssueOperator(const std::string& directory, const std::string& name,
-                                        const std::string& out_directory,
+                                        OperatorRole role, const std::string& out_directory,
                                         const PkiOptions& options);
+
+// The authority itself, for who issues. Errors: kNotFound if its key is not in `directory`.
+Result<Issuer> LoadIssuer(const std::string& directory);
+// 1-64 characters of [A-Za-z0-9._-]: what may be a name in a certificate.
+bool IsCertificateName(std::string_view text);
 
 }  // namespace culprit
 

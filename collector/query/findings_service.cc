@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "collector/detect/bill.h"
 #include "collector/pki/grpc_peer.h"
 #include "culprit/v1/findings.grpc.pb.h"
 
@@ -85,19 +86,11 @@ class FindingsService final : public v1::Findings::Service {
   }
 
  private:
-  // AWS's list changes; a finding is told with the newest.
+  // AWS's list and the prices change; a finding is told with the newest.
   void Annotate(std::vector<v1::Finding>* findings) const {
     if (places_ == nullptr) return;
     const auto tables = places_->Read();
-    for (v1::Finding& finding : *findings) {
-      for (v1::Target& target : *finding.mutable_targets()) {
-        const auto address = IpAddress::Parse(target.address());
-        if (!address) continue;
-        const GeoPlace place = tables->geo.Find(*address);
-        target.set_region(place.region);
-        target.set_service(place.service);
-      }
-    }
+    for (v1::Finding& finding : *findings) AnnotateFinding(*tables, &finding);
   }
 
   FindingStore& findings_;
@@ -105,6 +98,17 @@ class FindingsService final : public v1::Findings::Service {
 };
 
 }  // namespace
+
+void AnnotateFinding(const PlaceTables& tables, v1::Finding* finding) {
+  for (v1::Target& target : *finding->mutable_targets()) {
+    const auto address = IpAddress::Parse(target.address());
+    if (!address) continue;
+    const GeoPlace place = tables.geo.Find(*address);
+    target.set_region(place.region);
+    target.set_service(place.service);
+  }
+  PriceFinding(tables.prices.get(), finding);
+}
 
 std::unique_ptr<grpc::Service> MakeFindingsService(FindingStore* findings,
                                                    const PlaceSource* places) {

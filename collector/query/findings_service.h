@@ -15,6 +15,9 @@ class Service;
 
 namespace culprit {
 
+// Region and service of each target, as the tables have them now.
+void AnnotateFinding(const PlaceTables& tables, v1::Finding* finding);
+
 // Both outlive the service; without `places` no target has a region.
 std::unique_ptr<grpc::Service> MakeFindingsService(FindingStore* findings,
                                                    const PlaceSource* places);

@@ -9,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "collector/cost/price_table.h"
-#include "collector/geo/geo_tables.h"
+#include "collector/cost/place_tables.h"
 #include "collector/model/ingest_stats.h"
 #include "collector/model/stored.h"
 #include "common/time.h"
@@ -38,22 +37,6 @@ class StatusSource {
  public:
   virtual ~StatusSource() = default;
   virtual CollectorState Read() const = 0;
-};
-
-// What is known of places and prices.
-struct PlaceTables {
-  GeoTables geo;
-  std::shared_ptr<const PriceTable> prices;  // null = no table: every cost is unknown
-  std::string ip_ranges_file, prices_file;
-  std::string region;                 // of hosts that do not tell theirs; may be empty
-  std::vector<std::string> problems;  // a file that is missing or bad, with what to do
-};
-
-class PlaceSource {
- public:
-  virtual ~PlaceSource() = default;
-  // Never null.
-  virtual std::shared_ptr<const PlaceTables> Read() const = 0;
 };
 
 }  // namespace culprit

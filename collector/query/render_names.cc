@@ -61,6 +61,8 @@ void RenderFlowNames(const FlowTotal& flow, const EvidenceStore& store, v1::Flow
       row->set_requested(
           fmt::format("{}{}{}:{}", v6 ? "[" : "", name.name, v6 ? "]" : "", name.port));
       row->set_requested_by(SourceWord(name.source));
+    } else if (name.source == v1::NAME_SOURCE_STRATUM) {  // says who logs in, not who answers
+      if (row->alpn().empty()) row->set_alpn("stratum");
     } else if (row->name().empty() && !name.name.empty()) {
       row->set_name(name.name);
       row->set_name_source(SourceWord(name.source));

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the detectors say of captures that nobody here made: detection.py [--only TEXT] [--json FILE] [--verbose]
+"""What the detectors say of captures that nobody here made: detection.py [--only TEXT] [--json FILE] [--verbose] [--table]
 
 Each capture of $CULPRIT_CORPUS (default: shared/corpus beside the checkout) that INDEX.tsv labels is replayed, and its evidence
 goes through the collector's detectors (tests/bench/detect_spool.cc). Without processes: each address is one. A labelled host
 that acts must be named by a rule of its class; a benign capture must have no finding of medium severity or above, and no
 capture may accuse a host that only suffers. Prints a line a capture and a summary by class with Wilson intervals.
+
+With --table the same replays are also judged without processes (all flows as of one: what is seen from outside) and by the rules of
+others (tests/bench/flow_baselines.py), side by side: + found, . not found, x a benign capture that is accused, n how many are.
 """
 import argparse
 import collections
@@ -21,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+
+import flow_baselines
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BIN = pathlib.Path(os.environ.get("CULPRIT_BIN", TOP / "build/dev/bin"))
@@ -56,8 +61,12 @@ def findings_of(paths, hosts, work):
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=600, check=False)
     if not (state / "spool").is_dir():
         return None, done.stderr.strip().splitlines()[-1:]
-    told = subprocess.run([BIN / "detect_spool", state / "spool"], capture_output=True, text=True, timeout=600, check=True)
-    return [json.loads(line) for line in told.stdout.splitlines()], None
+    return spool_findings(state / "spool"), None
+
+
+def spool_findings(spool, *options):
+    told = subprocess.run([BIN / "detect_spool", spool, *options], capture_output=True, text=True, timeout=600, check=True)
+    return [json.loads(line) for line in told.stdout.splitlines()]
 
 
 def unpacked(path, work):
@@ -96,6 +105,59 @@ def busiest_host(path):
     return [counts.most_common(1)[0][0]] if counts else []
 
 
+def others_say(kind, work):
+    """What each of the others makes of the replay: of a bad capture whether it is found, of a benign one whom they accuse."""
+    spool, rows = work / "state/spool", work / "flows.tsv"
+    merged = spool_findings(spool, "--merged", "--flows", rows)
+    flows = flow_baselines.read(rows)
+    said = {"merged": {(f["rule"], "") for f in merged if f["severity"] in PROBLEMS or kind is not None}}
+    for name, detector in flow_baselines.ALL.items():
+        said[name] = detector(flows)
+    return said
+
+
+def right_of(name, said, kind, rules, acting):
+    if name == "merged":
+        return any(rule in rules for rule, _ in said)
+    # A flood of SYNs is a scan to who counts targets, as it is in our own table.
+    wanted = {kind} | ({"scan"} if kind == "flood" else set())
+    return any(what in wanted and (not acting or who in acting) for what, who in said)
+
+
+class Table:
+    """Verdicts of all detectors side by side."""
+    NAMES = ["culprit", "merged", *flow_baselines.ALL]
+
+    def __init__(self):
+        self.found = collections.defaultdict(lambda: [0, 0])
+        self.accused = collections.Counter()
+        self.benign = 0
+        print(f"{'capture':<60}{'class':<14}" + "".join(f"{name:>10}" for name in self.NAMES))
+
+    def take(self, name, kind, benign, verdicts):
+        cells = []
+        for detector in self.NAMES:
+            value = verdicts[detector]
+            if benign:
+                self.accused[detector] += bool(value)
+                cells.append(f"x{value}" if value else ".")
+            else:
+                self.found[kind, detector][0] += bool(value)
+                self.found[kind, detector][1] += 1
+                cells.append("+" if value else ".")
+        self.benign += benign
+        print(f"{name[-58:]:<60}{'benign' if benign else kind:<14}" + "".join(f"{c:>10}" for c in cells), flush=True)
+
+    def close(self):
+        for kind in sorted({kind for kind, _ in self.found}):
+            cells = [self.found[kind, detector] for detector in self.NAMES]
+            print(f"{kind:<74}" + "".join(f"{f'{right} of {n}':>10}" for right, n in cells))
+        print(f"{'benign captures accused':<74}" + "".join(f"{f'{self.accused[d]} of {self.benign}':>10}" for d in self.NAMES))
+
+    def as_dict(self):
+        return {"found": {f"{k}/{d}": v for (k, d), v in self.found.items()}, "accused": dict(self.accused), "benign": self.benign}
+
+
 def captures():
     with (CORPUS / "INDEX.tsv").open() as index:
         for row in csv.DictReader(index, delimiter="\t", quoting=csv.QUOTE_NONE):
@@ -106,60 +168,78 @@ def captures():
                     yield path, label
 
 
+class Tally:
+    """What our own detectors were right in, by class, and which benign captures they accuse."""
+
+    def __init__(self):
+        self.classes, self.benign, self.wrong = {}, [0, 0], []
+
+    def bad(self, name, kind, hit):
+        right = self.classes.setdefault(kind, [0, 0, []])
+        right[0] += hit
+        right[1] += 1
+        if not hit:
+            right[2].append(name)
+        return "found" if hit else "MISSED"
+
+    def honest(self, name, problems):
+        self.benign[0] += bool(problems)
+        self.benign[1] += 1
+        if problems:
+            self.wrong.append(name)
+        return "ACCUSED" if problems else "quiet"
+
+    def close(self):
+        for kind, (right, n, missed) in sorted(self.classes.items()):
+            low, high = wilson(right, n)
+            print(f"{kind:<14}{right:>4} of {n:<4} found   95 % interval {low:.2f} to {high:.2f}   missed: {', '.join(missed) or 'none'}")
+        print(f"benign        {self.benign[0]:>4} of {self.benign[1]:<4} accused: {', '.join(self.wrong) or 'none'}")
+
+
+def judge(path, label, work, tally, table, verbose):
+    """One capture: a row for the JSON file."""
+    name = str(path.relative_to(CORPUS))
+    kind, rules, acting = expectation(label)
+    bad, benign = label.startswith("MALICIOUS") and kind is not None, label.startswith("BENIGN")
+    hosts = acting or (busiest_host(path) if path.name.startswith("conn.log") else EVERYBODY if bad else [])
+    found, error = findings_of(unpacked(path, work), hosts, work)
+    if found is None:
+        return name, label, "unreadable", error
+    said = sorted({f"{f['rule']}/{f['severity'].removeprefix('SEVERITY_').lower()}@{f.get('commandLine', '?')}" for f in found})
+    hit = any(f["rule"] in rules and (not acting or f.get("commandLine") in acting) for f in found)
+    problems = [f for f in found if f["severity"] in PROBLEMS]
+    verdict = tally.bad(name, kind, hit) if bad else tally.honest(name, problems) if benign else "-"
+    if table and (bad or benign):
+        verdicts = {d: right_of(d, s, kind, rules, acting) if bad else len(s) for d, s in others_say(kind if bad else None, work).items()}
+        verdicts["culprit"] = hit if bad else len(problems)
+        table.take(name, kind, benign, verdicts)
+    elif verbose or verdict in ("MISSED", "ACCUSED") or said:
+        print(f"{verdict:<8}{name[-58:]:<60}{label[:44]:<46}{' '.join(said)[:160]}", flush=True)
+    for f in found if verbose else []:
+        print(f"          {f['rule']}: {f['reason']}")
+    return name, label, verdict, said
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
     parser.add_argument("--json")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if not (CORPUS / "INDEX.tsv").exists():
         print(f"no captures under {CORPUS} (CULPRIT_CORPUS)", file=sys.stderr)
         return 77
-    classes, benign, wrong = {}, [0, 0], []
-    rows = []
+    tally, table = Tally(), Table() if arguments.table else None
     with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        for path, label in captures():
-            name = str(path.relative_to(CORPUS))
-            if arguments.only not in name:
-                continue
-            kind, rules, acting = expectation(label)
-            bad = label.startswith("MALICIOUS") and kind is not None
-            hosts = acting or (busiest_host(path) if path.name.startswith("conn.log") else EVERYBODY if bad else [])
-            found, error = findings_of(unpacked(path, work), hosts, work)
-            if found is None:
-                rows.append((name, label, "unreadable", error))
-                continue
-            said = sorted({f"{f['rule']}/{f['severity'].removeprefix('SEVERITY_').lower()}@{f.get('commandLine', '?')}" for f in found})
-            if bad:
-                hit = any(f["rule"] in rules and (not acting or f.get("commandLine") in acting) for f in found)
-                right = classes.setdefault(kind, [0, 0, []])
-                right[0] += hit
-                right[1] += 1
-                verdict = "found" if hit else "MISSED"
-                if not hit:
-                    right[2].append(name)
-            elif label.startswith("BENIGN"):
-                problems = [f for f in found if f["severity"] in PROBLEMS]
-                benign[0] += bool(problems)
-                benign[1] += 1
-                verdict = "ACCUSED" if problems else "quiet"
-                if problems:
-                    wrong.append(name)
-            else:
-                verdict = "-"
-            rows.append((name, label, verdict, said))
-            if arguments.verbose or verdict in ("MISSED", "ACCUSED") or said:
-                print(f"{verdict:<8}{name[-58:]:<60}{label[:44]:<46}{' '.join(said)[:160]}", flush=True)
-                if arguments.verbose:
-                    for f in found:
-                        print(f"          {f['rule']}: {f['reason']}")
-    for kind, (right, n, missed) in sorted(classes.items()):
-        low, high = wilson(right, n)
-        print(f"{kind:<14}{right:>4} of {n:<4} found   95 % interval {low:.2f} to {high:.2f}   missed: {', '.join(missed) or 'none'}")
-    print(f"benign        {benign[0]:>4} of {benign[1]:<4} accused: {', '.join(wrong) or 'none'}")
+        rows = [judge(path, label, pathlib.Path(folder), tally, table, arguments.verbose)
+                for path, label in captures() if arguments.only in str(path.relative_to(CORPUS))]
+    if table:
+        table.close()
+    tally.close()
     if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps({"rows": rows, "classes": classes, "benign": benign}, indent=1))
+        pathlib.Path(arguments.json).write_text(json.dumps(
+            {"rows": rows, "classes": tally.classes, "benign": tally.benign, "table": table and table.as_dict()}, indent=1))
     return 0
 
 

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The night that this project is for, between namespaces: a plain download is quiet; then a login by a leaked key relays (ssh -D), scans
 (nmap) and pushes 600 MB to a place that AWS's list (the test's own) puts into me-south-1. Each is flagged while it goes on, with the right
-process, session, key and region; what an operator decided outlives a restart, and nothing is found twice."""
+process, session, key, region and cost, and the host is over its budget; what an operator decided outlives a restart, and nothing is found twice."""
 import json
 import sys
 import time
 
 from harness import BIN, Rig, check, note, wait_until
+from report_checks import check_report
 from sshd_host import SshHost
 
 SINK, WEB = 9100, 9200
@@ -34,6 +35,15 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as s:
 RANGES = {"syncToken": "1", "createDate": "2026-01-01-00-00-00", "ipv6_prefixes": [],
           "prefixes": [{"ip_prefix": "203.0.113.0/24", "region": "me-south-1", "service": "AMAZON", "network_border_group": "me-south-1"},
                        {"ip_prefix": "203.0.113.0/24", "region": "me-south-1", "service": "EC2", "network_border_group": "me-south-1"}]}
+PRICES = """date = "2026-01-31"
+bytes_per_gb = 1000000000
+[[inter_region]]
+from = "ap-south-1"
+to = "*"
+as_of = "2026-01-31"
+source = "this test"
+micro_usd_per_gb = 86000
+"""
 RELAY_SECONDS, EGRESS_SECONDS, SCAN_SECONDS = 10, 60, 20  # bounds against a loaded machine; what was needed is printed
 
 
@@ -95,10 +105,23 @@ def check_egress(rig, host, sender):
     check([t["region"] for t in found["targets"] if t["address"] == FAR] == ["me-south-1"], f"{found['targets']}")
     with_session(rig, "egress", host, "alice")
     run.process.wait(60)
+    check_cost(rig)
     shown = rig.culprit("finding", found["id"])
-    for words in ("much data to new places", "alice from", host.fingerprint(), "me-south-1", "T1041", "culprit session"):
+    for words in ("much data to new places", "alice from", host.fingerprint(), "me-south-1", "T1041", "culprit session",
+                  "by the prices of 2026-01-31", "ap-south-1 -> me-south-1", "outside working hours", "started under sshd"):
         check(words in shown, f"no {words!r} in:\n{shown}")
     return found
+
+
+def check_cost(rig):
+    """The 600 MB are $0.05; the host's budget is 2 cents an hour."""
+    def priced():
+        cost = findings(rig, "egress")[0]["cost"]
+        return cost["micro_usd"] > 40_000 and cost
+    cost = wait_until("the cost of the upload", priced, 30)
+    check(cost["shares"][0]["to"] == "me-south-1" and cost["prices_date"] == "2026-01-31", f"{cost}")
+    budget = wait_until("a finding of budget", lambda: findings(rig, "budget"), 30)[0]
+    check("its budget is $0.0200" in budget["reason"] and "python3" in budget["reason"], budget["reason"])
 
 
 def check_decisions(rig, relay):
@@ -117,7 +140,13 @@ def main():
     with Rig("detection") as rig:
         ranges = rig.dir / "ip-ranges.json"
         ranges.write_text(json.dumps(RANGES))
-        rig.collector_extra = f'[geo]\nip_ranges = "{ranges}"\n'
+        prices = rig.dir / "prices.toml"
+        prices.write_text(PRICES)
+        # No hour is a working hour but one that is not now, wherever the test runs.
+        busy = (time.gmtime().tm_hour + 12) % 24
+        rig.collector_extra = (f'[geo]\nip_ranges = "{ranges}"\n[cost]\nprices = "{prices}"\nregion = "ap-south-1"\n'
+                               f'[detect.budget]\nusd_per_hour = 0.02\n'
+                               f'[detect.hours]\nzone = "UTC"\nbegin_hour = {busy}\nend_hour = {busy + 1}\n')
         rig.start_collector()
         outside, inside = rig.namespaces()
         outside.run("ip", "addr", "add", f"{FAR}/24", "dev", outside.interface)
@@ -142,9 +171,10 @@ def main():
         check_scan(rig, host)
         check_egress(rig, host, sender)
         rules = [f["rule"] for f in rig.query("findings")]
-        check(sorted(rules) == ["egress", "scan", "ssh-relay"], f"{rules}")
+        check(sorted(rules) == ["budget", "egress", "scan", "ssh-relay"], f"{rules}")
         told = {json.loads(line)["rule"] for line in follower.log.read_text().splitlines() if line.startswith("{")}
-        check(told == {"egress", "scan", "ssh-relay"}, f"--follow told of {told}")
+        check(told == {"budget", "egress", "scan", "ssh-relay"}, f"--follow told of {told}")
+        check_report(rig, host, relay, FAR)
         check_decisions(rig, relay)
         note("PASSED")
 

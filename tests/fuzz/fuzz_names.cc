@@ -11,6 +11,7 @@
 #include "agent/names/http.h"
 #include "agent/names/name_observer.h"
 #include "agent/names/socks.h"
+#include "agent/names/stratum.h"
 #include "agent/names/tls.h"
 #include "common/byte_reader.h"
 #include "tests/support/payload_builder.h"
@@ -23,9 +24,9 @@ void Require(bool holds) {
   if (!holds) std::abort();
 }
 
-void CheckName(const std::string& name) {
+void CheckName(const std::string& name, bool upper = false) {
   Require(name.size() <= kMaxNameLength);
-  for (const char c : name) Require(c >= 0x20 && c < 0x7f && (c < 'A' || c > 'Z'));
+  for (const char c : name) Require(c >= 0x20 && c < 0x7f && (upper || c < 'A' || c > 'Z'));
 }
 
 void Check(const Observation& observation) {
@@ -37,7 +38,7 @@ void Check(const Observation& observation) {
       CheckName(answer.target);
     }
   } else if (const auto* name = std::get_if<ServerName>(&observation)) {
-    CheckName(name->name);
+    CheckName(name->name, name->source == NameSource::kStratum);
     Require(name->alpn.size() <= kMaxAlpn);
     for (const std::string& protocol : name->alpn) CheckName(protocol);
   } else {
@@ -90,7 +91,8 @@ void Run(std::uint8_t kind, const std::string& bytes) {
   ServerName name;
   ProxyRequest request;
   const std::string_view view = bytes;
-  switch (kind % 8) {
+  bool spoken = false;
+  switch (kind % 9) {
     case 0:
       if (const auto message = ParseDns(bytes)) Check(*message);
       return;
@@ -111,6 +113,9 @@ void Run(std::uint8_t kind, const std::string& bytes) {
     case 6:  // as what a client has sealed
       return Quic(testing::QuicInitial(bytes.substr(0, bytes.size() / 2), {.payload_size = 32}),
                   testing::QuicInitial(bytes.substr(bytes.size() / 2), {.payload_size = 32}));
+    case 8:
+      if (ParseStratum(bytes, name, spoken) != Verdict::kOther) Check(name);
+      return;
     default:
       return Observe(bytes);
   }

@@ -89,6 +89,9 @@ Seeds NameSeeds() {
   const std::string initial = QuicInitial(CryptoFrame(0, hello), {.payload_size = 200});
   const std::string dns = Counted16(DnsQuery("a.example"));
   const auto half = hello.size() / 2;
+  const std::string subscribe = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"m/1\"]}\n";
+  const std::string authorize =
+      "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"W.1\\u0041\",\"x\"]}\n";
   return {
       {"dns_query", U8(0) + DnsQuery("a.example")},
       {"dns_answer", U8(0) + answer},
@@ -108,6 +111,15 @@ Seeds NameSeeds() {
                          Segment(3, 17, static_cast<unsigned>(15 + dns.size()), dns.substr(5))},
       {"stream_proxy", U8(7) + Segment(15, 16, 10, socks5) +
                            Segment(15, 24, static_cast<unsigned>(10 + socks5.size()), tls)},
+      {"stratum", U8(8) + subscribe + authorize},
+      {"stratum_login",
+       U8(8) + "{\"method\":\"login\",\"params\":{\"login\":\"4Ab\",\"pass\":\"x\",\"agent\":\"m\"}}\r\n"},
+      {"stratum_ether", U8(8) + "{\"method\":\"eth_submitLogin\",\"params\":[\"0xA\"]}\n"},
+      {"stratum_work",
+       U8(8) + "{\"method\":\"submit\",\"params\":{\"job_id\":\"a\",\"nonce\":\"b\",\"result\":[[{}]]}}\n"},
+      {"stream_stratum",
+       U8(7) + Segment(15, 16, 10, subscribe) +
+           Segment(15, 25, static_cast<unsigned>(10 + subscribe.size()), authorize)},
       {"datagrams", U8(7) + Segment(2, 0, 0, DnsQuery("a.example")) +
                         Segment(6, 0, 0, QuicInitial(CryptoFrame(0, hello)))},
   };

@@ -57,6 +57,7 @@ void Write(const std::filesystem::path& folder) {
   write("reply_dns", Reply({dns}));
   write("reply_name", Reply({hello}));
   write("reply_proxy", Reply({request}));
+  write("reply_stratum", Reply({ServerName{NameSource::kStratum, "4AbC.rig", {}}}));
   write("reply_all", Reply({request, dns, hello}));
   write("samples", Samples());
 }

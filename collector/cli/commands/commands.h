@@ -19,6 +19,7 @@ struct Command {
   std::function<int(Session&)> run;  // the exit code
 };
 
+Command AddAudit(CLI::App& app);
 Command AddHosts(CLI::App& app);
 Command AddFlows(CLI::App& app);
 Command AddWho(CLI::App& app);
@@ -36,9 +37,11 @@ Command AddImport(CLI::App& app);
 Command AddFindings(CLI::App& app);
 Command AddFinding(CLI::App& app);
 Command AddExplain(CLI::App& app);
+Command AddAlerts(CLI::App& app);
 Command AddSsh(CLI::App& app);
 Command AddKeys(CLI::App& app);
 Command AddTop(CLI::App& app);
+Command AddReport(CLI::App& app);
 Command AddSnapshot(CLI::App& app);
 Command AddStatus(CLI::App& app);
 Command AddVerify(CLI::App& app);

@@ -45,7 +45,13 @@ int RunExplain(Session& session, const std::string& name) {
   session.Print(fmt::format(
       "{}: {} (version {}, ATT&CK {})\n\n{}\n\nWhen it is wrong: {}\nSources: {}\nThresholds: "
       "[detect.*] in "
-      "collector.toml; `culprit finding ID` shows them beside what was counted.\n",
+      "collector.toml; `culprit finding ID` shows them beside what was counted.\nWeights: two points "
+      "raise the severity by a level, two below zero lower it. +2: an executable that is deleted, "
+      "in memory only or where anybody may write; under a web server; a session by password from a "
+      "public address, or after failed logins. +1: under sshd or cron; packets of its own making; a "
+      "program, region or destination that is new to the host; outside [detect.hours]. -1: a "
+      "program (no shell, interpreter or tool) or destinations that the host has used for long. "
+      "Whether a program is of a package is not known and weighs nothing.\n",
       rule.name, rule.title, rule.version, AttackOf(rule), rule.what, rule.wrong, rule.sources));
   return kExitOk;
 }

@@ -9,6 +9,8 @@
 #include "collector/cli/commands/commands.h"
 #include "collector/cli/json.h"
 #include "collector/cli/views.h"
+#include "collector/format/ecs.h"
+#include "collector/format/ocsf.h"
 
 namespace culprit::cli {
 namespace {
@@ -23,10 +25,14 @@ constexpr const char* kListFooter =
     "  culprit findings --severity high\n"
     "  culprit findings --host web-1 --since 24h --json\n"
     "  culprit findings --follow\n"
+    "  culprit findings --follow --export ocsf >> findings.json\n"
     "Next: `culprit finding ID` for the whole story.\n";
 constexpr const char* kOneFooter =
-    "A finding that is called a false positive keeps later ones of the same rule, executable and "
-    "first target in that state.\n"
+    "A finding that is called a false positive keeps later ones of the same rule, executable (by "
+    "its SHA-256; of shells,\n"
+    "interpreters and tools like curl also the command line) and targets (of a scan: networks) in "
+    "that state. One that goes on to\n"
+    "other targets is open again.\n"
     "\n"
     "Examples:\n"
     "  culprit finding 4f1c09a2b7d3e865\n"
@@ -34,7 +40,7 @@ constexpr const char* kOneFooter =
     "  culprit finding 4f1c --false-positive \"our own scanner\"\n";
 
 struct ListArgs {
-  std::string host, rule, severity, since;
+  std::string host, rule, severity, since, form;
   std::vector<std::string> states;
   std::uint32_t limit = 100;
   bool follow = false;
@@ -67,7 +73,14 @@ Result<v1::ListFindingsRequest> RequestOf(Session& session, const ListArgs& args
   return request;
 }
 
+// One line for a machine.
+std::string LineOf(const v1::Finding& finding, const std::string& form) {
+  if (form == "ocsf") return OcsfFinding(finding, OcsfActivityOf(finding)) + "\n";
+  return (form == "ecs" ? EcsFinding(finding) : ToJson(finding)) + "\n";
+}
+
 int RunList(Session& session, const ListArgs& args) {
+  const bool lines = session.json() || !args.form.empty();
   const auto request = RequestOf(session, args);
   if (!request) return session.Fail(request.error());
   int exit_code = kExitOk;
@@ -75,8 +88,7 @@ int RunList(Session& session, const ListArgs& args) {
   if (client == nullptr) return exit_code;
   if (args.follow) {
     const Status followed = client->FollowFindings(*request, [&](const v1::Finding& finding) {
-      session.Print(session.json() ? ToJson(finding) + "\n"
-                                   : RenderFindings({finding}, session.view()));
+      session.Print(lines ? LineOf(finding, args.form) : RenderFindings({finding}, session.view()));
       return true;
     });
     return followed ? kExitOk : session.Fail(followed.error());
@@ -87,8 +99,8 @@ int RunList(Session& session, const ListArgs& args) {
     session.Note("no finding matches");
     return kExitNoMatch;
   }
-  if (session.json()) {
-    for (const auto& finding : answer->findings()) session.Print(ToJson(finding) + "\n");
+  if (lines) {
+    for (const auto& finding : answer->findings()) session.Print(LineOf(finding, args.form));
   } else {
     session.Print(
         RenderFindings({answer->findings().begin(), answer->findings().end()}, session.view()));
@@ -136,6 +148,9 @@ int RunOne(Session& session, const OneArgs& args) {
     finding = std::move(*decided);
   }
   session.Print(session.json() ? ToJson(finding) + "\n" : RenderFinding(finding, session.view()));
+  if (!args.false_positive.empty() && finding.exe_sha256().empty()) {
+    session.Note("the hash of its executable is not known: only this finding is kept quiet");
+  }
   return kExitOk;
 }
 
@@ -165,6 +180,12 @@ Command AddFindings(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000));
   command->add_flag("--follow,-f", args->follow, "Go on with new ones and changes");
+  command
+      ->add_option("--export", args->form,
+                   "One line of JSON each as ocsf (Detection Finding of schema 1.2.0) or ecs "
+                   "(version 8.11) has it")
+      ->type_name("FORM")
+      ->check(CLI::IsMember({"ocsf", "ecs"}));
   command->footer(kListFooter);
   return {command, [args](Session& session) { return RunList(session, *args); }};
 }

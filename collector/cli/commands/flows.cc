@@ -154,14 +154,16 @@ Command AddFlows(CLI::App& app) {
                                "Show region and network of the remote end, the way and its cost")
                     ->excludes(group)
                     ->excludes(follow);
-  auto* form = command
-                   ->add_option("--export", args->output.form,
-                                "Write all flows that match as zeek, csv, json or vpcflow")
-                   ->type_name("FORM")
-                   ->check(CLI::IsMember(ExportFormNames()))
-                   ->excludes(group)
-                   ->excludes(where)
-                   ->excludes(follow);
+  auto* form =
+      command
+          ->add_option(
+              "--export", args->output.form,
+              "Write all flows that match as zeek, csv, json, vpcflow or ocsf (schema 1.2.0)")
+          ->type_name("FORM")
+          ->check(CLI::IsMember(ExportFormNames()))
+          ->excludes(group)
+          ->excludes(where)
+          ->excludes(follow);
   command->add_option("--out", args->output.file, "Where --export writes to, instead of the output")
       ->type_name("FILE")
       ->needs(form);

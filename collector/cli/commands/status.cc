@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
 
+#include "collector/cli/alerts_view.h"
 #include "collector/cli/commands/commands.h"
 #include "collector/cli/json.h"
 #include "collector/cli/views.h"
@@ -21,7 +22,14 @@ int RunStatus(Session& session) {
   if (client == nullptr) return exit_code;
   const auto status = client->GetStatus();
   if (!status) return session.Fail(status.error());
-  session.Print(session.json() ? ToJson(*status) + "\n" : RenderStatus(*status, session.view()));
+  if (session.json()) {
+    session.Print(ToJson(*status) + "\n");
+    return kExitOk;
+  }
+  session.Print(RenderStatus(*status, session.view()));
+  // With a collector that is older there are none to show.
+  if (const auto targets = client->ListAlertTargets(); targets)
+    session.Print(RenderAlertLines(*targets, session.view()));
   return kExitOk;
 }
 

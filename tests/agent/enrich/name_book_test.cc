@@ -131,6 +131,14 @@ TEST_F(NameBookTest, WhatAClientAsksAProxyForIsKeptWithItsPort) {
   EXPECT_EQ(batch.names[0].port, 25);
 }
 
+TEST_F(NameBookTest, ThatStratumIsSpokenIsKeptWithoutALoginToo) {
+  book_.On(Row(7, kCurl, "10.0.0.5:40000", "203.0.113.9:3333"));
+  See("10.0.0.5:40000", "203.0.113.9:3333", ServerName{NameSource::kStratum, "", {}});
+  const RecordBatch batch = Take();
+  ASSERT_EQ(batch.names.size(), 1U);
+  EXPECT_EQ(batch.names[0].source, NameSource::kStratum);
+}
+
 TEST_F(NameBookTest, TheSameQuestionIsToldOnceAMinuteWithItsCount) {
   book_.On(Row(1, kCurl, "10.0.0.5:50001", "10.0.0.2:53", IPPROTO_UDP));
   for (int n = 0; n < 30; ++n)

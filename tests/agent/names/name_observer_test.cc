@@ -116,6 +116,28 @@ TEST(NameObserverTest, WithoutAHandshakeTheStreamBeginsWhereItIsFirstSeen) {
   EXPECT_THAT(talk.said, ElementsAre("c 2 a.example"));
 }
 
+TEST(NameObserverTest, AMinersLoginIsFoundBehindThePoolsAnswer) {
+  Talk talk;
+  talk.Handshake();
+  const std::string subscribe = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
+  talk.Tcp(true, 1'000, subscribe);
+  talk.Tcp(false, 5'000, "{\"id\":1,\"result\":[[[\"mining.notify\",\"a\"]],\"b\",4]}\n");
+  EXPECT_THAT(talk.said, IsEmpty());
+  talk.Tcp(true, static_cast<std::uint32_t>(1'000 + subscribe.size()),
+           "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"Wallet.rig\",\"x\"]}\n");
+  EXPECT_THAT(talk.said, ElementsAre("c 7 Wallet.rig"));
+  EXPECT_EQ(talk.observer.held_bytes(), 0U);
+}
+
+TEST(NameObserverTest, WhoOnlySubscribedIsToldAtTheEnd) {
+  Talk talk;
+  talk.Handshake();
+  const std::string subscribe = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
+  talk.Tcp(true, 1'000, subscribe);
+  talk.Tcp(true, static_cast<std::uint32_t>(1'000 + subscribe.size()), "", kTcpFin | kTcpAck);
+  EXPECT_THAT(talk.said, ElementsAre("c 7 "));
+}
+
 TEST(NameObserverTest, EveryKindIsTold) {
   const std::string socks =
       std::string("\x05\x01\0\x05\x01\0\x03", 7) + Counted8("c.example") + Be16(80);
@@ -124,6 +146,8 @@ TEST(NameObserverTest, EveryKindIsTold) {
       {"GET / HTTP/1.1\r\nHost: b.example\r\n\r\n", "c 4 b.example"},
       {"CONNECT b.example:443 HTTP/1.1\r\n\r\n", "c proxy b.example:443"},
       {socks, "c proxy c.example:80"},
+      {"{\"method\":\"mining.subscribe\"}\n{\"method\":\"mining.authorize\",\"params\":[\"W.1\"]}\n",
+       "c 7 W.1"},
   };
   for (const auto& [bytes, said] : cases) {
     Talk talk;

@@ -137,6 +137,9 @@ TEST(ParserWireTest, EveryKindOfObservationArrivesAsItWas) {
                    Event(ServerName{NameSource::kQuicSni, "a.example", {"h3", ""}}),
                    Event(ServerName{NameSource::kHttpHost, std::string(kMaxNameLength, 'a'),
                                     std::vector<std::string>(kMaxAlpn, "\\xff")})});
+  ExpectRoundTrip({Event(ServerName{NameSource::kStratum, "4AbC.rig\\x201", {}}),
+                   Event(ServerName{NameSource::kStratum, "", {}})});
+  EXPECT_FALSE(ReadReply(Reply({Event(ServerName{NameSource::kTlsSni, "A.example", {}})})));
   ExpectRoundTrip({Event(ProxyRequest{NameSource::kSocks, "2001:db8::1", 443, 3}),
                    Event(ProxyRequest{NameSource::kHttpConnect, "a.example", 0, 1})});
   ExpectRoundTrip({});

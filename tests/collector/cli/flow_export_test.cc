@@ -76,6 +76,12 @@ class FakeClient : public Client {
   Result<v1::Finding> SetFindingState(const v1::SetFindingStateRequest& /*request*/) override {
     return v1::Finding();
   }
+  Result<v1::ListAlertTargetsResponse> ListAlertTargets() override {
+    return v1::ListAlertTargetsResponse();
+  }
+  Result<v1::TestAlertsResponse> TestAlerts(const v1::TestAlertsRequest& /*request*/) override {
+    return v1::TestAlertsResponse();
+  }
   Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& /*request*/) override {
     return v1::ListLoginsResponse();
   }

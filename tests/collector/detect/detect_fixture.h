@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,27 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kBootWallNs = 1'770'000'000 * std::int64_t{1'000'000'000};
 
 inline IpAddress Ip(const std::string& text) { return *IpAddress::Parse(text); }
+
+// A host of ap-south-1; 203.0.113.0/24 is AWS's in me-south-1. A GB to there costs $0.086, one to
+// the internet $0.10.
+class TestPlaces final : public PlaceSource {
+ public:
+  TestPlaces() {
+    tables->geo.aws = std::make_shared<IpRanges>(*IpRanges::Parse(
+        R"({"createDate":"2026-02-22-15-17-05","ipv6_prefixes":[],"prefixes":[)"
+        R"({"ip_prefix":"203.0.113.0/24","region":"me-south-1","service":"EC2"}]})"));
+    tables->prices = std::make_shared<PriceTable>(*PriceTable::Parse(
+        "date = \"2026-01-31\"\nbytes_per_gb = 1000000000\n"
+        "[[internet]]\nfrom = \"ap-south-1\"\nas_of = \"a\"\nsource = \"b\"\n"
+        "micro_usd_per_gb = 100000\n"
+        "[[inter_region]]\nfrom = \"ap-south-1\"\nto = \"*\"\nas_of = \"a\"\nsource = \"b\"\n"
+        "micro_usd_per_gb = 86000\n",
+        "prices.toml"));
+    tables->region = "ap-south-1";
+  }
+  std::shared_ptr<const PlaceTables> Read() const override { return tables; }
+  std::shared_ptr<PlaceTables> tables = std::make_shared<PlaceTables>();
+};
 
 struct FlowSpec {
   std::uint64_t process = 0;
@@ -37,10 +59,11 @@ class HostScript {
  public:
   std::uint64_t now = 1000 * kSecond;  // boot ns
 
-  // Under no login, or under that of root.
+  // Under no login, or under that of root. `sha256`: 32 bytes, or none.
   std::uint64_t Process(const std::string& exe, std::uint64_t parent = 0, std::uint32_t pid = 0,
-                        bool of_login = false) {
+                        bool of_login = false, const std::string& sha256 = "") {
     v1::Process process;
+    process.set_exe_sha256(sha256);
     process.set_process_id(++ids_);
     process.set_parent_id(parent);
     process.set_tgid(pid == 0 ? 100 + static_cast<std::uint32_t>(ids_) : pid);
@@ -136,6 +159,12 @@ class HostScript {
     frame().logins.push_back(login);
   }
 
+  void Host(const std::string& image) {
+    frame().has_host = true;
+    frame().host.set_hostname("host");
+    frame().host.set_image_id(image);
+  }
+
   void Wait(double seconds) {
     now += static_cast<std::uint64_t>(seconds * static_cast<double>(kSecond));
     Cut();
@@ -143,27 +172,36 @@ class HostScript {
   // What follows goes into another frame.
   void Cut() {
     if (!frames_.empty() && frames_.back().records() > 0) frames_.emplace_back();
+    made_.resize(frames_.size(), now);
   }
 
   const std::vector<DecodedFrame>& Frames() {
     Lsn lsn = 0;
     for (DecodedFrame& one : frames_) {
       one.lsn = ++lsn;
-      one.clock.boot = BootTime{};
-      one.clock.wall = WallTimeFromNs(kBootWallNs);
+      // The pair is read when the frame is made.
+      const std::uint64_t made = made_[lsn - 1];
+      one.clock.boot = BootTimeFromNs(made);
+      one.clock.wall = WallTimeFromNs(kBootWallNs + static_cast<std::int64_t>(made));
+      one.stamp.agent_id = agent;
       one.stamp.received = WallTimeFromNs(kBootWallNs + static_cast<std::int64_t>(now)) + skew;
       one.stamp.agent_name = "host";
     }
     return frames_;
   }
   std::chrono::nanoseconds skew{0};  // of the collector's clock against the host's
+  Uuid agent;
 
  private:
   DecodedFrame& frame() {
-    if (frames_.empty()) frames_.emplace_back();
+    if (frames_.empty()) {
+      frames_.emplace_back();
+      made_.push_back(now);
+    }
     return frames_.back();
   }
   std::vector<DecodedFrame> frames_;
+  std::vector<std::uint64_t> made_;  // boot ns of each
   std::uint64_t ids_ = 0, flows_ = 0;
 };
 
@@ -171,10 +209,12 @@ class HostScript {
 using Findings = std::map<std::string, v1::Finding>;
 
 inline Findings Detected(const std::vector<DecodedFrame>& frames,
-                    const DetectThresholds& thresholds = {}) {
+                         const DetectThresholds& thresholds = {}, const WorkHours& hours = {}) {
   Findings found;
-  DetectEngine engine(thresholds,
-                      [&](const v1::Finding& finding) { found[finding.id()] = finding; });
+  const TestPlaces places;
+  DetectEngine engine(
+      thresholds, [&](const v1::Finding& finding) { found[finding.id()] = finding; },
+      {&places, hours});
   for (const DecodedFrame& frame : frames) engine.Take(frame);
   return found;
 }

@@ -63,6 +63,70 @@ TEST_P(RuleTest, AnotherReaderGivesTheSameIds) {
   for (const auto& [id, finding] : first) EXPECT_EQ(second.count(id), 1U);
 }
 
+// Rows of flows and counters may overtake each other; names come behind the flows that they are of.
+TEST_P(RuleTest, FindsTheSameWhereNeighboursChangePlaces) {
+  std::vector<DecodedFrame> frames = Play();
+  const auto moves = [](const DecodedFrame& f) { return f.names.empty() && f.processes.empty(); };
+  for (std::size_t i = 2; i + 1 < frames.size(); i += 2) {
+    if (!moves(frames[i]) || !moves(frames[i + 1])) continue;
+    std::swap(frames[i], frames[i + 1]);
+    std::swap(frames[i].lsn, frames[i + 1].lsn);
+  }
+  EXPECT_EQ(RulesOf(Detected(frames)), Expected());
+}
+
+// Counters that begin anew, or have wrapped, are no traffic.
+TEST_P(RuleTest, FindsTheSameWhereCountersStepBackAtTheEnd) {
+  std::vector<DecodedFrame> frames = Play();
+  if (frames.back().records() == 0) frames.pop_back();
+  for (int round = 0; round < 3; ++round) {
+    DecodedFrame again = frames.back();
+    again.lsn += 1;
+    again.names.clear(), again.dns.clear();
+    for (FlowObservation& flow : again.flows) {
+      flow.cumulative = {.tx_wire_bytes = 1, .rx_wire_bytes = 1};
+      flow.emitted_boot_ns += kSecond;
+    }
+    for (v1::ProcessCounters& counters : again.counters) {
+      const auto process = counters.process_id(), at = counters.at_boot_ns();
+      counters.Clear();
+      counters.set_process_id(process);
+      counters.set_at_boot_ns(at + kSecond);
+    }
+    frames.push_back(again);
+  }
+  EXPECT_EQ(RulesOf(Detected(frames)), Expected());
+}
+
+// A restart at any place: the findings of before, the baseline, and the evidence once more.
+TEST_P(RuleTest, FindsTheSameOverARestartInTheMiddle) {
+  const std::vector<DecodedFrame> frames = Play();
+  const TestPlaces places;
+  for (std::size_t quarter = 1; quarter < 4; ++quarter) {
+    const std::size_t cut = frames.size() * quarter / 4;
+    Findings found;
+    std::vector<SeenRow> seen;
+    const auto sink = [&](const v1::Finding& finding) { found[finding.id()] = finding; };
+    {
+      DetectEngine before({}, sink, {&places, {}});
+      for (std::size_t i = 0; i < cut; ++i) before.Take(frames[i]);
+      seen = before.TakeSeen();
+    }
+    std::vector<v1::Finding> stored;
+    for (const auto& [id, finding] : found) stored.push_back(finding);
+    DetectEngine after({}, sink, {&places, {}});
+    after.Resume(seen, stored);
+    for (const DecodedFrame& frame : frames) after.Take(frame);
+    EXPECT_EQ(RulesOf(found), Expected()) << "after " << cut << " of " << frames.size();
+    const Findings whole = Detected(frames);
+    for (const auto& [id, finding] : whole) {
+      ASSERT_EQ(found.count(id), 1U);
+      EXPECT_EQ(found[id].last_ns(), finding.last_ns());
+      EXPECT_EQ(found[id].cost().micro_usd(), finding.cost().micro_usd());
+    }
+  }
+}
+
 TEST_P(RuleTest, EveryFindingSaysWhatWhoWhereAndWhen) {
   for (const auto& [id, finding] : Detected(Play())) {
     EXPECT_EQ(id.size(), 16U);

@@ -254,6 +254,27 @@ void Answers(HostScript& host, std::uint64_t answers, std::uint64_t gain, std::u
   host.Wait(1);
 }
 
+// To clients at the internet: $0.10 a GB.
+void Serve(HostScript& host, std::uint64_t bytes, int minutes) {
+  const auto process = host.Process("/usr/sbin/service");
+  std::uint64_t flow = 0;
+  for (int i = 1; i <= minutes; ++i) {
+    const auto n = static_cast<std::uint64_t>(i);
+    flow = host.Flow({.process = process,
+                      .remote = "198.51.100.7",
+                      .remote_port = 50000,
+                      .direction = v1::FLOW_DIRECTION_INBOUND,
+                      .tx = bytes / static_cast<std::uint64_t>(minutes) * n,
+                      .rx = 1000 * n,
+                      .tx_packets = 100 * n,
+                      .rx_packets = 100 * n,
+                      .lived = n * 60 * kSecond,
+                      .flow = flow,
+                      .local_port = 443});
+    host.Wait(60);
+  }
+}
+
 std::vector<Scenario> Make() {
   constexpr std::uint64_t kMega = 1'000'000;
   return {
@@ -268,6 +289,8 @@ std::vector<Scenario> Make() {
       {"counted_attempts_below_the_rate", "", [](auto& h) { Counted(h, 90, 1, 0, 6); }},
       {"packets_that_nobody_answers", "flood", [](auto& h) { Packets(h, 6000, 10, 5); }},
       {"packets_that_are_acknowledged", "", [](auto& h) { Packets(h, 60000, 30000, 5); }},
+      {"many_packets_for_two_seconds", "flood", [](auto& h) { Packets(h, 12'000, 10, 2); }},
+      {"many_packets_for_a_second", "", [](auto& h) { Packets(h, 60'000, 10, 1); }},
       {"packets_for_two_seconds", "", [](auto& h) { Packets(h, 6000, 10, 2); }},
       {"six_short_connections_to_ssh", "brute-force", [](auto& h) { Guesses(h, 6, 6000, 22); }},
       {"twenty_short_commands_by_ssh", "", [](auto& h) { Guesses(h, 19, 7600, 22); }},
@@ -313,10 +336,24 @@ std::vector<Scenario> Make() {
   };
 }
 
+// The whole host's, which has a budget of a dollar an hour.
+std::vector<Scenario> MakeDear() {
+  constexpr std::uint64_t kGiga = 1'000'000'000;
+  return {
+      {"a_dollar_within_an_hour", "budget", [](auto& h) { Serve(h, 11 * kGiga, 50); }},
+      {"less_than_a_dollar_within_an_hour", "", [](auto& h) { Serve(h, 9 * kGiga, 50); }},
+      {"a_dollar_within_two_hours", "", [](auto& h) { Serve(h, 15 * kGiga, 120); }},
+  };
+}
+
 }  // namespace
 
 const std::vector<Scenario>& Scenarios() {
-  static const std::vector<Scenario> all = Make();
+  static const std::vector<Scenario> all = [] {
+    std::vector<Scenario> both = Make(), dear = MakeDear();
+    both.insert(both.end(), dear.begin(), dear.end());
+    return both;
+  }();
   return all;
 }
 

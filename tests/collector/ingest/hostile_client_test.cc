@@ -444,5 +444,25 @@ TEST_F(HostileClientTest, PortInUseIsSaidInWords) {
   EXPECT_THAT(elsewhere.error().message, HasSubstr("no such address"));
 }
 
+// Slowed down by its own waiting alone: whatever comes is taken, and nothing is refused.
+TEST_F(HostileClientTest, OverItsRateAnAgentIsReadMoreSlowlyAndLosesNothing) {
+  collector_.Stop();
+  IngestOptions options;
+  options.max_rate = 200'000;  // bytes a second: its burst is less than what comes
+  collector_.Start(options);
+  RawClient client(collector_.address(), &hostile_);
+  ASSERT_TRUE(client.Greeted());
+  Sha256Digest previous{};
+  constexpr std::uint64_t kFrames = 120;  // 4 KiB each are charged
+  for (std::uint64_t seq = 1; seq <= kFrames; ++seq) {
+    const Frame frame = client.Make(seq, previous);
+    previous = frame.hash;
+    client.Send(frame);
+  }
+  client.WaitForAck(kFrames);
+  EXPECT_TRUE(client.End().ok());
+  EXPECT_EQ(collector_.Journalled().size(), kFrames);
+}
+
 }  // namespace
 }  // namespace culprit

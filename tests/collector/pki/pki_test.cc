@@ -106,12 +106,17 @@ TEST_F(PkiTest, IssuedAgentIsIdentifiedByItsCertificateAlone) {
 
 TEST_F(PkiTest, IssuedOperatorIsNotAnAgent) {
   ASSERT_TRUE(InitPki(Dir("pki"), options_));
-  const auto op = IssueOperator(Dir("pki"), "night.shift", Dir("op"), options_);
+  const auto op = IssueOperator(Dir("pki"), "night.shift", OperatorRole::kResponder, Dir("op"), options_);
   ASSERT_TRUE(op) << op.error().message;
   const auto peer = IdentifyPeer(Slurp(op->paths.certificate));
   ASSERT_TRUE(peer);
   EXPECT_EQ(peer->role, PeerRole::kOperator);
+  EXPECT_EQ(peer->operator_role, OperatorRole::kResponder);
   EXPECT_EQ(peer->agent_id, Uuid{});
+  // Who sets the collector up is its first admin.
+  const auto first = IdentifyPeer(Slurp(PkiPathsIn(Dir("pki")).operator_credentials.certificate));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->operator_role, OperatorRole::kAdmin);
 }
 
 TEST_F(PkiTest, IssueNeverOverwritesAndNeedsACa) {
@@ -200,6 +205,13 @@ TEST(PeerIdentityTest, OnlyExactlyOneIdentityOfOursIsAccepted) {
       {{agent}, true},
       {{"https://example.org", agent}, true},
       {{"spiffe://culprit/operator/night"}, true},
+      {{"spiffe://culprit/operator/night", "spiffe://culprit/role/admin"}, true},
+      {{"spiffe://culprit/operator/night", "spiffe://culprit/role/root"}, false},
+      {{"spiffe://culprit/operator/night", "spiffe://culprit/role/viewer",
+        "spiffe://culprit/role/admin"},
+       false},
+      {{agent, "spiffe://culprit/role/admin"}, false},
+      {{agent, "spiffe://culprit/host/claimed/machine-1"}, true},
       {{}, false},
       {{agent, agent}, false},
       {{agent, "spiffe://culprit/operator/night"}, false},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/cli/json.h"
+#include "collector/format/message_json.h"
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
@@ -7,13 +7,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 
-#include "collector/cli/time_parse.h"
 #include "common/text.h"
+#include "common/time.h"
 
-namespace culprit::cli {
+namespace culprit {
 namespace {
 
 using google::protobuf::FieldDescriptor;
@@ -87,6 +88,18 @@ std::uint32_t FirstCodePoint(std::string_view text, std::size_t& length) {
 
 }  // namespace
 
+std::string FormatRfc3339(std::int64_t ns) {
+  const WallTime time = WallTimeFromNs(ns);
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(time - day);
+  const std::int64_t fraction = clock.subseconds().count();
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
+                     fraction == 0 ? "" : fmt::format(".{:09}", fraction));
+}
+
 std::string JsonString(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
@@ -157,4 +170,4 @@ std::string ToJson(const Message& message) {
   return out + "}";
 }
 
-}  // namespace culprit::cli
+}  // namespace culprit
