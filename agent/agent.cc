@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/agent_impl.h"
+#include "agent/source/host_shutdown.h"
 #include "common/sd_notify.h"
 
 namespace culprit {
@@ -432,7 +433,7 @@ Status Agent::Impl::Run(int stop_fd) {
     auto woken = Wait(stop_fd);
     if (!woken) return std::move(woken).error();
     if (*woken == Woken::kStop) {
-      stop_reason_ = "signal";
+      stop_reason_ = !setup_.replay && HostGoesDown() ? "shutdown" : "signal";
       break;
     }
     Assemble(Now());

@@ -152,10 +152,9 @@ void NewStream(AgentScript& a, std::uint8_t id, const std::string& reason) {
   a.state = SequenceState::kFirst;
 }
 
-const std::vector<Case>& Cases() {
+std::vector<Case> QuietLife() {
   using S = AgentScript;
-  static const std::vector<Case> cases = {
-      // ---- Honest hosts
+  return {
       {"Quiet", [](S& a) { a.Beats(60); }, {}},
       {"LateHeartbeats", [](S& a) { a.Silent(seconds(25)), a.Beat(), a.Tick(); }, {}},
       {"ShutDownAndStayDown",
@@ -182,6 +181,12 @@ const std::vector<Case>& Cases() {
          a.now += seconds(3580), a.wall_off = seconds(0);
        },
        {}},
+  };
+}
+
+std::vector<Case> HonestTrouble() {
+  using S = AgentScript;
+  return {
       {"LossIsDeclaredLater",
        [](S& a) {
          a.state = SequenceState::kGap, a.missing_from = 5, a.missing_to = 9, a.Beats(3);
@@ -219,7 +224,12 @@ const std::vector<Case>& Cases() {
          a.Silent(seconds(200));
        },
        {{"agent-silent", v1::SEVERITY_HIGH}}},
-      // ---- Attacks
+  };
+}
+
+std::vector<Case> AttacksOnTheAgent() {
+  using S = AgentScript;
+  return {
       {"KilledAndNotBack",
        [](S& a) { a.Silent(seconds(100)); },
        {{"agent-silent", v1::SEVERITY_HIGH}}},
@@ -235,6 +245,26 @@ const std::vector<Case>& Cases() {
       {"StoppedBySignalAndBack",
        [](S& a) { a.Pass(seconds(45)), a.Beat(); },
        {{"agent-paused", v1::SEVERITY_HIGH}}},
+      {"ALinkWasDetached",
+       [](S& a) { a.links = 2, a.Beats(5); },
+       {{"hooks-detached", v1::SEVERITY_CRITICAL}}},
+      {"AHookIsMissing",
+       [](S& a) {
+         a.hooks = {"a", "b"}, a.Beats(1), a.hooks = {"a"}, a.Beats(1);
+       },
+       {{"hooks-detached", v1::SEVERITY_HIGH}}},
+      {"ConfigurationEdited",
+       [](S& a) { a.config = std::string(32, 'd'), a.Beats(2); },
+       {{"agent-changed", v1::SEVERITY_MEDIUM}}},
+      {"ProgramReplaced",
+       [](S& a) { a.exe = std::string(32, 'f'), a.Beats(2); },
+       {{"agent-changed", v1::SEVERITY_HIGH}}},
+  };
+}
+
+std::vector<Case> AttacksOnTheEvidence() {
+  using S = AgentScript;
+  return {
       {"FramesLeftOut",
        [](S& a) {
          a.state = SequenceState::kGap, a.missing_from = 5, a.missing_to = 9, a.Beats(10);
@@ -278,25 +308,19 @@ const std::vector<Case>& Cases() {
       {"TheSpoolWasRemovedUnderTheAgent",
        [](S& a) { a.spool_missing = 2, a.Beats(5); },
        {{"spool-lost", v1::SEVERITY_HIGH}}},
-      {"ALinkWasDetached",
-       [](S& a) { a.links = 2, a.Beats(5); },
-       {{"hooks-detached", v1::SEVERITY_CRITICAL}}},
-      {"AHookIsMissing",
-       [](S& a) {
-         a.hooks = {"a", "b"}, a.Beats(1), a.hooks = {"a"}, a.Beats(1);
-       },
-       {{"hooks-detached", v1::SEVERITY_HIGH}}},
-      {"ConfigurationEdited",
-       [](S& a) { a.config = std::string(32, 'd'), a.Beats(2); },
-       {{"agent-changed", v1::SEVERITY_MEDIUM}}},
-      {"ProgramReplaced",
-       [](S& a) { a.exe = std::string(32, 'f'), a.Beats(2); },
-       {{"agent-changed", v1::SEVERITY_HIGH}}},
       {"ClockSetBack",
        [](S& a) { a.wall_off = seconds(-3600), a.Beats(2); },
        {{"clock-jump", v1::SEVERITY_HIGH}}},
   };
-  return cases;
+}
+
+std::vector<Case> Cases() {
+  std::vector<Case> all;
+  for (const auto& group :
+       {QuietLife(), HonestTrouble(), AttacksOnTheAgent(), AttacksOnTheEvidence()}) {
+    all.insert(all.end(), group.begin(), group.end());
+  }
+  return all;
 }
 
 class IntegrityTest : public ::testing::TestWithParam<Case> {
