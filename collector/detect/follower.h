@@ -56,8 +56,8 @@ class DetectFollower {
   Journal& journal_;
   FindingStore& store_;
   const DetectThresholds thresholds_;
-  const Agents agents_;
   const SceneInputs inputs_;
+  const Agents agents_;
   mutable std::mutex mutex_;
   DetectStats stats_;  // guarded by mutex_
 };
