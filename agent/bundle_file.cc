@@ -13,6 +13,11 @@
 #include "common/hex.h"
 
 namespace culprit {
+namespace {
+
+constexpr std::size_t kRead = std::size_t{256} << 10;
+
+}  // namespace
 
 std::string BundleName(const BundleHead& head) {
   std::string host;
@@ -23,6 +28,20 @@ std::string BundleName(const BundleHead& head) {
   for (const char c : FormatUtc(ReadWallClock()).substr(0, 19))
     if (c != '-' && c != ':') time.push_back(c);
   return host.substr(0, 64) + "_" + time + "Z_" + head.snapshot_id.substr(0, 8) + ".tar.zst";
+}
+
+std::string HashOfThisProgram() {
+  const auto fd = OpenReadOnly("/proc/self/exe");
+  if (!fd) return "";
+  Sha256 hash;
+  std::string buffer(kRead, '\0');
+  for (;;) {
+    const ssize_t n = read(fd->get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return "";
+    if (n == 0) return HexEncode(AsBytes(hash.Finish()));
+    hash.Update({buffer.data(), static_cast<std::size_t>(n)});
+  }
 }
 
 HostFacts AskWhoThisIs(const IdentityOptions& identity) {

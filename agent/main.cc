@@ -146,6 +146,7 @@ int Run(const Options& options) {
   AgentSetup setup;
   setup.config = *config;
   setup.record_path = options.record;
+  setup.config_path = options.config;
   setup.open_source = [kept = *config](const UserEventSink&) { return OpenKernel(kept); };
   return RunAgent(std::move(setup));
 }

@@ -14,7 +14,6 @@
 #include "agent/bundle_file.h"
 #include "agent/snapshot/snapshot.h"
 #include "agent/snapshot_posture.h"
-#include "agent/snapshot_writer.h"
 #include "agent/ssh_check.h"
 #include "common/bundle_summary.h"
 #include "common/file.h"

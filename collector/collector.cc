@@ -135,14 +135,15 @@ class CollectorImpl : public Collector {
     alerter_ = Alerter::Start(AlerterOptionsOf(config_, *places_), *findings_);
     // The configuration has been checked: a zone that is gone since then weighs nothing.
     const WorkHours hours = LoadWorkHours(config_.detect.hours).value_or(WorkHours());
+    ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
-                                                  SceneInputs{places_.get(), hours});
+                                                  SceneInputs{places_.get(), hours},
+                                                  [this] { return ingest_->stats().agents; });
     detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     TRY(enrolment_,
         Enrolment::Open(config_, credentials_.ca_pem, [this](const SecondEnrolment& second) {
           ReportSecondEnrolment(second, findings_.get());
         }));
-    ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     TRY(snapshots_,
         Snapshots::Open(config_.snapshot_dir(), SnapshotLimitsOf(config_), ingest_->control()));
     if (const auto trigger = TriggerOptionsOf(config_)) {
