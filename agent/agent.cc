@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/agent_impl.h"
+#include "agent/source/host_shutdown.h"
 #include "common/sd_notify.h"
 
 namespace culprit {
@@ -225,18 +226,6 @@ void Agent::Impl::PumpSender() {
   }
 }
 
-// What the collector asks for, and the answers. Without a sender there is nobody to answer.
-void Agent::Impl::PumpControl() {
-  if (sender_) {
-    for (PacketFetch& fetch : sender_->TakeRequests()) {
-      if (const auto refusal = packets_->Ask(std::move(fetch))) sender_->Answer(*refusal);
-    }
-  }
-  for (const ControlAnswer& answer : packets_->TakeAnswers()) {
-    if (sender_) sender_->Answer(answer);
-  }
-}
-
 // Once a minute at most, and not while nobody takes them: under a full spool they would push out
 // what they name.
 void Agent::Impl::RedefineIfDue(BootTime now) {
@@ -252,12 +241,17 @@ void Agent::Impl::LabelOwnProcesses() {
   if (setup_.replay) return;
   const int sender_pid = sender_ ? sender_->status().pid : -1;
   const int parser_pid = packets_->parser_pid();
-  if (sender_pid == sender_pid_ && parser_pid == parser_pid_ && begun_) return;
+  const int collecting_pid = snapshots_->collecting_pid();
+  if (sender_pid == sender_pid_ && parser_pid == parser_pid_ && collecting_pid == collecting_pid_ &&
+      begun_) {
+    return;
+  }
+  collecting_pid_ = collecting_pid;
   parser_pid_ = parser_pid;
   ended_senders_cpu_us_ += std::exchange(sender_cpu_us_, 0);
   sender_pid_ = sender_pid;
   std::vector<Tgid> own{Tgid(static_cast<std::uint32_t>(getpid()))};
-  for (const int child : {sender_pid, parser_pid}) {
+  for (const int child : {sender_pid, parser_pid, collecting_pid}) {
     if (child > 0) own.emplace_back(static_cast<std::uint32_t>(child));
   }
   enricher_->SetAgentTgids(own);
@@ -355,6 +349,7 @@ void Agent::Impl::Beat(BootTime now) {
   next_beat_ = now + setup_.config.heartbeat;
   Sweep(now);  // what passed is then on both sides of the coverage
   ReadLedger();
+  links_ = source_->CheckLinks();
   ShipFacts();
   RecordBatch batch;
   batch.boot_id = boot_id_;
@@ -389,7 +384,7 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 11> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 12> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
@@ -399,7 +394,8 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
                              {packets_->parser_fd(), POLLIN, 0},
                              {packets_->answers_fd(), POLLIN, 0},
                              {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
-                             {posture_ ? posture_->poll_fd() : -1, POLLIN, 0}}};
+                             {posture_ ? posture_->poll_fd() : -1, POLLIN, 0},
+                             {snapshots_->answers_fd(), POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
   if (fds[2].revents != 0) PumpSender();
@@ -408,7 +404,7 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
     identity_->ClearEvent();
     ShipFacts();
   }
-  if (fds[8].revents != 0) PumpControl();
+  if (fds[8].revents != 0 || fds[11].revents != 0) PumpControl();
   if (fds[6].revents != 0 || fds[7].revents != 0) PumpParser();
   if (fds[5].revents != 0) status_server_->Serve([this] { return status(); });
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {
@@ -436,7 +432,10 @@ Status Agent::Impl::Run(int stop_fd) {
   while (!ended_) {
     auto woken = Wait(stop_fd);
     if (!woken) return std::move(woken).error();
-    if (*woken == Woken::kStop) break;
+    if (*woken == Woken::kStop) {
+      stop_reason_ = !setup_.replay && HostGoesDown() ? "shutdown" : "signal";
+      break;
+    }
     Assemble(Now());
     HoldBackReplay(stop_fd);
   }
@@ -465,6 +464,7 @@ void Agent::Impl::Finish() {
   ShipLosses();
   if (recorder_) recorder_->Flush();
   if (spool_output_ != nullptr) spool_output_->SyncNow();
+  if (self_check_) self_check_->Stop(stop_reason_);
   if (sender_) {
     PumpSender();
     sender_->Stop(setup_.config.sender.drain);

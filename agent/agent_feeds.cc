@@ -36,4 +36,23 @@ void Agent::Impl::ShipPosture() {
     posture_->Sent();
 }
 
+// What the collector asks for, and the answers. Without a sender there is nobody to answer.
+void Agent::Impl::PumpControl() {
+  if (sender_) {
+    for (ControlQuestion& question : sender_->TakeRequests()) {
+      auto* packets = std::get_if<PacketFetch>(&question);
+      const auto refusal = packets != nullptr
+                               ? packets_->Ask(std::move(*packets))
+                               : snapshots_->Ask(std::move(std::get<SnapshotFetch>(question)), Host());
+      if (refusal) sender_->Answer(*refusal);
+    }
+  }
+  for (const ControlAnswer& answer : packets_->TakeAnswers()) {
+    if (sender_) sender_->Answer(answer);
+  }
+  for (const ControlAnswer& answer : snapshots_->TakeAnswers()) {
+    if (sender_) sender_->Answer(answer);
+  }
+}
+
 }  // namespace culprit

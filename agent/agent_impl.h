@@ -21,6 +21,8 @@
 #include "agent/login_feed.h"
 #include "agent/packet_feed.h"
 #include "agent/posture_feed.h"
+#include "agent/self_check.h"
+#include "agent/snapshot_feed.h"
 #include "agent/source/exe_hasher.h"
 #include "agent/source/passwd_names.h"
 #include "agent/source/procfs.h"
@@ -119,17 +121,21 @@ class Agent::Impl {
   Coverage coverage_;
   std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<PacketFeed> packets_;
+  std::unique_ptr<SnapshotFeed> snapshots_;
   std::unique_ptr<LoginFeed> logins_;  // null in a replay
   std::unique_ptr<PostureFeed> posture_;  // null: a replay, or switched off
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
   std::unique_ptr<SenderLink> sender_;
   std::unique_ptr<StatusServer> status_server_;
+  std::unique_ptr<SelfCheck> self_check_;  // null: a replay, or no state
+  LinkState links_;                        // as of the last heartbeat
+  std::string stop_reason_;
 
   bool begun_ = false, ended_ = false;
   std::vector<Tgid> existing_;  // found by the source's start; their text is read from /proc
   Uuid shipped_stream_;         // the stream that holds what the collector knows by now
-  int sender_pid_ = -1, parser_pid_ = -1;
+  int sender_pid_ = -1, parser_pid_ = -1, collecting_pid_ = -1;
   BootTime busy_until_, next_tick_, next_sweep_, next_beat_, facts_at_;
   std::optional<BootTime> ship_due_[kLaneCount];
   bool facts_due_ = true;

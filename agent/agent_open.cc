@@ -9,6 +9,10 @@ namespace culprit {
 
 Status Agent::Impl::OpenSpool() {
   const AgentConfig& config = setup_.config;
+  if (setup_.output) {
+    output_ = std::move(setup_.output);
+    return Ok();
+  }
   if (setup_.print) {
     if (setup_.print_path.empty()) {
       output_ = std::make_unique<PrintOutput>(stdout);
@@ -97,8 +101,15 @@ Status Agent::Impl::Open() {
   }
   if (!setup_.replay && config.posture.enabled) posture_ = std::make_unique<PostureFeed>(*enricher_);
   packets_ = std::make_unique<PacketFeed>(setup_.replay ? AgentConfig{} : config, setup_.version);
+  AgentConfig none;
+  none.snapshot.enabled = false;
+  snapshots_ = std::make_unique<SnapshotFeed>(setup_.replay || !setup_.start_sender ? none : config);
   if (spool_ && setup_.start_sender) {
     TRY(sender_, setup_.start_sender(spool_.get(), boot_id_, run_id_));
+  }
+  if (spool_ && !setup_.replay) {
+    self_check_ =
+        std::make_unique<SelfCheck>(config.state_dir, setup_.config_path, run_id_, boot_id_);
   }
   if (spool_) {
     auto server = StatusServer::Listen(config.state_dir);

@@ -2,6 +2,7 @@
 // What the sensor says about itself: status(), the heartbeat, and the degraded modes in both.
 #include <unistd.h>
 
+#include <ctime>
 #include <utility>
 
 #include "agent/agent_impl.h"
@@ -24,6 +25,13 @@ std::vector<ProgramCostFacts> Costs(const EventSource& source) {
   return costs;
 }
 
+std::uint64_t MonotonicNs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 }  // namespace
 
 std::vector<std::string> Agent::Impl::Degraded() {
@@ -44,6 +52,7 @@ std::vector<std::string> Agent::Impl::Degraded() {
     }
   }
   for (std::string& problem : packets_->problems()) degraded.push_back(std::move(problem));
+  for (std::string& problem : snapshots_->problems()) degraded.push_back(std::move(problem));
   const std::string identity = identity_->problem();
   if (!identity.empty()) degraded.push_back("identity: " + identity);
   if (recorder_ && !recorder_->stopped().empty())
@@ -86,6 +95,7 @@ std::vector<AgentStatus::Process> Agent::Impl::OwnProcesses(bool with_pss) {
   add("sensor", getpid());
   if (sender_) add("sender", sender_->status().pid);
   add("parser", packets_->parser_pid());
+  add("snapshot", snapshots_->collecting_pid());
   return processes;
 }
 
@@ -116,6 +126,18 @@ HeartbeatFacts Agent::Impl::Heartbeat(BootTime now) {
   beat.events_lost = EventsLost();
   beat.program_costs = Costs(*source_);
   beat.degraded = Degraded();
+  if (self_check_) {
+    self_check_->Fill(spool_.get(), &beat);
+    beat.at_mono_ns = MonotonicNs();
+    beat.interval_ms = static_cast<std::uint32_t>(setup_.config.heartbeat.count());
+    beat.links_made = links_.made;
+    beat.link_ids = links_.links;
+    beat.program_ids = links_.programs;
+    beat.stop_reason = stop_reason_;
+    if (beat.spool_files_missing > 0)
+      beat.degraded.push_back("spool: " + std::to_string(beat.spool_files_missing) +
+                              " of its files were removed while the agent runs");
+  }
   return beat;
 }
 
@@ -147,6 +169,7 @@ std::vector<std::pair<std::string, std::uint64_t>> Agent::Impl::Counters() const
       {"executables gone before hashing", hash.gone},
   };
   for (auto& counter : packets_->counters()) counters.push_back(std::move(counter));
+  for (auto& counter : snapshots_->counters()) counters.push_back(std::move(counter));
   if (logins_) {
     for (auto& counter : logins_->counters()) counters.push_back(std::move(counter));
   }

@@ -60,6 +60,9 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bytes("packets.buffer_bytes", config.packets.buffer_bytes, kMiB, 32 * kMiB);
   toml.Bool("packets.names", config.packets.names);
   toml.Path("packets.parser", config.packets.parser);
+  toml.Bool("snapshot.enabled", config.snapshot.enabled);
+  toml.Bytes("snapshot.max_bytes", config.snapshot.max_bytes, 16 * kMiB, kTiB);
+  toml.Bytes("snapshot.bytes_per_second", config.snapshot.bytes_per_second, 0, kTiB);
   toml.Bool("logins.enabled", config.logins.enabled);
   toml.Bool("logins.journal", config.logins.journal);
   toml.Path("logins.journal_directory", config.logins.journal_directory);
@@ -197,13 +200,17 @@ void CheckKernel(const AgentConfig& config, std::vector<ConfigFinding>* out) {
 namespace {
 
 std::string BesideThisProgram(const char* name) {
-  std::array<char, 4096> buffer{};
-  const ssize_t n = readlink("/proc/self/exe", buffer.data(), buffer.size());
-  const std::string self(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  const std::string self = AgentConfig::ThisProgram();
   return self.substr(0, self.rfind('/') + 1) + name;
 }
 
 }  // namespace
+
+std::string AgentConfig::ThisProgram() {
+  std::array<char, 4096> buffer{};
+  const ssize_t n = readlink("/proc/self/exe", buffer.data(), buffer.size());
+  return {buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
+}
 
 std::string AgentConfig::SenderProgram() const {
   return sender.program.empty() ? BesideThisProgram("culprit-agent-sender") : sender.program;
@@ -250,6 +257,10 @@ Status ValidateAgentConfig(const AgentConfig& config) {
       return InvalidArgument("logins: expected a whole path, found \"" + path + "\"");
     }
   }
+  if (config.snapshot.bytes_per_second != 0 && config.snapshot.bytes_per_second < (64ULL << 10)) {
+    return InvalidArgument(
+        "snapshot.bytes_per_second: expected at least 64 KiB, or 0 for no bound");
+  }
   if (config.spool.segment_bytes * 4 > config.spool.max_bytes) {
     return InvalidArgument(
         "spool.segment_bytes: expected at most a quarter of spool.max_bytes, so that the cap can "
@@ -289,6 +300,9 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          "\nfirst_bytes = " + std::to_string(packets.first_bytes) +
          "\nbuffer_bytes = " + std::to_string(packets.buffer_bytes) +
          "\nnames = " + flag(packets.names) + "\nparser = " + Quoted(config.ParserProgram()) +
+         "\n\n[snapshot]\nenabled = " + flag(config.snapshot.enabled) +
+         "\nmax_bytes = " + std::to_string(config.snapshot.max_bytes) +
+         "\nbytes_per_second = " + std::to_string(config.snapshot.bytes_per_second) +
          "\n\n[logins]\nenabled = " + flag(config.logins.enabled) +
          "\njournal = " + flag(config.logins.journal) +
          "\njournal_directory = " + Quoted(config.logins.journal_directory) + "\nfiles = [" +

@@ -15,7 +15,7 @@
 namespace culprit {
 
 struct AgentConfig {
-  std::string state_dir = "/var/lib/culprit/agent";
+  std::string state_dir = "/var/lib/culprit/agent";  // empty: nothing is kept (no key says so)
   std::string log_level = "info";
 
   struct Collector {
@@ -72,12 +72,20 @@ struct AgentConfig {
     std::string parser;                       // empty: culprit-agent-parser beside this program
   } packets;
 
+  struct Snapshot {
+    bool enabled = true;                 // when the collector asks
+    std::uint64_t max_bytes = 1ULL << 30;  // of bundles that wait for it
+    std::uint64_t bytes_per_second = 0;  // on their way; 0 = no bound
+  } snapshot;
+
   struct Logins {
     bool enabled = true;
     bool journal = true;            // where there is one, instead of `files`
     std::string journal_directory;  // empty: this machine's
     std::vector<std::string> files = {"/var/log/auth.log", "/var/log/secure"};
     std::vector<std::string> sshd_files;  // as `sshd -E` writes them: messages alone
+    // What each log had before the start is read too, at most so much of it: no key of the file.
+    std::uint64_t history_bytes = 0;
   } logins;
 
   struct Limits {
@@ -90,10 +98,15 @@ struct AgentConfig {
 
   std::string PacketDirectory() const { return state_dir + "/packets"; }
   std::string SpoolDirectory() const { return state_dir + "/spool"; }
+  std::string SnapshotSpoolDirectory() const { return SnapshotSpoolIn(state_dir); }
+  static std::string SnapshotSpoolIn(const std::string& state_dir) {
+    return state_dir + "/snapshot-spool";
+  }
   std::string SenderProgram() const;  // resolved
   // Where hosts enrol. Errors: no address to begin with.
   Result<std::string> EnrolAddress() const;
   std::string ParserProgram() const;
+  static std::string ThisProgram();
 };
 
 // Errors: one line for each wrong or unknown key, with file, line and what was expected.

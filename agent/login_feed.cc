@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 #include <ctime>
+#include <optional>
 
 #include "common/file.h"
 
@@ -20,6 +22,27 @@ constexpr std::size_t kReadBytes = 1U << 20;  // of a log at once
 constexpr std::chrono::seconds kSums{1};      // how often it is looked which are due
 constexpr std::size_t kReadEntries = 10'000;  // of the journal at once
 constexpr std::size_t kMaxPositions = 64U << 10;
+constexpr std::chrono::days kHistory{30};  // of the journal, but not beyond the boot
+constexpr std::size_t kHistoryEntries = 500'000;
+constexpr std::chrono::seconds kLogSecond{2};  // lines of syslog have whole seconds
+
+// Where a log is begun of which history is wanted: its end, and what was rotated away before it.
+LogPosition HistoryOf(const std::string& path, std::uint64_t bytes) {
+  for (const std::string& name : {path + ".1", path}) {
+    struct stat now {};
+    if (stat(name.c_str(), &now) != 0 || !S_ISREG(now.st_mode)) continue;
+    const auto size = static_cast<std::uint64_t>(now.st_size);
+    return {now.st_dev, now.st_ino, size - std::min(size, bytes)};
+  }
+  return {};
+}
+
+// All of a history comes at once: its lines are old, and not a storm.
+SessionLimits LimitsFor(const AgentConfig& config) {
+  SessionLimits limits;
+  if (config.logins.history_bytes > 0) limits.max_unconfirmed = limits.max_pending;
+  return limits;
+}
 
 std::chrono::seconds UtcOffset(WallTime now) {
   const std::time_t seconds = ToNs(now) / 1'000'000'000;
@@ -40,14 +63,16 @@ std::uint64_t Number(std::string_view* text) {
 
 LoginFeed::LoginFeed(const AgentConfig& config, const Uuid& boot_id, Enricher& processes,
                      UserNames& users)
-    : sessions_(boot_id, processes, users) {
+    : processes_(processes), sessions_(boot_id, processes, users, LimitsFor(config)) {
   if (!config.logins.enabled) return;
-  state_path_ = config.state_dir + "/logins";
+  history_bytes_ = config.logins.history_bytes;
+  if (!config.state_dir.empty()) state_path_ = config.state_dir + "/logins";
   std::vector<std::pair<std::string, LogPosition>> known;
   LoadPositions(&known);
   const auto add = [&](const std::string& path, AuthLogForm form) {
     const auto at = std::ranges::find(known, path, [](const auto& entry) { return entry.first; });
-    logs_.push_back({LogFollower(path, at == known.end() ? LogPosition{} : at->second), form});
+    const LogPosition begin = history_bytes_ > 0 ? HistoryOf(path, history_bytes_) : LogPosition{};
+    logs_.push_back({LogFollower(path, at == known.end() ? begin : at->second), form});
   };
   OpenJournal(config);
   if (!journal_) {
@@ -64,18 +89,24 @@ LoginFeed::LoginFeed(const AgentConfig& config, const Uuid& boot_id, Enricher& p
 
 void LoginFeed::OpenJournal(const AgentConfig& config) {
   if (!config.logins.journal) return;
-  journal_path_ = config.state_dir + "/logins-journal";
+  if (!config.state_dir.empty()) journal_path_ = config.state_dir + "/logins-journal";
+  std::optional<WallTime> since;
+  if (history_bytes_ > 0) {
+    const ClockPair clock = ReadClockPair();
+    since = std::max(clock.wall - kHistory, clock.ToWall(BootTime{}));
+  }
   std::string cursor;
   if (auto text = ReadWholeFile(journal_path_, kMaxPositions)) cursor = std::move(*text);
   auto journal =
       JournalFollower::Open(config.logins.journal_directory,
-                            {std::begin(kAuthPrograms), std::end(kAuthPrograms)}, cursor);
+                            {std::begin(kAuthPrograms), std::end(kAuthPrograms)}, cursor, since);
   if (journal) journal_ = std::move(*journal);
 }
 
 // Not written: entries are read again after a restart, which is harmless.
 void LoginFeed::SaveCursor(BootTime now) {
-  if (!journal_ || journal_->cursor() == saved_cursor_ || (now < next_cursor_ && !flush_)) return;
+  if (!journal_ || journal_path_.empty()) return;
+  if (journal_->cursor() == saved_cursor_ || (now < next_cursor_ && !flush_)) return;
   next_cursor_ = now + std::chrono::seconds(1);
   if (WriteFileAtomically(journal_path_, journal_->cursor(), 0600))
     saved_cursor_ = journal_->cursor();
@@ -160,9 +191,22 @@ void LoginFeed::OnEntry(const JournalEntry& entry, const ClockPair& clock) {
   OnLine(*line, clock);
 }
 
+// Pids are used again: a process that began after the line was written did not write it.
+bool LoginFeed::OfAnotherProcess(const LoginLine& line, const ClockPair& clock) {
+  if (history_bytes_ == 0 || line.pid == 0 || !line.at) return false;
+  const Process* process = processes_.FindLive(Tgid(line.pid));
+  return process != nullptr && clock.ToWall(process->key.start) > *line.at + kLogSecond;
+}
+
 void LoginFeed::OnLine(const LoginLine& told, const ClockPair& clock) {
   ++understood_;
+  LoginLine adopted;
   const LoginLine* line = &told;
+  if (OfAnotherProcess(told, clock)) {
+    adopted = told;
+    adopted.pid = 0;
+    line = &adopted;
+  }
   switch (line->kind) {
     case LoginLineKind::kFailed:
     case LoginLineKind::kInvalidUser:
@@ -175,8 +219,28 @@ void LoginFeed::OnLine(const LoginLine& told, const ClockPair& clock) {
   }
 }
 
+// At once, and once: what is told about the live sessions stands somewhere in it.
+void LoginFeed::ReadHistory(const ClockPair& clock) {
+  if (journal_) {
+    std::size_t read = 0;
+    while (read < kHistoryEntries && journal_->Read(kReadEntries, [&](const JournalEntry& entry) {
+      OnEntry(entry, clock);
+    }))
+      read += kReadEntries;
+  }
+  for (Log& log : logs_) {
+    std::uint64_t read = 0;
+    while (read < 2 * history_bytes_ && log.follower.Read(kReadBytes, [&](std::string_view line) {
+      OnText(line, log.form, clock);
+    }))
+      read += kReadBytes;
+  }
+  history_bytes_ = 0;
+}
+
 void LoginFeed::Pump(const ClockPair& clock) {
   DrainWatch();
+  if (history_bytes_ > 0) ReadHistory(clock);
   if (journal_) {
     journal_->Read(kReadEntries, [&](const JournalEntry& entry) { OnEntry(entry, clock); });
   }

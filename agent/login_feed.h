@@ -55,6 +55,8 @@ class LoginFeed {
   void SaveCursor(BootTime now);
   void LoadPositions(std::vector<std::pair<std::string, LogPosition>>* out) const;
   void SavePositions(BootTime now);
+  void ReadHistory(const ClockPair& clock);
+  bool OfAnotherProcess(const LoginLine& line, const ClockPair& clock);
   void Watch();
   void DrainWatch();
 
@@ -66,6 +68,8 @@ class LoginFeed {
   std::vector<Log> logs_;
   UniqueFd watch_;
   bool flush_ = false;
+  std::uint64_t history_bytes_ = 0;  // still to be read of what was there before the start
+  Enricher& processes_;
   FailureTable failures_;
   SessionBook sessions_;
   std::vector<LoginFailureFacts> failures_out_;

@@ -16,10 +16,13 @@
 #include "agent/enrol_options.h"
 #include "agent/enrol_worker.h"
 #include "agent/snapshot_command.h"
+#include "agent/snapshot_writer.h"
 #include "agent/source/bpf_source.h"
 #include "agent/ssh_check_command.h"
+#include "agent/triage_command.h"
 #include "common/bundle_report.h"
 #include "common/bundle_summary.h"
+#include "common/completion.h"
 #include "common/file.h"
 #include "common/log.h"
 
@@ -49,6 +52,7 @@ constexpr const char* kFooter =
     "  sudo culprit-agent run --data /tmp/agent --record events.rec   # then, as anybody:\n"
     "  culprit-agent replay events.rec --print\n"
     "  sudo culprit-agent ssh-check\n"
+    "  sudo culprit-agent triage\n"
     "  culprit-agent replay capture.pcapng.zst --host 192.0.2.7 --to 127.0.0.1:7443";
 
 struct Options {
@@ -142,6 +146,7 @@ int Run(const Options& options) {
   AgentSetup setup;
   setup.config = *config;
   setup.record_path = options.record;
+  setup.config_path = options.config;
   setup.open_source = [kept = *config](const UserEventSink&) { return OpenKernel(kept); };
   return RunAgent(std::move(setup));
 }
@@ -239,6 +244,21 @@ int ShowSnapshot(const Options& options) {
   return kExitOk;
 }
 
+// Started by the sensor, which shows nothing of it.
+int WriteSnapshot(const Options& options) {
+  const auto written = RunSnapshotWriter(
+      {options.data, AgentConfig::SnapshotSpoolIn(options.data), options.file, kVersion});
+  return written ? kExitOk : Fail(written.error(), kExitFailed);
+}
+
+CLI::App* AddSnapshotWriter(CLI::App& app, Options* options) {
+  CLI::App* writer = app.add_subcommand("snapshot-writer", "Started by `run` alone");
+  writer->group("");
+  writer->add_option("--data", options->data, "State directory")->required();
+  writer->add_option("ID", options->file, "Of the snapshot")->required();
+  return writer;
+}
+
 int SnapshotCommandLine(const CLI::App& snapshot, const Options& options) {
   if (snapshot.get_subcommands().empty()) return Snapshot(options);
   return snapshot.got_subcommand("show") ? ShowSnapshot(options) : VerifySnapshot(options);
@@ -274,6 +294,12 @@ void AddSnapshot(CLI::App* snapshot, Options* options) {
   show->add_option("FILE", options->file, "The bundle")->required();
   for (CLI::App* command : {verify, show})
     command->add_flag("--json", options->json, "JSON instead of text");
+}
+
+int LookAtHost(TriageArguments triage) {
+  triage.options.version = kVersion;
+  triage.options.open_source = [](const UserEventSink&) { return OpenKernel(AgentConfig{}); };
+  return RunTriage(std::move(triage));
 }
 
 int CheckConfig(const Options& options) {
@@ -323,6 +349,16 @@ void AddCommon(CLI::App* command, Options* options) {
                       "State directory, instead of state_dir of the configuration");
 }
 
+void AddCollector(CLI::App* command, Options* options) {
+  command->add_option("--collector", options->collector,
+                      "HOST:PORT, instead of collector.address");
+}
+
+void AddLogLevel(CLI::App* command, Options* options) {
+  command->add_option("--log-level", options->log_level, "trace, debug, info, warning or error")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+}
+
 void AddReplayOptions(CLI::App* replay, Options* options) {
   replay
       ->add_option("FILE", options->file,
@@ -344,10 +380,20 @@ void AddReplayOptions(CLI::App* replay, Options* options) {
                    "Write records as lines of JSON to stdout instead of a spool");
 }
 
+void AddCollector(CLI::App* command, Options* options) {
+  command->add_option("--collector", options->collector, "HOST:PORT, instead of collector.address");
+}
+
+void AddLogLevel(CLI::App* command, Options* options) {
+  command->add_option("--log-level", options->log_level, "trace, debug, info, warning or error")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+}
+
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app{
-      "culprit-agent: which process on this host talks to whom, as evidence for a collector"};
+      "culprit-agent: which process on this host talks to whom, as evidence for a collector",
+      "culprit-agent"};
   app.require_subcommand(1);
   app.footer(kFooter);
   CLI::App* run = app.add_subcommand("run", "Capture, until SIGTERM or SIGINT");
@@ -364,19 +410,18 @@ int Main(int argc, char** argv) {
   AddSnapshot(snapshot, &options);
   EnrolOptions enrol_options;
   CLI::App* enrol = AddEnrol(app, &enrol_options);
+  const CLI::App* writer = AddSnapshotWriter(app, &options);
   SshCheckOptions ssh;
   const CLI::App* ssh_check = AddSshCheck(app, &ssh);
+  TriageArguments triage;
+  const CLI::App* triage_command = AddTriage(app, &triage);
+  std::string shell;
+  const CLI::App* completion = AddCompletion(app, &shell);
   CLI::App* version = app.add_subcommand("version", "Show the version");
   for (CLI::App* command : {run, status, check, replay, snapshot, enrol})
     AddCommon(command, &options);
-  for (CLI::App* command : {run, check, replay, enrol}) {
-    command->add_option("--collector", options.collector,
-                        "HOST:PORT, instead of collector.address");
-  }
-  for (CLI::App* command : {run, replay}) {
-    command->add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
-        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-  }
+  for (CLI::App* command : {run, check, replay, enrol}) AddCollector(command, &options);
+  for (CLI::App* command : {run, replay}) AddLogLevel(command, &options);
   run->add_option("--record", options.record, "Also write the events to this file, for replay");
   status->add_flag("--json", options.json, "JSON instead of text");
   AddReplayOptions(replay, &options);
@@ -392,8 +437,11 @@ int Main(int argc, char** argv) {
   if (check->parsed()) return CheckConfig(options);
   if (replay->parsed()) return Replay(options);
   if (enrol->parsed()) return Enrol(options, enrol_options);
+  if (writer->parsed()) return WriteSnapshot(options);
   if (snapshot->parsed()) return SnapshotCommandLine(*snapshot, options);
   if (ssh_check->parsed()) return RunSshCheck(ssh, kVersion);
+  if (triage_command->parsed()) return LookAtHost(std::move(triage));
+  if (completion->parsed()) std::cout << CompletionScript(app, "culprit-agent", shell);
   if (version->parsed()) std::cout << "culprit-agent " << kVersion << "\n";
   return kExitOk;
 }

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/snapshot_command.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <iostream>
 
-#include "agent/identity.h"
+#include "agent/bundle_file.h"
 #include "agent/json_writer.h"
 #include "agent/snapshot/snapshot.h"
 #include "agent/snapshot_posture.h"
 #include "agent/status.h"
 #include "common/file.h"
-#include "common/hex.h"
 #include "common/ids.h"
 #include "common/sha256.h"
 #include "common/text.h"
@@ -25,81 +19,17 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kMaxProgram = std::size_t{256} << 20;
-
-std::string OwnHash() {
-  const auto bytes = ReadWholeFile("/proc/self/exe", kMaxProgram);
-  return bytes ? HexEncode(AsBytes(Sha256Of(*bytes))) : std::string();
-}
-
-// "i-0123…_20260301T020304Z_1a2b3c4d.tar.zst"
-std::string BundleName(const BundleHead& head) {
-  std::string host;
-  for (const char c : head.instance_id.empty() ? head.hostname : head.instance_id)
-    host.push_back(std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.' ? c
-                                                                                            : '-');
-  std::string time;
-  for (const char c : FormatUtc(ReadWallClock()).substr(0, 19))
-    if (c != '-' && c != ':') time.push_back(c);
-  return host.substr(0, 64) + "_" + time + "Z_" + head.snapshot_id.substr(0, 8) + ".tar.zst";
-}
-
-// The file under a name of its own until it is whole.
-class OutFile {
- public:
-  static Result<OutFile> Open(const SnapshotCommand& command, const BundleHead& head) {
-    OutFile out;
-    if (command.out == "-") {
-      out.fd_ = UniqueFd(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
-      if (!out.fd_) return ErrnoError("standard output");
-      return out;
-    }
-    out.path_ = command.out;
-    struct stat st {};
-    if (command.out.empty()) {
-      const std::string directory = command.config.state_dir + "/snapshots";
-      TRY_VOID(MakeDirectories(directory, 0700));
-      out.path_ = directory + "/" + BundleName(head);
-    } else if (stat(command.out.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
-      out.path_ = command.out + "/" + BundleName(head);
-    }
-    out.fd_ = UniqueFd(
-        open(out.PartPath().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!out.fd_) return ErrnoError(out.PartPath());
-    return out;
-  }
-
-  int fd() const { return fd_.get(); }
-  const std::string& path() const { return path_; }
-
-  Status Keep() {
-    if (path_.empty()) return Ok();
-    if (fsync(fd_.get()) != 0) return ErrnoError(PartPath());
-    TRY_VOID(RenameFile(PartPath(), path_));
-    const std::size_t slash = path_.rfind('/');
-    return SyncDirectory(slash == std::string::npos ? "." : path_.substr(0, slash + 1));
-  }
-
- private:
-  std::string PartPath() const { return path_ + ".part"; }
-  UniqueFd fd_;
-  std::string path_;
-};
-
 BundleHead MakeHead(const SnapshotCommand& command) {
   IdentityOptions identity;
   identity.source = command.config.identity.source;
   identity.endpoint = command.config.identity.endpoint;
-  HostFacts host = LocalHostFacts(identity);
-  if (identity.source == "imds" || (identity.source == "auto" && FirmwareSaysEc2(""))) {
-    if (auto asked = AskImds(identity, host)) host = std::move(*asked);
-  }
+  const HostFacts host = AskWhoThisIs(identity);
   BundleHead head;
   head.snapshot_id = Uuid::Random().ToString();
   head.instance_id = host.instance_id;
   head.hostname = host.hostname;
   head.tool = "culprit-agent " + command.version;
-  head.tool_sha256 = OwnHash();
+  head.tool_sha256 = HashOfThisProgram();
   head.trigger = "operator";
   head.operator_name = command.operator_name;
   head.case_id = command.case_id;
@@ -153,21 +83,15 @@ Status RunSnapshot(const SnapshotCommand& command) {
   };
   options.posture = CollectPosture;
   const bool terminal = isatty(STDERR_FILENO) == 1;
-  options.progress = [terminal](const std::string& step) {
+  options.progress = [terminal](unsigned /*tier*/, const std::string& step) {
     if (terminal) std::cerr << "collecting " << step << "\n";
   };
-  TRY(OutFile out, OutFile::Open(command, options.head));
-  Sha256 hash;
-  std::uint64_t stored = 0;
-  const auto sink = [&](std::string_view bytes) -> Status {
-    hash.Update(bytes);
-    stored += bytes.size();
-    return WriteAll(out.fd(), bytes);
-  };
+  TRY(BundleFile out,
+      BundleFile::Open(command.out, command.config.state_dir + "/snapshots", options.head));
+  const auto sink = [&out](std::string_view bytes) { return out.Write(bytes); };
   TRY(const SnapshotSummary summary, TakeSnapshot(options, std::move(key), sink));
   TRY_VOID(out.Keep());
-  Report(command, options.head, summary, out.path(), HexEncode(AsBytes(hash.Finish())), stored,
-         public_key);
+  Report(command, options.head, summary, out.path(), out.Sha256Hex(), out.bytes(), public_key);
   return Ok();
 }
 

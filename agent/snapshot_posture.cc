@@ -44,9 +44,9 @@ void AddKeys(Evidence& evidence, DiskTree& tree, const Account& account, const s
 }
 
 // What sshd decides for each user who can log in, and the keys that let him in, wherever they lie.
-void CollectSshd(Evidence& evidence) {
+void CollectSshd(Evidence& evidence, const std::string& root) {
   evidence.At("sshd's configuration");
-  auto tree = DiskTree::Open("/");
+  auto tree = DiskTree::Open(root);
   if (!tree) {
     evidence.Skip("sshd's configuration", tree.error().message);
     return;
@@ -83,10 +83,14 @@ void CollectSshd(Evidence& evidence) {
 
 }  // namespace
 
-void CollectPosture(Evidence& evidence) {
-  CollectSshd(evidence);
+void CollectPosture(Evidence& evidence) { CollectPostureOf(evidence, "/"); }
+
+void CollectPostureOf(Evidence& evidence, const std::string& root) {
+  CollectSshd(evidence, root);
   evidence.At("the posture of SSH");
-  const auto report = SshCheck({});
+  SshCheckOptions options;
+  options.root = root;
+  const auto report = SshCheck(options);
   if (!report) {
     evidence.Skip("the posture of SSH", report.error().message);
     return;

@@ -4,12 +4,16 @@
 #ifndef CULPRIT_AGENT_SNAPSHOT_POSTURE_H_
 #define CULPRIT_AGENT_SNAPSHOT_POSTURE_H_
 
+#include <string>
+
 #include "agent/snapshot/evidence.h"
 
 namespace culprit {
 
 // Tables sshd and authorized_keys, and live/ssh-posture.json.
 void CollectPosture(Evidence& evidence);
+// Of the host, or of a disk that is mounted at `root`.
+void CollectPostureOf(Evidence& evidence, const std::string& root);
 
 }  // namespace culprit
 

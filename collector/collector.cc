@@ -5,6 +5,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -26,8 +28,11 @@
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
+#include "collector/query/custody_service.h"
 #include "collector/query/posture_service.h"
 #include "collector/query/service.h"
+#include "collector/query/snapshot_service.h"
+#include "collector/snapshot/finding_trigger.h"
 #include "collector/store/indexer.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -74,6 +79,24 @@ IngestOptions IngestOptionsOf(const CollectorConfig& config) {
   return options;
 }
 
+SnapshotStoreLimits SnapshotLimitsOf(const CollectorConfig& config) {
+  SnapshotStoreLimits limits;
+  limits.max_bytes = config.snapshot.max_bytes;
+  limits.max_bundle_bytes = config.snapshot.max_bundle_bytes;
+  limits.min_free_bytes = config.snapshot.min_free;
+  limits.give_up = config.snapshot.give_up;
+  return limits;
+}
+
+// By the place in this list; nullopt: off.
+std::optional<FindingTriggerOptions> TriggerOptionsOf(const CollectorConfig& config) {
+  constexpr std::array<std::string_view, 5> kNames = {"off", "low", "medium", "high", "critical"};
+  const auto name = std::find(kNames.begin(), kNames.end(), config.snapshot.on_finding);
+  if (name == kNames.begin() || name == kNames.end()) return std::nullopt;
+  return FindingTriggerOptions{static_cast<v1::Severity>(name - kNames.begin()),
+                               config.snapshot.finding_interval};
+}
+
 TlsServerOptions ServerOptionsOf(const CollectorConfig& config) {
   TlsServerOptions options;
   options.listen = config.listen;
@@ -112,14 +135,21 @@ class CollectorImpl : public Collector {
     alerter_ = Alerter::Start(AlerterOptionsOf(config_, *places_), *findings_);
     // The configuration has been checked: a zone that is gone since then weighs nothing.
     const WorkHours hours = LoadWorkHours(config_.detect.hours).value_or(WorkHours());
-    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
-                                                  SceneInputs{places_.get(), hours});
-    detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
-    TRY(enrolment_, Enrolment::Open(config_, credentials_.ca_pem,
-                                    [this](const SecondEnrolment& second) {
-                                      ReportSecondEnrolment(second, findings_.get());
-                                    }));
     ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
+    detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
+                                                  SceneInputs{places_.get(), hours},
+                                                  [this] { return ingest_->stats().agents; });
+    detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
+    TRY(enrolment_,
+        Enrolment::Open(config_, credentials_.ca_pem, [this](const SecondEnrolment& second) {
+          ReportSecondEnrolment(second, findings_.get());
+        }));
+    TRY(snapshots_,
+        Snapshots::Open(config_.snapshot_dir(), SnapshotLimitsOf(config_), ingest_->control()));
+    if (const auto trigger = TriggerOptionsOf(config_)) {
+      trigger_ = std::make_unique<FindingTrigger>(*findings_, *snapshots_, *trigger);
+      trigger_thread_ = std::jthread([this](const std::stop_token& stop) { trigger_->Run(stop); });
+    }
     engine_ = std::make_unique<QueryEngine>(
         QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
     packets_ =
@@ -129,14 +159,17 @@ class CollectorImpl : public Collector {
     alerts_service_ = MakeAlertsService(alerter_.get());
     login_service_ = MakeLoginService(*engine_);
     posture_service_ = MakePostureService(*engine_);
+    custody_service_ = MakeCustodyService(*engine_);
     audit_service_ = MakeAuditService(config_.audit_dir());
+    snapshot_service_ = MakeSnapshotService(*store_, *snapshots_);
     TlsServerOptions options = ServerOptionsOf(config_);
     options.guard = enrolment_.get();
-    TRY(server_,
-        StartTlsServer(options, credentials_,
-                       {ingest_->service(), query_service_.get(), findings_service_.get(),
-                        alerts_service_.get(), login_service_.get(), posture_service_.get(),
-                        audit_service_.get(), enrolment_->renewal_service()}));
+    TRY(server_, StartTlsServer(options, credentials_,
+                                {ingest_->service(), query_service_.get(), findings_service_.get(),
+                                 alerts_service_.get(), login_service_.get(),
+                                 posture_service_.get(), custody_service_.get(),
+                                 audit_service_.get(), snapshot_service_.get(),
+                                 enrolment_->renewal_service()}));
     TRY_VOID(enrolment_->Listen(credentials_));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
@@ -173,9 +206,10 @@ class CollectorImpl : public Collector {
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
     if (enrolment_) enrolment_->Stop();
+    if (snapshots_) snapshots_->Stop();
     if (ingest_) ingest_->Drain(kReconnectAfter);
     if (server_) server_->Stop(config_.drain);
-    for (std::jthread* thread : {&index_thread_, &detect_thread_}) {
+    for (std::jthread* thread : {&trigger_thread_, &index_thread_, &detect_thread_}) {
       if (!thread->joinable()) continue;
       thread->request_stop();
       thread->join();
@@ -308,12 +342,14 @@ class CollectorImpl : public Collector {
   std::unique_ptr<Ingest> ingest_;
   const Activity activity_{*this};
   const State status_{*this};
+  std::unique_ptr<Snapshots> snapshots_;
+  std::unique_ptr<FindingTrigger> trigger_;  // null: off
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
   std::unique_ptr<grpc::Service> query_service_, findings_service_, alerts_service_, login_service_,
-      posture_service_, audit_service_;
+      posture_service_, custody_service_, audit_service_, snapshot_service_;
   std::unique_ptr<TlsServer> server_;
-  std::jthread index_thread_, detect_thread_;
+  std::jthread index_thread_, detect_thread_, trigger_thread_;
   std::chrono::steady_clock::time_point next_retention_{};
   std::set<std::string> reported_;  // kinds of problems that are in force
   bool stopped_ = false;

@@ -116,6 +116,14 @@ Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::s
   toml.Strings("geo.mmdb", c.geo.mmdb);
   toml.Path("cost.prices", c.cost.prices);
   toml.String("cost.region", c.cost.region);
+  toml.Choice("snapshot.on_finding", c.snapshot.on_finding,
+              {"off", "low", "medium", "high", "critical"});
+  toml.Duration("snapshot.finding_interval", c.snapshot.finding_interval, seconds(0),
+                hours(24 * 366));
+  toml.Bytes("snapshot.max_bytes", c.snapshot.max_bytes, 0, kNoLimit);
+  toml.Bytes("snapshot.max_bundle_bytes", c.snapshot.max_bundle_bytes, 1ULL << 20, kNoLimit);
+  toml.Bytes("snapshot.min_free", c.snapshot.min_free, 0, kNoLimit);
+  toml.Duration("snapshot.give_up", c.snapshot.give_up, seconds(1), hours(24 * 366));
   ReadThresholds(toml, &c.detect);
   ReadAlertTargets(toml, &c.alerts);
   CheckMeaning(c, toml);
@@ -176,6 +184,13 @@ std::string FormatCollectorConfig(const CollectorConfig& c) {
   out += "\n[cost]\n";
   add("prices", Quoted(c.cost.prices));
   add("region", Quoted(c.cost.region));
+  out += "\n[snapshot]\n";
+  add("on_finding", Quoted(c.snapshot.on_finding));
+  add("finding_interval", Span(c.snapshot.finding_interval));
+  add("max_bytes", c.snapshot.max_bytes);
+  add("max_bundle_bytes", c.snapshot.max_bundle_bytes);
+  add("min_free", c.snapshot.min_free);
+  add("give_up", Span(c.snapshot.give_up));
   out += FormatThresholds(c.detect);
   out += FormatAlertTargets(c.alerts);
   return out;

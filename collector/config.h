@@ -78,6 +78,15 @@ struct CollectorConfig {
     std::string region;  // of hosts that do not say theirs; empty = theirs is unknown
   } cost;
 
+  struct Snapshot {
+    std::string on_finding = "high";  // or "off", "low", "medium", "critical"
+    std::chrono::seconds finding_interval{3600};
+    std::uint64_t max_bytes = 20ULL << 30;  // 0 = no limit
+    std::uint64_t max_bundle_bytes = 2ULL << 30;
+    std::uint64_t min_free = 1ULL << 30;
+    std::chrono::seconds give_up{24 * 3600};
+  } snapshot;
+
   DetectThresholds detect;
   std::vector<AlertTarget> alerts;
 
@@ -86,6 +95,7 @@ struct CollectorConfig {
   std::string index_dir() const { return data_dir + "/index"; }
   std::string audit_dir() const { return data_dir + "/audit"; }
   std::string enrol_path() const { return data_dir + "/enrol.db"; }
+  std::string snapshot_dir() const { return data_dir + "/snapshots"; }
   std::string findings_path() const { return data_dir + "/findings.db"; }
   std::string alerts_path() const { return data_dir + "/alerts.db"; }
   std::string ip_ranges() const {

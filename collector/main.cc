@@ -13,6 +13,7 @@
 #include "collector/access_commands.h"
 #include "collector/collector.h"
 #include "collector/maintenance.h"
+#include "common/completion.h"
 #include "common/log.h"
 #include "common/sd_notify.h"
 #include "common/text.h"
@@ -294,6 +295,8 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   Options options;
   const std::vector<Command> commands = AddCommands(app, options);
+  std::string shell;
+  const CLI::App* completion = AddCompletion(app, &shell);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
   try {
     app.parse(argc, argv);
@@ -310,6 +313,10 @@ int Main(int argc, char** argv) {
   }
   if (version->parsed()) {
     fmt::print("culprit-collector " CULPRIT_VERSION "\n");
+    return kExitOk;
+  }
+  if (completion->parsed()) {
+    fmt::print("{}", CompletionScript(app, "culprit-collector", shell));
     return kExitOk;
   }
   const auto config = Effective(options);

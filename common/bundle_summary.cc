@@ -9,8 +9,10 @@
 #include <unordered_map>
 
 #include "common/bundle_manifest.h"
+#include "common/bundle_rows.h"
 #include "common/file.h"
 #include "common/text.h"
+#include "common/time.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -22,50 +24,42 @@ constexpr std::size_t kMaxTable = std::size_t{16} << 20;
 constexpr std::size_t kMaxLine = std::size_t{4} << 20;
 constexpr std::size_t kMaxNotable = 500;
 constexpr std::size_t kMaxKept = 200'000;
-constexpr std::size_t kMaxCommand = 200;
-constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 // In the order in which they are told.
-constexpr std::array<std::string_view, 13> kKinds = {
-    "damaged",           "hidden-process", "memory-executable", "deleted-executable",
-    "odd-executable",    "hidden-module",  "preload",           "packet-socket",
-    "code-without-file", "deleted-file",   "locked-file",       "ssh",
-    "listener"};
+constexpr std::array<std::string_view, 14> kKinds = {"damaged",
+                                                     "hidden-process",
+                                                     "memory-executable",
+                                                     "deleted-executable",
+                                                     "odd-executable",
+                                                     "hidden-module",
+                                                     "preload",
+                                                     "packet-socket",
+                                                     "code-without-file",
+                                                     "deleted-file",
+                                                     "locked-file",
+                                                     "scheduled",
+                                                     "ssh",
+                                                     "listener"};
 
-bool TooDeep(std::string_view line) {
-  std::size_t depth = 0;
-  for (const char c : line) {
-    if (c == '{' || c == '[') ++depth;
-    if ((c == '}' || c == ']') && depth > 0) --depth;
-    if (depth > kMaxDepth) return true;
-  }
-  return false;
-}
-
-std::string Text(const Json& row, const char* name) {
-  const auto it = row.find(name);
-  return it != row.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-std::uint64_t Number(const Json& row, const char* name) {
-  const auto it = row.find(name);
-  return it != row.end() && it->is_number_unsigned() ? it->get<std::uint64_t>() : 0;
-}
 // Absent counts as `otherwise`.
 bool Flag(const Json& row, const char* name, bool otherwise = false) {
   const auto it = row.find(name);
   return it != row.end() && it->is_boolean() ? it->get<bool>() : otherwise;
 }
 
-// "live/sockets-3.jsonl" -> "sockets".
-std::string TableOf(std::string_view name) {
-  constexpr std::string_view kStart = "live/", kEnd = ".jsonl";
-  if (!name.starts_with(kStart) || !name.ends_with(kEnd)) return "";
-  name = name.substr(kStart.size(), name.size() - kStart.size() - kEnd.size());
-  const std::size_t dash = name.rfind('-');
-  const bool part = dash != std::string_view::npos && dash + 1 < name.size() &&
-                    name.find_first_not_of("0123456789", dash + 1) == std::string_view::npos;
-  return std::string(part ? name.substr(0, dash) : name);
+// What is run at times or at every start because somebody wrote a file, by where that lies; what
+// only enables a unit is a link.
+bool IsScheduled(std::string_view path) {
+  const auto below = [&](std::string_view place) { return path.starts_with(place); };
+  const bool unit = path.ends_with(".service") || path.ends_with(".timer") ||
+                    path.ends_with(".path") || path.ends_with(".socket");
+  if (unit)
+    return below("/etc/systemd/") || below("/run/systemd/") || below("/usr/local/") ||
+           path.find("/.config/systemd/") != std::string_view::npos;
+  if (path.ends_with("/.placeholder") || path.ends_with("/.SEQ")) return false;
+  return below("/var/spool/cron/") || below("/var/spool/at/") || below("/etc/cron.") ||
+         path == "/etc/rc.local";
 }
 
 class Summariser {
@@ -74,7 +68,7 @@ class Summariser {
 
   void Member(const std::string& name, std::string_view bytes) {
     if (name == "live/ssh-posture.json") return Posture(bytes);
-    const std::string table = TableOf(name);
+    const std::string table = TableOfMember(name);
     const bool errors = name.starts_with("errors-tier");
     if (table.empty() && !errors) return;
     while (!bytes.empty()) {
@@ -84,7 +78,7 @@ class Summariser {
         ++summary_->skipped;
         continue;
       }
-      const Json row = line.size() > kMaxLine || TooDeep(line)
+      const Json row = line.size() > kMaxLine || NestsTooDeep(line)
                            ? Json(nullptr)
                            : Json::parse(line.begin(), line.end(), nullptr, false);
       if (row.is_object()) {
@@ -124,11 +118,12 @@ class Summariser {
     if (table == "hidden") Hidden(row);
     if (table == "executables") Executable(row);
     if (table == "deleted_files") {
-      Note("deleted-file", Number(row, "pid"),
-           "open and deleted: " + Text(row, "path") + ", " + FormatByteSize(Number(row, "size")));
+      Note("deleted-file", RowNumberOf(row, "pid"),
+           "open and deleted: " + RowTextOf(row, "path") + ", " +
+               FormatByteSize(RowNumberOf(row, "size")));
     }
     if (table == "memory")
-      Note("code-without-file", Number(row, "pid"),
+      Note("code-without-file", RowNumberOf(row, "pid"),
            "runs code that is in no file (a just-in-time compiler, or something injected)");
     if (table == "sockets") Socket(row);
     if (table == "modules") Module(row);
@@ -138,17 +133,7 @@ class Summariser {
   void Process(const Json& row) {
     ++summary_->processes;
     if (commands_.size() >= kMaxKept) return;
-    std::string command;
-    const auto arguments = row.find("arguments");
-    if (arguments != row.end() && arguments->is_array()) {
-      for (const Json& argument : *arguments) {
-        if (argument.is_string())
-          command += (command.empty() ? "" : " ") + argument.get<std::string>();
-        if (command.size() > kMaxCommand) break;
-      }
-    }
-    if (command.empty()) command = Text(row, "command");
-    commands_[static_cast<std::uint32_t>(Number(row, "pid"))] = command.substr(0, kMaxCommand);
+    commands_[static_cast<std::uint32_t>(RowNumberOf(row, "pid"))] = RowCommandOf(row);
   }
 
   void Hidden(const Json& row) {
@@ -156,14 +141,14 @@ class Summariser {
     if (!Flag(row, "in_proc", true)) text += " in /proc";
     if (!Flag(row, "in_own_procfs", true)) text += " in a procfs of our own";
     if (!Flag(row, "in_kernel_list", true)) text += " in the kernel's list";
-    const std::string cover = Text(row, "covered_by");
-    Note("hidden-process", Number(row, "pid"),
+    const std::string cover = RowTextOf(row, "covered_by");
+    Note("hidden-process", RowNumberOf(row, "pid"),
          text + (cover.empty() ? "" : ", covered by: " + cover));
   }
 
   void Executable(const Json& row) {
     const bool memory = Flag(row, "in_memory"), deleted = Flag(row, "deleted");
-    if (!memory && !deleted && Text(row, "copy").empty()) return;
+    if (!memory && !deleted && RowTextOf(row, "copy").empty()) return;
     std::uint64_t pid = 0;
     const auto pids = row.find("pids");
     if (pids != row.end() && pids->is_array() && !pids->empty() &&
@@ -173,8 +158,8 @@ class Summariser {
          : deleted ? "deleted-executable"
                    : "odd-executable",
          pid,
-         Text(row, "path") + ", sha256 " + Text(row, "sha256") + ", " +
-             std::to_string(Number(row, "processes")) + " processes");
+         RowTextOf(row, "path") + ", sha256 " + RowTextOf(row, "sha256") + ", " +
+             std::to_string(RowNumberOf(row, "processes")) + " processes");
   }
 
   void Socket(const Json& row) {
@@ -183,31 +168,37 @@ class Summariser {
     const auto owners = row.find("owners");
     if (owners != row.end() && owners->is_array() && !owners->empty() &&
         owners->front().is_object())
-      pid = Number(owners->front(), "pid");
-    if (Text(row, "protocol") == "packet") Note("packet-socket", pid, "sees the packets of others");
-    if (Text(row, "protocol") == "tcp" && Text(row, "state") == "listen")
+      pid = RowNumberOf(owners->front(), "pid");
+    if (RowTextOf(row, "protocol") == "packet")
+      Note("packet-socket", pid, "sees the packets of others");
+    if (RowTextOf(row, "protocol") == "tcp" && RowTextOf(row, "state") == "listen")
       Note("listener", pid,
-           "tcp " + Text(row, "local") + " port " + std::to_string(Number(row, "local_port")));
+           "tcp " + RowTextOf(row, "local") + " port " +
+               std::to_string(RowNumberOf(row, "local_port")));
   }
 
   void Module(const Json& row) {
     if (!Flag(row, "in_sys_module", true))
-      Note("hidden-module", 0, Text(row, "module") + ": not in /sys/module");
+      Note("hidden-module", 0, RowTextOf(row, "module") + ": not in /sys/module");
     if (!Flag(row, "in_proc_modules", true))
-      Note("hidden-module", 0, Text(row, "module") + ": not in /proc/modules");
+      Note("hidden-module", 0, RowTextOf(row, "module") + ": not in /proc/modules");
   }
 
   void File(const Json& row) {
     ++summary_->files;
-    const std::string path = Text(row, "path"), attributes = Text(row, "attributes");
-    if (path == "/etc/ld.so.preload" && Number(row, "size") > 0)
+    const std::string path = RowTextOf(row, "path"), attributes = RowTextOf(row, "attributes");
+    if (path == "/etc/ld.so.preload" && RowNumberOf(row, "size") > 0)
       Note("preload", 0, path + ": what it names is loaded into every program");
     if (!attributes.empty()) Note("locked-file", 0, path + ": " + attributes);
+    if (RowTextOf(row, "kind") == "file" && IsScheduled(path))
+      Note("scheduled", 0,
+           path + ", changed " + FormatUtc(WallTimeFromNs(RowSignedOf(row, "ctime_ns"))));
   }
 
   void Posture(std::string_view bytes) {
-    const Json report =
-        TooDeep(bytes) ? Json(nullptr) : Json::parse(bytes.begin(), bytes.end(), nullptr, false);
+    const Json report = NestsTooDeep(bytes)
+                            ? Json(nullptr)
+                            : Json::parse(bytes.begin(), bytes.end(), nullptr, false);
     const auto findings = report.is_object() ? report.find("findings") : report.end();
     if (!report.is_object() || findings == report.end() || !findings->is_array()) {
       ++summary_->unreadable_rows;
@@ -215,9 +206,10 @@ class Summariser {
     }
     for (const Json& finding : *findings) {
       if (!finding.is_object()) continue;
-      const std::string severity = Text(finding, "severity");
+      const std::string severity = RowTextOf(finding, "severity");
       if (severity == "critical" || severity == "high")
-        Note("ssh", 0, severity + ", " + Text(finding, "id") + ": " + Text(finding, "reason"));
+        Note("ssh", 0,
+             severity + ", " + RowTextOf(finding, "id") + ": " + RowTextOf(finding, "reason"));
     }
   }
 
@@ -228,7 +220,7 @@ class Summariser {
 
 bool Wanted(const std::string& name) {
   return name == "live/ssh-posture.json" || name.starts_with("errors-tier") ||
-         !TableOf(name).empty();
+         !TableOfMember(name).empty();
 }
 
 Result<std::string> Content(BundleReader& reader) {

@@ -3,7 +3,7 @@
 # Puts Culprit's agent or collector on this machine, configures it and starts it. Doing it again changes only what differs.
 # Usage: install.sh agent --collector HOST:PORT --ca-fingerprint HEX [OPTION...]
 #        install.sh collector --name NAME [OPTION...]
-#   --from PATH           what to install: a .deb, a .tar.gz of the same build, or a build directory (build/release);
+#   --from PATH           what to install: a .deb, an .rpm, a .tar.gz of the same build, or a build directory (build/release);
 #                         left out: the programs are there already, and only configuration and start are wanted
 #   --collector ADDRESS   agent: where the collector listens, HOST:PORT
 #   --ca-fingerprint HEX  agent: SHA-256 of the collector's CA certificate, by which it is known; the host enrols, by the join token in
@@ -13,8 +13,8 @@
 #   --root DIR            install below DIR (an image); nothing is started there, and no certificate authority is made
 #   --no-start            leave the unit as it is
 #   --help                this text
-# --collector, --ca-fingerprint and --credentials may be left out where an earlier call has set them. A tarball or build directory needs the libraries of
-# the section [run] of packages.txt; a .deb brings them. Needs root.
+# --collector, --ca-fingerprint and --credentials may be left out where an earlier call has set them. Runs on every distribution with systemd and
+# glibc 2.34 or later (Amazon Linux 2023, Ubuntu 22.04, Debian 12). Needs root.
 # Exit: 0 done, 1 something is missing or failed (the message says what), 2 usage.
 set -euo pipefail
 umask 022
@@ -90,13 +90,14 @@ install_programs() {
   before=$(program_hash)
   case $from in
     '') [ -x "$root/usr/sbin/culprit-$role" ] || fail "there is no $root/usr/sbin/culprit-$role yet: say with --from what to install" ;;
-    *.deb) install_package ;;
+    *.deb) install_deb ;;
+    *.rpm) install_rpm ;;
     *.tar.gz)
       tar -tzf "$from" | grep -x "usr/sbin/culprit-$role" >/dev/null || fail "$from has no culprit-$role"
       tar -xzf "$from" -C "$root/" --no-same-owner --keep-directory-symlink
       ;;
     *)
-      [ -f "$from/cmake_install.cmake" ] || fail "$from is neither a .deb, a .tar.gz nor a build directory"
+      [ -f "$from/cmake_install.cmake" ] || fail "$from is neither a .deb, an .rpm, a .tar.gz nor a build directory"
       DESTDIR=$root cmake --install "$from" --prefix /usr --component "$role" --strip >/dev/null ||
         fail "not everything is built in $from: cmake --workflow --preset release"
       [ "$role" = agent ] || DESTDIR=$root cmake --install "$from" --prefix /usr --component cli --strip >/dev/null
@@ -105,7 +106,7 @@ install_programs() {
   [ "$(program_hash)" = "$before" ] || changed=1
 }
 
-install_package() {
+install_deb() {
   local name version
   name=$(dpkg-deb -f "$from" Package) || fail "$from is not a package"
   [ "$name" = "culprit-$role" ] || fail "$from is the package $name, not culprit-$role"
@@ -120,6 +121,24 @@ install_package() {
   # apt takes a file for what it is only by its path.
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$(realpath "$from")" </dev/null ||
     fail "apt-get could not install $from; its last lines are above (apt-get update, then again, where packages are not found)"
+}
+
+install_rpm() {
+  local name
+  name=$(rpm -qp --queryformat '%{NAME}' "$from" 2>/dev/null) || fail "$from is not a package, or there is no rpm here"
+  [ "$name" = "culprit-$role" ] || fail "$from is the package $name, not culprit-$role"
+  if [ -n "$root" ]; then
+    rpm2archive - <"$from" | tar -xz -C "$root/" --no-same-owner --keep-directory-symlink || fail "$from could not be unpacked"
+    return
+  fi
+  if [ "$(rpm -q --queryformat '%{SHA256HEADER}' "$name")" = "$(rpm -qp --queryformat '%{SHA256HEADER}' "$from" 2>/dev/null)" ]; then
+    return
+  fi
+  if command -v dnf >/dev/null; then
+    dnf install -y -q "$(realpath "$from")" </dev/null || fail "dnf could not install $from; its last lines are above"
+  else
+    rpm -U --replacepkgs "$from" || fail "rpm could not install $from; its last lines are above"
+  fi
 }
 
 # put FILE MODE: standard input becomes FILE, if it is not so already. Not behind a pipe: what it notes in `changed` would be lost.

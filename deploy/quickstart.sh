@@ -155,6 +155,9 @@ write_configuration() {
 listen = "127.0.0.1:$port"
 data_dir = "$data/collector"
 pki_dir = "$data/pki"
+# What is tried out takes no snapshot of the machine by itself.
+[snapshot]
+on_finding = "off"
 TOML
   cat >"$data/agent.toml" <<TOML
 # Written by quickstart.sh; overwritten at its next start.

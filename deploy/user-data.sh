@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# EC2 user-data (Debian 12): Culprit's agent, at the first boot. Fill in the five values; README.md says where they come from. Everybody on the
+# EC2 user-data (Debian, Ubuntu, Amazon Linux 2023): Culprit's agent, at the first boot. Fill in the five values; README.md says where they come from. Everybody on the
 # instance can read user-data, so nothing secret is in it: CREDENTIALS_URL is good for minutes, and for this one host. A failure is in
 # /var/log/cloud-init-output.log and in `cloud-init status`; the boot goes on. Running it again is harmless. The collector may be down meanwhile.
-PACKAGE_URL=''      # https://…/culprit-agent_VERSION_amd64.deb
+PACKAGE_URL=''      # https://…/culprit-agent_VERSION_amd64.deb, or …/culprit-agent-VERSION-1.x86_64.rpm
 PACKAGE_SHA256=''   # its sha256sum
 COLLECTOR=''        # HOST:7443
 CA_SHA256=''        # as `install.sh collector` shows it
@@ -25,12 +25,19 @@ done
 export DEBIAN_FRONTEND=noninteractive
 work=$(mktemp -d) || fail "no temporary directory"
 trap 'rm -rf "$work"' EXIT
-apt-get update -q </dev/null || say "apt-get update failed; going on with what is known"
-command -v curl >/dev/null || apt-get install -y -q curl ca-certificates </dev/null || fail "curl could not be installed"
+package=${PACKAGE_URL%%\?*}
+package=$work/culprit-agent.${package##*.}
+if [ "${package##*.}" = rpm ]; then
+  manager=dnf
+else
+  manager=apt-get
+  apt-get update -q </dev/null || say "apt-get update failed; going on with what is known"
+fi
+command -v curl >/dev/null || "$manager" install -y -q curl ca-certificates </dev/null || fail "curl could not be installed"
 
-get "$PACKAGE_URL" "$work/culprit-agent.deb"
-echo "$PACKAGE_SHA256  $work/culprit-agent.deb" | sha256sum --check --status || fail "the package is not the one of PACKAGE_SHA256"
-apt-get install -y -q "$work/culprit-agent.deb" </dev/null || fail "apt-get could not install the package"
+get "$PACKAGE_URL" "$package"
+echo "$PACKAGE_SHA256  $package" | sha256sum --check --status || fail "the package is not the one of PACKAGE_SHA256"
+"$manager" install -y -q "$package" </dev/null || fail "$manager could not install the package"
 
 given=(--collector "$COLLECTOR")
 # Later runs keep the credentials that are there: the address of the first ones has expired.

@@ -64,8 +64,11 @@ void SessionBook::On(const Event& event) {
 }
 
 void SessionBook::OnFlow(const FlowEvent& event) {
-  if (event.protocol != kTcp || event.direction != Direction::kIn || !IsSshdName(event.comm))
-    return;
+  // Of a connection that is older than the agent the kernel does not tell who began it.
+  const bool in = event.direction == Direction::kIn ||
+                  (event.direction == Direction::kUnknown &&
+                   (event.flags & CULPRIT_FLOW_PREEXISTING) != 0);
+  if (event.protocol != kTcp || !in || !IsSshdName(event.comm)) return;
   const FlowId flow =
       MakeFlowId(boot_id_, {event.cookie, event.generation, false, event.remote, event.protocol});
   auto [it, end] = connections_.equal_range(event.remote);
@@ -202,12 +205,12 @@ void SessionBook::NoteChange(const Process& before, const ProcessKey& child, std
   dirty_.insert(entry.facts.id);
 }
 
-void SessionBook::SetAudit(Entry* entry, std::uint32_t session, Uid login_uid) {
+void SessionBook::SetAudit(Entry* entry, std::uint32_t session, Uid login_uid,
+                           const char* reason) {
   if (entry->facts.audit_session != kNoSession) return;
   entry->facts.audit_session = session;
   entry->facts.login_uid = login_uid;
-  entry->facts.links.push_back({SessionLinkKind::kAudit, LinkConfidence::kHigh,
-                                "a child of the login process is the first of this audit session"});
+  entry->facts.links.push_back({SessionLinkKind::kAudit, LinkConfidence::kHigh, reason});
   CheckUser(entry);
   by_audit_[session] = entry->facts.id;
   unclaimed_.erase(session);

@@ -113,7 +113,9 @@ class SessionBook {
                  Uid login_uid, BootTime at);
   void NoteChange(const Process& before, const ProcessKey& child, std::uint32_t session,
                   Uid login_uid, BootTime at);
-  void SetAudit(Entry* entry, std::uint32_t session, Uid login_uid);
+  void SetAudit(Entry* entry, std::uint32_t session, Uid login_uid,
+                const char* reason =
+                    "a child of the login process is the first of this audit session");
   const Process* WhatLetIn(std::uint32_t session, const ProcessKey& key);
   const ProcessId* ChangedWithin(const Process& root, std::uint32_t session);
   void BeginUnlogged(std::uint32_t session, const Unclaimed& found);

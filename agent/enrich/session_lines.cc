@@ -241,6 +241,13 @@ void SessionBook::LookForChildren(const Process& root, Entry* entry) {
       SetAudit(entry, process.session_id, process.login_uid);
     }
   });
+  // One that was there before the agent may have got its own by the login meanwhile.
+  const Process* starter = root.preexisting ? Parent(root) : nullptr;
+  if (starter != nullptr && root.session_id != kNoSession &&
+      starter->session_id != root.session_id) {
+    SetAudit(entry, root.session_id, root.login_uid,
+             "the login process has this audit session, and what started it has not");
+  }
   if (entry->facts.kind != LoginKind::kConsole) FindServing(entry);
 }
 

@@ -5,9 +5,11 @@
 #ifndef CULPRIT_AGENT_MODEL_CONTROL_H_
 #define CULPRIT_AGENT_MODEL_CONTROL_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "common/ids.h"
@@ -47,22 +49,59 @@ struct PacketFetch {
   bool release = false;
 };
 
+inline constexpr std::size_t kMaxOrderText = 256;
+inline constexpr std::size_t kMaxStepText = 128;
+
+// A question about a snapshot.
+struct SnapshotFetch {
+  std::uint64_t request_id = 0;
+  Uuid snapshot_id;
+  bool may_begin = false;  // the order, if so:
+  unsigned last_tier = 0;
+  std::string trigger, operator_name, case_id;
+  std::uint64_t offset = 0;
+  std::uint32_t prefix_crc32c = 0;
+  std::uint32_t window_bytes = 0;
+  bool release = false;
+};
+
+using ControlQuestion = std::variant<PacketFetch, SnapshotFetch>;
+
 struct PacketTotals {
   std::uint64_t packets = 0, wire_bytes = 0, kept_bytes = 0;
   bool cut_off = false;
   std::uint64_t damaged_segments = 0, unfrozen_segments = 0;
 };
 
+struct SnapshotStep {
+  std::uint64_t collected_bytes = 0;
+  std::string name;
+  unsigned tier = 0;
+};
+
+struct SnapshotTotals {
+  std::uint64_t bundle_bytes = 0;
+  std::array<std::uint8_t, 32> sha256{};
+  std::uint64_t members = 0, member_bytes = 0, skipped = 0;
+  std::string broken;
+  std::uint64_t peak_rss_bytes = 0, cpu_us = 0;
+};
+
+enum class ControlSubject : std::uint8_t { kPackets = 0, kSnapshot };
+
 // A part of an answer; with a fault it is all of it.
 struct ControlAnswer {
   std::uint64_t request_id = 0;
+  ControlSubject subject = ControlSubject::kPackets;
   ControlFault fault = ControlFault::kNone;
   std::string detail;
   std::uint64_t offset = 0;
   std::string data;
   std::uint32_t crc32c = 0;
   bool window_end = false;
-  std::optional<PacketTotals> totals;
+  std::optional<PacketTotals> totals;  // of packets
+  std::optional<SnapshotStep> step;    // of a snapshot
+  std::optional<SnapshotTotals> snapshot_totals;
 };
 
 }  // namespace culprit

@@ -115,4 +115,9 @@ void ChildProcess::Kill() {
   pid_fd_.Reset();
 }
 
+void ChildProcess::Abandon() {
+  pid_ = -1;
+  pid_fd_.Reset();
+}
+
 }  // namespace culprit

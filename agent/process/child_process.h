@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts a program of ours with one end of a socketpair as descriptor 3, and nothing else of the
-// sensor's but stdin, stdout and stderr. Stage: process (edge). Thread: the sensor's. Kills and
-// reaps its child when destroyed.
+// sensor's but stdin, stdout and stderr. Stage: process (edge). Thread: one owner. Kills and reaps
+// its child when destroyed.
 #ifndef CULPRIT_AGENT_PROCESS_CHILD_PROCESS_H_
 #define CULPRIT_AGENT_PROCESS_CHILD_PROCESS_H_
 
@@ -39,6 +39,8 @@ class ChildProcess {
   // Reaps it if it has ended; then returns true and how it ended.
   bool Ended(std::string* how);
   void Kill();
+  // Leaves it running: whoever adopts orphans reaps it.
+  void Abandon();
 
  private:
   int pid_ = -1;

@@ -22,7 +22,7 @@ struct Scene {
   SnapshotOptions options;
   HostFiles host;
   SnapshotProcfs procfs;
-  ProcessFacts facts;
+  FoundProcesses facts;
   std::vector<std::string> homes;
 };
 
@@ -73,42 +73,49 @@ void CollectAgentFiles(Evidence& evidence, const Scene& scene) {
 using Collector = void (*)(Evidence&, Scene&);
 struct Step {
   unsigned tier;
+  bool live;  // of a host that runs
   const char* name;
   Collector run;
 };
 
 constexpr Step kSteps[] = {
-    {0, "clocks", [](Evidence& e, Scene& s) { CollectClocks(e, s.host, "first"); }},
-    {0, "agent", [](Evidence& e, Scene& s) { CollectAgentStatus(e, s); }},
-    {0, "processes",
+    {0, false, "watch",
+     [](Evidence& e, Scene& s) {
+       if (s.options.watched) s.options.watched(e);
+     }},
+    {0, true, "clocks", [](Evidence& e, Scene& s) { CollectClocks(e, s.host, "first"); }},
+    {0, false, "agent", [](Evidence& e, Scene& s) { CollectAgentStatus(e, s); }},
+    {0, true, "processes",
      [](Evidence& e, Scene& s) { CollectProcesses(e, s.host, s.procfs, &s.facts); }},
-    {0, "network", [](Evidence& e, Scene& s) { CollectNetwork(e, s.procfs, s.facts); }},
-    {0, "mounts", [](Evidence& e, Scene& s) { CollectMounts(e, s.procfs, s.facts); }},
-    {0, "sessions", [](Evidence& e, Scene& s) { CollectSessions(e, s.host); }},
-    {0, "kernel", [](Evidence& e, Scene& s) { CollectKernel(e, s.host); }},
-    {0, "bpf", [](Evidence& e, Scene& /*s*/) { CollectBpf(e); }},
-    {1, "executables", [](Evidence& e, Scene& s) { CollectExecutables(e, s.procfs, s.facts); }},
-    {1, "deleted files", [](Evidence& e, Scene& s) { CollectOpenDeleted(e, s.procfs, s.facts); }},
-    {1, "memory", [](Evidence& e, Scene& s) { CollectMemory(e, s.procfs, s.facts); }},
-    {1, "agent's spool and packets", [](Evidence& e, Scene& s) { CollectAgentFiles(e, s); }},
-    {1, "temporary places and logs",
+    {0, true, "network", [](Evidence& e, Scene& s) { CollectNetwork(e, s.procfs, s.facts); }},
+    {0, true, "mounts", [](Evidence& e, Scene& s) { CollectMounts(e, s.procfs, s.facts); }},
+    {0, true, "sessions", [](Evidence& e, Scene& s) { CollectSessions(e, s.host); }},
+    {0, true, "kernel", [](Evidence& e, Scene& s) { CollectKernel(e, s.host); }},
+    {0, true, "bpf", [](Evidence& e, Scene& /*s*/) { CollectBpf(e); }},
+    {1, true, "executables", [](Evidence& e, Scene& s) { CollectExecutables(e, s.procfs, s.facts); }},
+    {1, true, "deleted files", [](Evidence& e, Scene& s) { CollectOpenDeleted(e, s.procfs, s.facts); }},
+    {1, true, "memory", [](Evidence& e, Scene& s) { CollectMemory(e, s.procfs, s.facts); }},
+    {1, false, "agent's spool and packets", [](Evidence& e, Scene& s) { CollectAgentFiles(e, s); }},
+    {1, false, "temporary places and logs",
      [](Evidence& e, Scene& s) { CollectPlaces(e, s.host, VolatilePlaces(), s.homes); }},
-    {2, "persistence",
+    {2, false, "persistence",
      [](Evidence& e, Scene& s) { CollectPlaces(e, s.host, PersistentPlaces(), s.homes); }},
-    {2, "sshd",
+    {2, false, "sshd",
      [](Evidence& e, Scene& s) {
        if (s.options.posture) s.options.posture(e);
      }},
-    {2, "clocks", [](Evidence& e, Scene& s) { CollectClocks(e, s.host, "last"); }},
+    {2, true, "clocks", [](Evidence& e, Scene& s) { CollectClocks(e, s.host, "last"); }},
 };
 
 }  // namespace
 
 Result<SnapshotSummary> TakeSnapshot(const SnapshotOptions& options, Ed25519Key key,
                                      ByteSink sink) {
-  TRY(HostFiles host, HostFiles::Open("/"));
-  const auto scene = std::make_shared<Scene>(Scene{options, std::move(host), OpenProcfs(), {}, {}});
-  if (!scene->procfs.fd) return Unavailable("/proc is not mounted");
+  const bool live = options.root == "/";
+  TRY(HostFiles host, HostFiles::Open(options.root));
+  const auto scene = std::make_shared<Scene>(
+      Scene{options, std::move(host), live ? OpenProcfs() : SnapshotProcfs{}, {}, {}});
+  if (live && !scene->procfs.fd) return Unavailable("/proc is not mounted");
   scene->homes = HomeDirectories(scene->host);
   BundleHead head = options.head;
   head.started = ReadWallClock();
@@ -119,8 +126,8 @@ Result<SnapshotSummary> TakeSnapshot(const SnapshotOptions& options, Ed25519Key 
   for (unsigned tier = 0; tier <= options.last_tier && tier < kTiers; ++tier) {
     log.BeginTier(tier);
     for (const Step& step : kSteps) {
-      if (step.tier != tier) continue;
-      if (options.progress) options.progress(step.name);
+      if (step.tier != tier || (step.live && !live)) continue;
+      if (options.progress) options.progress(tier, step.name);
       log.Run(step.name, [scene, run = step.run](Evidence& evidence) { run(evidence, *scene); });
     }
     log.EndTier();

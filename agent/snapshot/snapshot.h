@@ -21,12 +21,15 @@ struct SnapshotOptions {
   BundleHead head;  // what the caller knows; time, boot id and limits are filled in
   SnapshotLimits limits;
   unsigned last_tier = kTiers - 1;
-  std::string state_dir;  // the agent's own; empty: none
+  std::string root = "/";  // elsewhere: a mounted disk, whose files alone are collected
+  std::string state_dir;   // the agent's own; empty: none
+  // What was seen before the snapshot began; called as the first collector.
+  std::function<void(Evidence&)> watched;
   // Answers what the running agent says of itself, as JSON; an error says why there is none.
   std::function<Result<std::string>()> agent_status;
   // More that belongs to a tier; called as a collector.
   std::function<void(Evidence&)> posture;
-  std::function<void(const std::string& step)> progress;  // may be empty
+  std::function<void(unsigned tier, const std::string& step)> progress;  // may be empty
 };
 
 struct SnapshotSummary {

@@ -3,6 +3,7 @@
 
 #include <systemd/sd-journal.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -34,7 +35,7 @@ void JournalFollower::Close::operator()(sd_journal* journal) const { sd_journal_
 
 Result<std::unique_ptr<JournalFollower>> JournalFollower::Open(
     const std::string& directory, const std::vector<std::string>& programs,
-    const std::string& cursor) {
+    const std::string& cursor, std::optional<WallTime> since) {
   sd_journal* journal = nullptr;
   const int opened = directory.empty()
                          ? sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM)
@@ -54,16 +55,21 @@ Result<std::unique_ptr<JournalFollower>> JournalFollower::Open(
   if (sd_journal_get_cutoff_realtime_usec(journal, &oldest, &newest) <= 0) {
     return NotFound("there is no journal");
   }
-  TRY_VOID(out->Seek(cursor));
+  TRY_VOID(out->Seek(cursor, since));
   return out;
 }
 
-Status JournalFollower::Seek(const std::string& cursor) {
+Status JournalFollower::Seek(const std::string& cursor, std::optional<WallTime> since) {
   if (!cursor.empty() && sd_journal_seek_cursor(journal_.get(), cursor.c_str()) >= 0 &&
       sd_journal_next(journal_.get()) > 0 &&
       sd_journal_test_cursor(journal_.get(), cursor.c_str()) > 0) {
     cursor_ = cursor;
     return Ok();
+  }
+  if (since) {
+    const auto usec = static_cast<std::uint64_t>(std::max<std::int64_t>(ToNs(*since), 0)) / 1'000;
+    const int at = sd_journal_seek_realtime_usec(journal_.get(), usec);
+    return at < 0 ? ErrnoError("seek in the journal", -at) : Ok();
   }
   // At the tail the position is behind the last entry only once that was gone to.
   const int sought = sd_journal_seek_tail(journal_.get());

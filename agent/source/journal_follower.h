@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,10 +35,12 @@ struct JournalEntry {
 class JournalFollower {
  public:
   // The journals of this machine, or those in `directory`. Without a cursor, or where it is not in
-  // the journal any more, what is there already is passed over. `programs`: SYSLOG_IDENTIFIERs.
+  // the journal any more, what is there already is passed over, or read from `since` on where that
+  // is given. `programs`: SYSLOG_IDENTIFIERs.
   static Result<std::unique_ptr<JournalFollower>> Open(const std::string& directory,
                                                        const std::vector<std::string>& programs,
-                                                       const std::string& cursor);
+                                                       const std::string& cursor,
+                                                       std::optional<WallTime> since = {});
 
   int poll_fd() const;
   // Gives out what is new, at most `max_entries`. True: there may be more at once.
@@ -50,7 +53,7 @@ class JournalFollower {
     void operator()(sd_journal* journal) const;
   };
   JournalFollower() = default;
-  Status Seek(const std::string& cursor);
+  Status Seek(const std::string& cursor, std::optional<WallTime> since);
   bool ReadEntry(JournalEntry* out) const;
 
   std::unique_ptr<sd_journal, Close> journal_;

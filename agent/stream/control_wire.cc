@@ -50,6 +50,78 @@ const char* ReadFetch(const v1::PacketRequest& request, PacketFetch* fetch) {
   return ReadSelection(request.selection(), fetch);
 }
 
+const char* ReadFetch(const v1::SnapshotRequest& request, SnapshotFetch* fetch) {
+  const auto id = Uuid::FromBytes(request.snapshot_id());
+  if (!id) return "no identity of the snapshot";
+  fetch->snapshot_id = *id;
+  fetch->release = request.release();
+  if (fetch->release) return nullptr;
+  fetch->may_begin = request.has_order();
+  if (fetch->may_begin && request.offset() > 0) return "an order behind the beginning";
+  const v1::SnapshotOrder& order = request.order();
+  if (order.last_tier() > 2) return "no such tier";
+  for (const std::string* text : {&order.trigger(), &order.operator_name(), &order.case_id()}) {
+    if (text->size() > kMaxOrderText) return "a text of the order is too long";
+  }
+  fetch->last_tier = order.last_tier();
+  fetch->trigger = order.trigger();
+  fetch->operator_name = order.operator_name();
+  fetch->case_id = order.case_id();
+  fetch->offset = request.offset();
+  fetch->prefix_crc32c = request.prefix_crc32c();
+  fetch->window_bytes = request.window_bytes();
+  if (fetch->window_bytes == 0 || fetch->window_bytes > kMaxFetchWindow) return "no window";
+  return nullptr;
+}
+
+template <class Fetch, class Request>
+std::variant<ControlQuestion, ControlAnswer> Read(std::uint64_t id, const Request& request) {
+  Fetch fetch;
+  fetch.request_id = id;
+  if (const char* wrong = ReadFetch(request, &fetch); wrong != nullptr) {
+    return Refused(id, ControlFault::kInvalid, wrong);
+  }
+  return ControlQuestion(std::move(fetch));
+}
+
+void WritePart(const ControlAnswer& answer, v1::PacketPart* part) {
+  part->set_offset(answer.offset);
+  part->set_crc32c(answer.crc32c);
+  part->set_window_end(answer.window_end);
+  if (answer.totals) {
+    v1::PacketTotals* totals = part->mutable_totals();
+    totals->set_packets(answer.totals->packets);
+    totals->set_wire_bytes(answer.totals->wire_bytes);
+    totals->set_kept_bytes(answer.totals->kept_bytes);
+    totals->set_cut_off(answer.totals->cut_off);
+    totals->set_damaged_segments(answer.totals->damaged_segments);
+    totals->set_unfrozen_segments(answer.totals->unfrozen_segments);
+  }
+}
+
+void WritePart(const ControlAnswer& answer, v1::SnapshotPart* part) {
+  part->set_offset(answer.offset);
+  part->set_crc32c(answer.crc32c);
+  part->set_window_end(answer.window_end);
+  if (answer.step) {
+    part->mutable_step()->set_collected_bytes(answer.step->collected_bytes);
+    part->mutable_step()->set_name(answer.step->name.substr(0, kMaxStepText));
+    part->mutable_step()->set_tier(answer.step->tier);
+  }
+  if (answer.snapshot_totals) {
+    const SnapshotTotals& from = *answer.snapshot_totals;
+    v1::SnapshotTotals* totals = part->mutable_totals();
+    totals->set_bundle_bytes(from.bundle_bytes);
+    totals->set_sha256(std::string(from.sha256.begin(), from.sha256.end()));
+    totals->set_members(from.members);
+    totals->set_member_bytes(from.member_bytes);
+    totals->set_skipped(from.skipped);
+    totals->set_broken(from.broken.substr(0, kMaxControlDetail));
+    totals->set_peak_rss_bytes(from.peak_rss_bytes);
+    totals->set_cpu_us(from.cpu_us);
+  }
+}
+
 v1::ControlError::Reason ReasonOf(ControlFault fault) {
   switch (fault) {
     case ControlFault::kUnsupported:
@@ -71,17 +143,17 @@ v1::ControlError::Reason ReasonOf(ControlFault fault) {
 
 }  // namespace
 
-std::variant<PacketFetch, ControlAnswer> ReadControl(const v1::ControlRequest& request) {
+std::variant<ControlQuestion, ControlAnswer> ReadControl(const v1::ControlRequest& request) {
   const std::uint64_t id = request.request_id();
-  if (!request.has_packets()) {
-    return Refused(id, ControlFault::kUnsupported, "this agent does not know the request");
+  switch (request.request_case()) {
+    case v1::ControlRequest::kPackets:
+      return Read<PacketFetch>(id, request.packets());
+    case v1::ControlRequest::kSnapshot:
+      return Read<SnapshotFetch>(id, request.snapshot());
+    case v1::ControlRequest::REQUEST_NOT_SET:
+      break;
   }
-  PacketFetch fetch;
-  fetch.request_id = id;
-  if (const char* wrong = ReadFetch(request.packets(), &fetch); wrong != nullptr) {
-    return Refused(id, ControlFault::kInvalid, wrong);
-  }
-  return fetch;
+  return Refused(id, ControlFault::kUnsupported, "this agent does not know the request");
 }
 
 v1::ControlReply WriteControl(const ControlAnswer& answer) {
@@ -92,20 +164,24 @@ v1::ControlReply WriteControl(const ControlAnswer& answer) {
     reply.mutable_error()->set_detail(answer.detail.substr(0, kMaxControlDetail));
     return reply;
   }
-  v1::PacketPart* part = reply.mutable_packets();
-  part->set_offset(answer.offset);
-  part->set_crc32c(answer.crc32c);
-  part->set_window_end(answer.window_end);
-  if (answer.totals) {
-    v1::PacketTotals* totals = part->mutable_totals();
-    totals->set_packets(answer.totals->packets);
-    totals->set_wire_bytes(answer.totals->wire_bytes);
-    totals->set_kept_bytes(answer.totals->kept_bytes);
-    totals->set_cut_off(answer.totals->cut_off);
-    totals->set_damaged_segments(answer.totals->damaged_segments);
-    totals->set_unfrozen_segments(answer.totals->unfrozen_segments);
+  if (answer.subject == ControlSubject::kSnapshot) {
+    WritePart(answer, reply.mutable_snapshot());
+  } else {
+    WritePart(answer, reply.mutable_packets());
   }
   return reply;
+}
+
+std::string* MutableData(v1::ControlReply* reply) {
+  if (reply->has_packets()) return reply->mutable_packets()->mutable_data();
+  if (reply->has_snapshot()) return reply->mutable_snapshot()->mutable_data();
+  return nullptr;
+}
+
+bool EndsAnswer(const v1::ControlReply& reply) {
+  if (reply.has_packets()) return reply.packets().window_end();
+  if (reply.has_snapshot()) return reply.snapshot().window_end();
+  return true;
 }
 
 }  // namespace culprit

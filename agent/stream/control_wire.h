@@ -5,6 +5,7 @@
 #ifndef CULPRIT_AGENT_STREAM_CONTROL_WIRE_H_
 #define CULPRIT_AGENT_STREAM_CONTROL_WIRE_H_
 
+#include <string>
 #include <variant>
 
 #include "agent/model/control.h"
@@ -15,9 +16,13 @@ namespace culprit {
 // Requests above are not passed on.
 inline constexpr std::size_t kMaxControlBytes = 8192;
 
-std::variant<PacketFetch, ControlAnswer> ReadControl(const v1::ControlRequest& request);
+std::variant<ControlQuestion, ControlAnswer> ReadControl(const v1::ControlRequest& request);
 // Without the data of a part.
 v1::ControlReply WriteControl(const ControlAnswer& answer);
+// Where the data of a part belongs; null: the reply has no place for any.
+std::string* MutableData(v1::ControlReply* reply);
+// Whether nothing of the same request follows.
+bool EndsAnswer(const v1::ControlReply& reply);
 
 }  // namespace culprit
 

@@ -86,7 +86,7 @@ class SenderLinkImpl final : public SenderLink {
     return out;
   }
   std::vector<SpoolLoss> TakeQuarantined() override { return std::exchange(quarantined_, {}); }
-  std::vector<PacketFetch> TakeRequests() override { return std::exchange(requests_, {}); }
+  std::vector<ControlQuestion> TakeRequests() override { return std::exchange(requests_, {}); }
   void Answer(const ControlAnswer& answer) override;
   void Stop(milliseconds drain) override;
 
@@ -125,7 +125,7 @@ class SenderLinkImpl final : public SenderLink {
   bool restart_pending_ = false, stopping_ = false;
   std::deque<Outgoing> outbox_;
   std::deque<Outgoing> answers_;  // to the collector, behind the outbox
-  std::vector<PacketFetch> requests_;
+  std::vector<ControlQuestion> requests_;
   std::string sent_state_;
   SenderStatus status_;
   std::vector<SpoolLoss> quarantined_;
@@ -372,7 +372,7 @@ void SenderLinkImpl::HandleControl(const v1::ControlRequest& request) {
   auto read = ReadControl(request);
   if (const auto* refusal = std::get_if<ControlAnswer>(&read)) return Answer(*refusal);
   if (requests_.size() < kMaxRequests) {
-    requests_.push_back(std::move(std::get<PacketFetch>(read)));
+    requests_.push_back(std::move(std::get<ControlQuestion>(read)));
   }
 }
 

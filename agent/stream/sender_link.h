@@ -65,7 +65,7 @@ class SenderLink {
   virtual SenderStatus status() const = 0;
   // What the collector has asked for since the last call. Not taken in time: dropped, which the
   // collector notices by its own clock.
-  virtual std::vector<PacketFetch> TakeRequests() = 0;
+  virtual std::vector<ControlQuestion> TakeRequests() = 0;
   // A part of an answer, for the collector that asked. Dropped if the sender is away or does not
   // take what is given: whoever asked asks again.
   virtual void Answer(const ControlAnswer& answer) = 0;

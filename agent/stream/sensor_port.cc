@@ -2,6 +2,7 @@
 #include "agent/stream/sensor_port.h"
 
 #include "agent/model/control.h"
+#include "agent/stream/control_wire.h"
 #include "agent/stream/link_socket.h"
 #include "agent/stream/memory_file.h"
 
@@ -91,9 +92,9 @@ std::optional<v1::ControlReply> SensorPort::TakeReply() {
     next = std::move(replies_.front());
     replies_.pop_front();
   }
-  if (next.data && next.reply.has_packets()) {
+  if (std::string* to = MutableData(&next.reply); next.data && to != nullptr) {
     auto data = ReadMemoryFile(next.data.get(), kMaxFetchPart);
-    if (data) next.reply.mutable_packets()->set_data(std::move(*data));
+    if (data) *to = std::move(*data);
   }
   return std::move(next.reply);
 }

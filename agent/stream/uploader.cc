@@ -35,6 +35,7 @@ constexpr milliseconds kReportEvery{1000};
 constexpr milliseconds kIdleWait{1000};
 constexpr int kKeepaliveMs = 20'000;
 constexpr std::size_t kMaxAsked = 64;
+constexpr int kRepliesPerFrame = 4;  // 1 MiB
 
 using Stream = grpc::ClientReaderWriter<v1::AgentMessage, v1::CollectorMessage>;
 
@@ -321,12 +322,14 @@ Status UploaderImpl::SendFrames(Connection* c) {
       const std::lock_guard lock(mutex_);
       return window_.HasRoom();
     }();
+    // In turns, answers first: somebody waits for them, and the host may not last. A window is
+    // asked for only when the one before is there, so that frames have their turn.
     bool sent = false;
+    for (int i = 0; i < kRepliesPerFrame && SendReply(c); ++i) sent = true;
     if (lane && room) {
-      TRY(sent, SendOne(c, *lane));
+      TRY(const bool frame, SendOne(c, *lane));
+      sent |= frame;
     }
-    // In turns: neither holds up the other for longer than a frame.
-    sent |= SendReply(c);
     Report(true, "", false);
     // A full window waits for an ack, which wakes; an unreadable segment for the next change.
     if (!sent && !port_->has_reply()) port_->WaitForChange(view.version, kIdleWait);
@@ -362,7 +365,7 @@ bool UploaderImpl::SendReply(Connection* c) {
     const std::lock_guard lock(mutex_);
     const auto asked = asked_.find(reply->request_id());
     if (asked == asked_.end()) return true;
-    if (reply->has_error() || reply->packets().window_end()) asked_.erase(asked);
+    if (EndsAnswer(*reply)) asked_.erase(asked);
   }
   v1::AgentMessage message;
   *message.mutable_control_reply() = std::move(*reply);

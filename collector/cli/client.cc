@@ -5,9 +5,12 @@
 #include <grpcpp/grpcpp.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
+#include "common/crc32c.h"
 #include "common/text.h"
 #include "culprit/v1/alerts.grpc.pb.h"
 #include "culprit/v1/audit.grpc.pb.h"
@@ -15,6 +18,8 @@
 #include "culprit/v1/query.grpc.pb.h"
 #include "culprit/v1/query_login.grpc.pb.h"
 #include "culprit/v1/query_posture.grpc.pb.h"
+#include "culprit/v1/report.grpc.pb.h"
+#include "culprit/v1/snapshot.grpc.pb.h"
 
 namespace culprit::cli {
 namespace {
@@ -46,7 +51,9 @@ class GrpcClient : public Client {
     alerts_ = v1::Alerts::NewStub(channel);
     logins_ = v1::LoginQuery::NewStub(channel);
     posture_ = v1::PostureQuery::NewStub(channel);
+    custody_ = v1::Custody::NewStub(channel);
     audit_ = v1::Audit::NewStub(channel);
+    snapshots_ = v1::Snapshots::NewStub(channel);
   }
 
   Result<v1::ListHostsResponse> ListHosts(const v1::ListHostsRequest& request) override {
@@ -71,6 +78,11 @@ class GrpcClient : public Client {
     return Call<v1::WhereResponse>(request, &v1::Query::Stub::Where);
   }
 
+  Result<v1::EvidenceHead> GetEvidenceHead(const std::string& agent_id) override {
+    v1::GetEvidenceHeadRequest request;
+    request.set_agent_id(agent_id);
+    return Call<v1::EvidenceHead>(request, &v1::Custody::Stub::GetEvidenceHead, custody_.get());
+  }
   Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) override {
     return Call<v1::GetPostureResponse>(request, &v1::PostureQuery::Stub::GetPosture,
                                         posture_.get());
@@ -135,6 +147,40 @@ class GrpcClient : public Client {
     return status.ok() ? Ok() : Status(Explain(status));
   }
 
+  Result<v1::Snapshot> TakeSnapshot(const v1::TakeSnapshotRequest& request) override {
+    return Call<v1::Snapshot>(request, &v1::Snapshots::Stub::TakeSnapshot, snapshots_.get());
+  }
+  Result<v1::Snapshot> GetSnapshot(const std::string& id) override {
+    return Call<v1::Snapshot>(NameOf(id), &v1::Snapshots::Stub::GetSnapshot, snapshots_.get());
+  }
+  Result<v1::Snapshot> RemoveSnapshot(const std::string& id) override {
+    return Call<v1::Snapshot>(NameOf(id), &v1::Snapshots::Stub::RemoveSnapshot, snapshots_.get());
+  }
+  Result<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& request) override {
+    return Call<v1::ListSnapshotsResponse>(request, &v1::Snapshots::Stub::ListSnapshots,
+                                           snapshots_.get());
+  }
+
+  Status WatchSnapshot(const std::string& id,
+                       const std::function<bool(const v1::Snapshot&)>& visit) override {
+    grpc::ClientContext context;
+    if (!Enter(&context)) return MakeError(Code::kCancelled, "interrupted");
+    const auto reader = snapshots_->WatchSnapshot(&context, NameOf(id));
+    v1::Snapshot snapshot;
+    bool wanted = true;
+    while (wanted && reader->Read(&snapshot)) wanted = visit(snapshot);
+    if (!wanted) context.TryCancel();
+    const grpc::Status status = reader->Finish();
+    Leave();
+    if (cancelled()) return MakeError(Code::kCancelled, "interrupted");
+    return !wanted || status.ok() ? Ok() : Status(Explain(status));
+  }
+
+  std::unique_ptr<SnapshotStream> ReadSnapshot(const std::string& id) override {
+    return std::make_unique<Stream>(this, id);
+  }
+
   void Cancel() override {
     const std::lock_guard<std::mutex> lock(mutex_);
     cancelled_ = true;
@@ -142,6 +188,61 @@ class GrpcClient : public Client {
   }
 
  private:
+  class Stream final : public SnapshotStream {
+   public:
+    Stream(GrpcClient* client, const std::string& id) : client_(client) {
+      v1::ReadSnapshotRequest request;
+      request.set_id(id);
+      if (client_->Enter(&context_))
+        reader_ = client_->snapshots_->ReadSnapshot(&context_, request);
+    }
+    ~Stream() override {
+      if (reader_ == nullptr) return;
+      context_.TryCancel();
+      if (!ended_) static_cast<void>(reader_->Finish());
+      client_->Leave();
+    }
+
+    Result<std::size_t> Read(std::span<char> buffer) override {
+      if (reader_ == nullptr) return MakeError(Code::kCancelled, "interrupted");
+      while (position_ == chunk_.data().size()) {
+        if (ended_) return std::size_t{0};
+        if (!reader_->Read(&chunk_)) {
+          ended_ = true;
+          chunk_.Clear();
+          position_ = 0;
+          const grpc::Status status = reader_->Finish();
+          if (client_->cancelled()) return MakeError(Code::kCancelled, "interrupted");
+          if (!status.ok()) return client_->Explain(status);
+          continue;
+        }
+        position_ = 0;
+        if (chunk_.offset() != offset_ || Crc32c(chunk_.data()) != chunk_.crc32c())
+          return DataLoss("what came of the bundle is damaged: try again");
+        offset_ += chunk_.data().size();
+      }
+      const std::size_t size = std::min(buffer.size(), chunk_.data().size() - position_);
+      std::memcpy(buffer.data(), chunk_.data().data() + position_, size);
+      position_ += size;
+      return size;
+    }
+
+   private:
+    GrpcClient* client_;
+    grpc::ClientContext context_;
+    std::unique_ptr<grpc::ClientReader<v1::SnapshotChunk>> reader_;
+    v1::SnapshotChunk chunk_;
+    std::size_t position_ = 0;
+    std::uint64_t offset_ = 0;
+    bool ended_ = false;
+  };
+
+  static v1::SnapshotName NameOf(const std::string& id) {
+    v1::SnapshotName name;
+    name.set_id(id);
+    return name;
+  }
+
   bool Enter(grpc::ClientContext* context) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (cancelled_) return false;
@@ -267,7 +368,9 @@ class GrpcClient : public Client {
   std::unique_ptr<v1::Alerts::Stub> alerts_;
   std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::unique_ptr<v1::PostureQuery::Stub> posture_;
+  std::unique_ptr<v1::Custody::Stub> custody_;
   std::unique_ptr<v1::Audit::Stub> audit_;
+  std::unique_ptr<v1::Snapshots::Stub> snapshots_;
   std::mutex mutex_;
   grpc::ClientContext* current_ = nullptr;
   bool cancelled_ = false;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "common/credentials.h"
@@ -20,6 +21,8 @@
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
 #include "culprit/v1/query_posture.pb.h"
+#include "culprit/v1/report.pb.h"
+#include "culprit/v1/snapshot.pb.h"
 
 namespace culprit::cli {
 
@@ -27,6 +30,14 @@ struct ClientOptions {
   std::string collector;  // "host:port"
   CredentialPaths credentials;
   std::chrono::milliseconds timeout{10'000};  // of a call, connecting included
+};
+
+// The bytes of a bundle as the collector has them, in order and checked. The client outlives it.
+class SnapshotStream {
+ public:
+  virtual ~SnapshotStream() = default;
+  // 0: the end.
+  virtual Result<std::size_t> Read(std::span<char> buffer) = 0;
 };
 
 class Client {
@@ -62,6 +73,19 @@ class Client {
   virtual Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) = 0;
   virtual Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) = 0;
   virtual Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) = 0;
+  virtual Result<v1::EvidenceHead> GetEvidenceHead(const std::string& agent_id) = 0;
+  // Begins one and returns at once.
+  virtual Result<v1::Snapshot> TakeSnapshot(const v1::TakeSnapshotRequest& request) = 0;
+  virtual Result<v1::Snapshot> GetSnapshot(const std::string& id) = 0;
+  // Calls `visit` for it as it is and at each change, until it is final, `visit` returns false (both
+  // Ok) or an error.
+  virtual Status WatchSnapshot(const std::string& id,
+                               const std::function<bool(const v1::Snapshot&)>& visit) = 0;
+  virtual Result<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& request) = 0;
+  virtual Result<v1::Snapshot> RemoveSnapshot(const std::string& id) = 0;
+  // One at a time, and no other call while it is open.
+  virtual std::unique_ptr<SnapshotStream> ReadSnapshot(const std::string& id) = 0;
   // Ends the call that is running and all later ones.
   virtual void Cancel() = 0;
 };

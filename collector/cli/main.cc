@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "collector/cli/commands/commands.h"
+#include "common/completion.h"
 #include "common/text.h"
 
 namespace culprit::cli {
@@ -117,8 +118,10 @@ int Main(int argc, char** argv) {
       AddFlows(app),    AddWho(app),     AddProcess(app),  AddDns(app),    AddLogins(app),
       AddSession(app),  AddKeys(app),    AddPackets(app),  AddWhere(app),  AddCost(app),
       AddTop(app),      AddStatus(app),  AddSnapshot(app), AddVerify(app), AddJoin(app),
-      AddImport(app),   AddSsh(app),     AddAlerts(app),   AddAudit(app)};
+      AddImport(app),   AddSsh(app),     AddAlerts(app),   AddAudit(app),  AddReport(app), AddTeardown(app)};
   for (const Command& command : commands) AddGlobalOptions(*command.app, options);
+  std::string shell;
+  const CLI::App* completion = AddCompletion(app, &shell);
   const CLI::App* version = app.add_subcommand("version", "Print the version");
 
   std::string name;
@@ -138,6 +141,10 @@ int Main(int argc, char** argv) {
   }
   if (version->parsed()) {
     fmt::print("culprit " CULPRIT_VERSION "\n");
+    return kExitOk;
+  }
+  if (completion->parsed()) {
+    fmt::print("{}", CompletionScript(app, "culprit", shell));
     return kExitOk;
   }
   for (const Command& command : commands) {

@@ -13,6 +13,7 @@
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
 #include "culprit/v1/query_posture.pb.h"
+#include "culprit/v1/snapshot.pb.h"
 
 namespace culprit::cli {
 
@@ -57,6 +58,9 @@ std::string FindingCostText(const v1::Finding& finding);
 std::string RenderFindings(const std::vector<v1::Finding>& findings, const View& view);
 // The whole story of one.
 std::string RenderFinding(const v1::Finding& finding, const View& view);
+
+std::string RenderSnapshots(const std::vector<v1::Snapshot>& snapshots, const View& view);
+std::string RenderSnapshot(const v1::Snapshot& snapshot, const View& view);
 
 std::string RenderProcess(const v1::GetProcessResponse& process, const View& view);
 std::string RenderTop(const v1::TopResponse& top, const View& view);

@@ -4,23 +4,31 @@
 #include "common/crc32c.h"
 
 namespace culprit {
+namespace {
 
-const char* PacketAnswerRules::Check(const v1::ControlReply& reply) {
-  if (ended_) return "after_the_end";
-  if (reply.ByteSizeLong() > reply.packets().data().size() + kMaxReplyOverhead) return "bloated";
-  switch (reply.reply_case()) {
-    case v1::ControlReply::kError:
-      ended_ = true;
-      return reply.error().detail().size() > kMaxErrorDetail ? "detail" : nullptr;
-    case v1::ControlReply::kPackets:
-      return CheckPart(reply.packets());
-    case v1::ControlReply::REPLY_NOT_SET:
-      break;
-  }
-  return "empty";
+constexpr std::size_t kMaxStepName = 128;
+constexpr std::size_t kHashBytes = 32;
+
+std::size_t DataSize(const v1::ControlReply& reply) {
+  return reply.has_packets() ? reply.packets().data().size() : reply.snapshot().data().size();
 }
 
-const char* PacketAnswerRules::CheckPart(const v1::PacketPart& part) {
+}  // namespace
+
+const char* AnswerRules::Check(const v1::ControlReply& reply) {
+  if (ended_) return "after_the_end";
+  if (reply.ByteSizeLong() > DataSize(reply) + kMaxReplyOverhead) return "bloated";
+  if (reply.has_error()) {
+    ended_ = true;
+    return reply.error().detail().size() > kMaxErrorDetail ? "detail" : nullptr;
+  }
+  if (reply.reply_case() == v1::ControlReply::REPLY_NOT_SET) return "empty";
+  if (reply.reply_case() != subject_) return "subject";
+  return reply.has_packets() ? CheckPart(reply.packets()) : CheckPart(reply.snapshot());
+}
+
+template <class Part>
+const char* AnswerRules::CheckPart(const Part& part) {
   const std::size_t size = part.data().size();
   if (part.offset() != offset_) return "offset";
   if (size > left_ || size > kMaxPacketPart) return "size";
@@ -32,10 +40,26 @@ const char* PacketAnswerRules::CheckPart(const v1::PacketPart& part) {
   if (++parts_ > kMaxPacketParts) return "crumbs";
   left_ -= static_cast<std::uint32_t>(size);
   offset_ += size;
-  // A window ends where it is full or the file is over, and only there.
-  if (part.window_end() != (left_ == 0 || part.has_totals())) return "window";
-  ended_ = part.window_end();
-  return nullptr;
+  const char* wrong = CheckEnd(part);
+  ended_ = part.window_end() && wrong == nullptr;
+  return wrong;
+}
+
+// A window of packets ends where it is full or the file is over, and only there.
+const char* AnswerRules::CheckEnd(const v1::PacketPart& part) const {
+  return part.window_end() == (left_ == 0 || part.has_totals()) ? nullptr : "window";
+}
+
+// One of a snapshot may also end where no more has been collected yet.
+const char* AnswerRules::CheckEnd(const v1::SnapshotPart& part) const {
+  if (!part.window_end())
+    return left_ == 0 || part.has_totals() || part.has_step() ? "window" : nullptr;
+  if (part.step().name().size() > kMaxStepName || part.step().tier() > 2) return "step";
+  if (!part.has_totals()) return nullptr;
+  const v1::SnapshotTotals& totals = part.totals();
+  const bool right = totals.sha256().size() == kHashBytes && totals.bundle_bytes() == offset_ &&
+                     totals.broken().size() <= kMaxErrorDetail;
+  return right ? nullptr : "totals";
 }
 
 }  // namespace culprit

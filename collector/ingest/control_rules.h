@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether what an agent sends as an answer is one: no more than was asked for, in order, without a
-// hole, and whole. Stage: ingest. Pure. Thread: one caller an object. Total on any message; holds
-// no bytes of the answer.
+// Whether what an agent sends as an answer is one: of what was asked about, no more than was asked
+// for, in order, without a hole, and whole. Stage: ingest. Pure. Thread: one caller an object.
+// Total on any message; holds no bytes of the answer.
 #ifndef CULPRIT_COLLECTOR_INGEST_CONTROL_RULES_H_
 #define CULPRIT_COLLECTOR_INGEST_CONTROL_RULES_H_
 
@@ -21,11 +21,16 @@ inline constexpr std::uint32_t kMaxPacketParts = 64;
 inline constexpr std::size_t kMaxReplyOverhead = 1024;
 
 // The answer to one request, from its first part to its last.
-class PacketAnswerRules {
+class AnswerRules {
  public:
-  explicit PacketAnswerRules(const v1::PacketRequest& request)
-      : offset_(request.offset()),
+  explicit AnswerRules(const v1::PacketRequest& request)
+      : subject_(v1::ControlReply::kPackets),
+        offset_(request.offset()),
         max_bytes_(request.selection().max_bytes()),
+        left_(request.window_bytes()) {}
+  explicit AnswerRules(const v1::SnapshotRequest& request)
+      : subject_(v1::ControlReply::kSnapshot),
+        offset_(request.offset()),
         left_(request.window_bytes()) {}
 
   // What is wrong with the next part; nullptr = nothing. After that, and after the end, the object
@@ -34,10 +39,14 @@ class PacketAnswerRules {
   bool ended() const { return ended_; }
 
  private:
-  const char* CheckPart(const v1::PacketPart& part);
+  template <class Part>
+  const char* CheckPart(const Part& part);
+  const char* CheckEnd(const v1::PacketPart& part) const;
+  const char* CheckEnd(const v1::SnapshotPart& part) const;
 
+  v1::ControlReply::ReplyCase subject_;
   std::uint64_t offset_;
-  std::uint64_t max_bytes_;
+  std::uint64_t max_bytes_ = 0;
   std::uint32_t left_;
   std::uint32_t parts_ = 0;
   bool ended_ = false;

@@ -34,6 +34,15 @@ class IngestImpl final : public Ingest, public AgentControl, private v1::Ingest:
   void ReleasePackets(const Uuid& agent_id, const std::string& fetch_id) override {
     if (const auto session = Live(agent_id)) session->ReleasePackets(fetch_id);
   }
+  Status AskForSnapshot(const Uuid& agent_id, const v1::SnapshotRequest& request,
+                        const TakeSnapshotPart& take, const IsCancelled& is_cancelled) override {
+    const auto session = Live(agent_id);
+    if (session == nullptr) return Unavailable("the agent is not connected");
+    return session->AskForSnapshot(request, take, is_cancelled);
+  }
+  void ReleaseSnapshot(const Uuid& agent_id, const std::string& snapshot_id) override {
+    if (const auto session = Live(agent_id)) session->ReleaseSnapshot(snapshot_id);
+  }
 
   void EndUnwelcome(const std::function<std::string(const ConnectedAgent&)>& why) override {
     const std::lock_guard lock(mutex_);

@@ -15,10 +15,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "collector/ingest/ingest.h"
 #include "collector/ingest/registry.h"
@@ -49,10 +51,18 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
   Status AskForPackets(const v1::PacketRequest& request, const AgentControl::TakePart& take,
                        const AgentControl::IsCancelled& is_cancelled);
   void ReleasePackets(const std::string& fetch_id);
+  Status AskForSnapshot(const v1::SnapshotRequest& request,
+                        const AgentControl::TakeSnapshotPart& take,
+                        const AgentControl::IsCancelled& is_cancelled);
+  void ReleaseSnapshot(const std::string& snapshot_id);
 
  private:
   using Lock = std::unique_lock<std::mutex>;
 
+  using TakeReply = std::function<bool(v1::ControlReply&& reply)>;
+
+  Status TakeAnswer(std::uint64_t request_id, std::string_view subject, const TakeReply& take,
+                    const AgentControl::IsCancelled& is_cancelled);
   Result<HelloClaim> ReadHello();
   grpc::Status Serve(const HelloClaim& claim);
   Status TakeOver(const HelloClaim& claim);

@@ -23,16 +23,31 @@ std::uint64_t NextRequestId() {
   return next++;
 }
 
-}  // namespace
-
-v1::ControlRequest SessionCalls::Make(const v1::PacketRequest& request) {
+v1::ControlRequest Make(const v1::PacketRequest& request) {
   v1::ControlRequest message;
   message.set_request_id(NextRequestId());
   *message.mutable_packets() = request;
   return message;
 }
 
+v1::ControlRequest Make(const v1::SnapshotRequest& request) {
+  v1::ControlRequest message;
+  message.set_request_id(NextRequestId());
+  *message.mutable_snapshot() = request;
+  return message;
+}
+
+}  // namespace
+
 Result<std::uint64_t> SessionCalls::Begin(const v1::PacketRequest& request) {
+  return Begin(Make(request), AnswerRules(request));
+}
+
+Result<std::uint64_t> SessionCalls::Begin(const v1::SnapshotRequest& request) {
+  return Begin(Make(request), AnswerRules(request));
+}
+
+Result<std::uint64_t> SessionCalls::Begin(v1::ControlRequest message, const AnswerRules& rules) {
   const Lock lock(mutex_);
   if (closed_) return Unavailable("the agent's connection was lost");
   const auto open = std::count_if(calls_.begin(), calls_.end(),
@@ -41,16 +56,18 @@ Result<std::uint64_t> SessionCalls::Begin(const v1::PacketRequest& request) {
     return MakeError(Code::kResourceExhausted,
                      "the agent is answering " + std::to_string(kMaxCalls) + " other questions");
   }
-  v1::ControlRequest message = Make(request);
   const std::uint64_t id = message.request_id();
-  calls_.emplace(id, Call{PacketAnswerRules(request), {}, false});
+  calls_.emplace(id, Call{rules, {}, false});
   unsent_.push_back(std::move(message));
   return id;
 }
 
-void SessionCalls::Tell(const v1::PacketRequest& request) {
+void SessionCalls::Tell(const v1::PacketRequest& request) { Tell(Make(request)); }
+void SessionCalls::Tell(const v1::SnapshotRequest& request) { Tell(Make(request)); }
+
+void SessionCalls::Tell(v1::ControlRequest message) {
   const Lock lock(mutex_);
-  if (!closed_ && unsent_.size() < kMaxUnsent) unsent_.push_back(Make(request));
+  if (!closed_ && unsent_.size() < kMaxUnsent) unsent_.push_back(std::move(message));
 }
 
 Result<v1::ControlReply> SessionCalls::Next(std::uint64_t request_id,

@@ -29,8 +29,10 @@ class SessionCalls {
 
   // Errors: kResourceExhausted, kUnavailable after Close(). The caller wakes the writer.
   Result<std::uint64_t> Begin(const v1::PacketRequest& request);
+  Result<std::uint64_t> Begin(const v1::SnapshotRequest& request);
   // Without an answer.
   void Tell(const v1::PacketRequest& request);
+  void Tell(const v1::SnapshotRequest& request);
   // The next part of the answer. Errors: kUnavailable, kDeadlineExceeded, kCancelled. After an
   // error or the last part: End().
   Result<v1::ControlReply> Next(std::uint64_t request_id, std::chrono::milliseconds timeout,
@@ -48,11 +50,12 @@ class SessionCalls {
  private:
   using Lock = std::unique_lock<std::mutex>;
   struct Call {
-    PacketAnswerRules rules;
+    AnswerRules rules;
     std::deque<v1::ControlReply> parts;
     bool given_up = false;
   };
-  v1::ControlRequest Make(const v1::PacketRequest& request);
+  Result<std::uint64_t> Begin(v1::ControlRequest message, const AnswerRules& rules);
+  void Tell(v1::ControlRequest message);
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

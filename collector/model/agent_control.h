@@ -18,6 +18,7 @@ class AgentControl {
  public:
   using IsCancelled = std::function<bool()>;
   using TakePart = std::function<bool(v1::PacketPart&& part)>;  // false: no more is wanted
+  using TakeSnapshotPart = std::function<bool(v1::SnapshotPart&& part)>;
 
   virtual ~AgentControl() = default;
   virtual bool IsConnected(const Uuid& agent_id) const = 0;
@@ -29,6 +30,12 @@ class AgentControl {
                                const TakePart& take, const IsCancelled& is_cancelled) = 0;
   // Tells the agent that it may forget a fetch, if it is there.
   virtual void ReleasePackets(const Uuid& agent_id, const std::string& fetch_id) = 0;
+  // The same for one window of a snapshot; kNotFound: the agent has it no longer, or other bytes of
+  // it.
+  virtual Status AskForSnapshot(const Uuid& agent_id, const v1::SnapshotRequest& request,
+                                const TakeSnapshotPart& take,
+                                const IsCancelled& is_cancelled) = 0;
+  virtual void ReleaseSnapshot(const Uuid& agent_id, const std::string& snapshot_id) = 0;
 };
 
 }  // namespace culprit

@@ -27,6 +27,14 @@ constexpr std::array kOperatorRules = {
     Rule{"/culprit.v1.Alerts/", OperatorRole::kViewer},
     Rule{"/culprit.v1.LoginQuery/", OperatorRole::kViewer},
     Rule{"/culprit.v1.PostureQuery/", OperatorRole::kViewer},
+    Rule{"/culprit.v1.Custody/", OperatorRole::kViewer},
+    Rule{"/culprit.v1.Alerts/TestAlerts", OperatorRole::kResponder},
+    Rule{"/culprit.v1.Alerts/", OperatorRole::kViewer},
+    // What a bundle holds is more than what a viewer's questions tell.
+    Rule{"/culprit.v1.Snapshots/RemoveSnapshot", OperatorRole::kAdmin},
+    Rule{"/culprit.v1.Snapshots/TakeSnapshot", OperatorRole::kResponder},
+    Rule{"/culprit.v1.Snapshots/ReadSnapshot", OperatorRole::kResponder},
+    Rule{"/culprit.v1.Snapshots/", OperatorRole::kViewer},
 };
 
 OperatorRole LeastRole(std::string_view method) {

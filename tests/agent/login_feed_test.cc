@@ -65,6 +65,25 @@ class LoginFeedTest : public EnricherTest {
   std::size_t records_ = 0;
 };
 
+// With a history, what was there before the start counts, from the file that was rotated away on.
+TEST_F(LoginFeedTest, OfAHistoryAlsoTheRotatedFileIsReadAndNothingIsKept) {
+  config_.logins.history_bytes = 1U << 20;
+  config_.state_dir.clear();
+  const std::string login =
+      "sshd[7]: Accepted password for ana from 198.51.100.7 port 4000 ssh2\n";
+  std::ofstream(config_.logins.files[0] + ".1") << "Feb 28 11:00:00 web-1 " + login;
+  std::ofstream(config_.logins.files[0]) << "Mar  1 11:00:00 web-1 " + login;
+  LoginFeed feed(config_, BootId(), enricher_, users_);
+  feed.Pump(Clock(1s));
+  feed.Pump(Clock(5s));
+  RecordBatch batch;
+  feed.Take(&batch, 100);
+  EXPECT_EQ(batch.logins.size(), 2U);
+  feed.Pump(Clock(6s));
+  EXPECT_EQ(feed.pending(), 0U);
+  EXPECT_FALSE(fs::exists(directory_ + "/logins"));
+}
+
 TEST_F(LoginFeedTest, TenThousandFailuresInAMinuteAreSums) {
   LoginFeed feed(config_, BootId(), enricher_, users_);
   std::ofstream log(config_.logins.files[0], std::ios::app);

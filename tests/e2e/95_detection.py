@@ -8,6 +8,7 @@ import sys
 import time
 
 from harness import BIN, Rig, check, note, wait_until
+from report_checks import check_report
 from sshd_host import SshHost
 
 SINK, WEB = 9100, 9200
@@ -173,6 +174,7 @@ def main():
         check(sorted(rules) == ["budget", "egress", "scan", "ssh-relay"], f"{rules}")
         told = {json.loads(line)["rule"] for line in follower.log.read_text().splitlines() if line.startswith("{")}
         check(told == {"budget", "egress", "scan", "ssh-relay"}, f"--follow told of {told}")
+        check_report(rig, host, relay, FAR)
         check_decisions(rig, relay)
         note("PASSED")
 

@@ -36,7 +36,7 @@ def install(*arguments, status=0):
 
 def build_packages(rig):
     folder = rig.dir / "packages"
-    run("cpack", "--config", BIN.parent / "CPackConfig.cmake", "-B", folder)
+    run("cpack", "--config", BIN.parent / "CPackConfig.cmake", "-B", folder, "-G", "DEB;TGZ")
     return {key: next(folder.glob(pattern)) for key, pattern in
             (("deb", "culprit-agent_*.deb"), ("tar", "*-agent.tar.gz"), ("collector", "culprit-collector_*.deb"))}
 
@@ -86,7 +86,7 @@ def check_refusals(rig, packages, root):
         ((*agent, "--credentials", rig.credentials, "--ca-fingerprint", "0" * 64), 1, "of another authority"),
         ((*agent, "--credentials", other), 1, "ca.pem is missing"),
         ((*agent, "--from", packages["collector"]), 1, "not culprit-agent"),
-        ((*agent, "--from", other), 1, "neither a .deb"),
+        ((*agent, "--from", other), 1, "neither a .deb, an .rpm"),
         (("agent", "--root", rig.dir / "nowhere"), 2, "is not a directory"),
         (("agent", "--root", other), 1, "say with --from"),
         (("collector", "--root", other, "--collector", "192.0.2.1:7443"), 2, "are the agent's"),

@@ -205,10 +205,13 @@ class Rig:
             run(BIN / "culprit-collector", "issue", "agent", f"e2e-{self.name}", "--pki", self.pki,
                 "--out", self.credentials)
 
+    # No finding takes a snapshot of the machine that tests run on: that is done in a box (snapshot_box.py).
+    takes_snapshots = False
+
     def write_collector_config(self, data=None):
         path = self.dir / "collector.toml"
         path.write_text(f'listen = "127.0.0.1:{self.port}"\ndata_dir = "{data or self.dir / "collector"}"\n'
-                        f'pki_dir = "{self.pki}"\n{self.collector_extra}')
+                        f'pki_dir = "{self.pki}"\n{self.collector_extra}' + ("" if self.takes_snapshots else '[snapshot]\non_finding = "off"\n'))
         return path
 
     def write_agent_config(self):
@@ -218,7 +221,7 @@ class Rig:
             f'[identity]\nsource = "machine"\n'
             f'[collector]\naddress = "127.0.0.1:{self.port}"\nca = "{self.credentials / "ca.pem"}"\n'
             f'certificate = "{self.credentials / "agent.pem"}"\nkey = "{self.credentials / "agent.key"}"\n'
-            f'{self.agent_extra}')
+            f'[snapshot]\nenabled = {str(self.takes_snapshots).lower()}\n{self.agent_extra}')
         return path
 
     def live_in(self, namespace):

@@ -24,7 +24,18 @@ void Question(std::string_view bytes) {
     if (reply.request_id() != request.request_id() || !reply.has_error()) std::abort();
     return;
   }
-  const auto& fetch = std::get<culprit::PacketFetch>(read);
+  const auto& question = std::get<culprit::ControlQuestion>(read);
+  if (const auto* snapshot = std::get_if<culprit::SnapshotFetch>(&question)) {
+    const bool bounded = snapshot->window_bytes > 0 &&
+                         snapshot->window_bytes <= culprit::kMaxFetchWindow &&
+                         snapshot->last_tier <= 2 &&
+                         snapshot->case_id.size() <= culprit::kMaxOrderText &&
+                         (snapshot->offset == 0 || !snapshot->may_begin);
+    if (snapshot->request_id != request.request_id() || (!snapshot->release && !bounded))
+      std::abort();
+    return;
+  }
+  const auto& fetch = std::get<culprit::PacketFetch>(question);
   if (fetch.request_id != request.request_id()) std::abort();
   if (fetch.release) return;
   if (fetch.window_bytes == 0 || fetch.window_bytes > culprit::kMaxFetchWindow ||
@@ -37,7 +48,9 @@ void Question(std::string_view bytes) {
 
 // A request, and the parts of an answer one after the other, each behind its length (one byte). The
 // checksum is made right for every second part, else nothing would get past it.
-void Answers(std::string_view bytes) {
+template <class Request, class Part>
+void Answers(std::string_view bytes, bool (culprit::v1::ControlReply::*has)() const,
+             Part* (culprit::v1::ControlReply::*get)()) {
   const auto take = [&bytes] {
     const std::size_t size =
         std::min<std::size_t>(static_cast<std::uint8_t>(bytes.front()), bytes.size() - 1);
@@ -46,24 +59,24 @@ void Answers(std::string_view bytes) {
     return piece;
   };
   if (bytes.empty()) return;
-  culprit::v1::PacketRequest request;
+  Request request;
   const std::string_view head = take();
   if (!request.ParseFromArray(head.data(), static_cast<int>(head.size()))) return;
-  culprit::PacketAnswerRules rules(request);
+  culprit::AnswerRules rules(request);
   std::uint64_t taken = 0;
   for (int part = 0; !bytes.empty(); ++part) {
     const std::string_view piece = take();
     culprit::v1::ControlReply reply;
     if (!reply.ParseFromArray(piece.data(), static_cast<int>(piece.size()))) continue;
-    if (reply.has_packets() && part % 2 == 0) {
-      reply.mutable_packets()->set_crc32c(culprit::Crc32c(reply.packets().data()));
+    if ((reply.*has)() && part % 2 == 0) {
+      (reply.*get)()->set_crc32c(culprit::Crc32c((reply.*get)()->data()));
     }
     const bool ended = rules.ended();
     if (rules.Check(reply) != nullptr) return;
     if (ended) std::abort();
-    if (!reply.has_packets()) continue;
-    if (reply.packets().offset() != request.offset() + taken) std::abort();
-    taken += reply.packets().data().size();
+    if (!(reply.*has)()) continue;
+    if ((reply.*get)()->offset() != request.offset() + taken) std::abort();
+    taken += (reply.*get)()->data().size();
     if (taken > request.window_bytes()) std::abort();
   }
 }
@@ -73,10 +86,16 @@ void Answers(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
-  if (data[0] % 2 == 0) {
-    Question(bytes);
-  } else {
-    Answers(bytes);
+  using Reply = culprit::v1::ControlReply;
+  switch (data[0] % 3) {
+    case 0:
+      Question(bytes);
+      break;
+    case 1:
+      Answers<culprit::v1::PacketRequest>(bytes, &Reply::has_packets, &Reply::mutable_packets);
+      break;
+    default:
+      Answers<culprit::v1::SnapshotRequest>(bytes, &Reply::has_snapshot, &Reply::mutable_snapshot);
   }
   return 0;
 }

@@ -59,6 +59,24 @@ int main(int argc, char** argv) {
   const std::string request = Piece(Request().SerializeAsString());
   write("answer", '\1' + request + Piece(Part(100, 10, false)) + Piece(Part(110, 5, true)));
   write("hole", '\1' + request + Piece(Part(100, 10, false)) + Piece(Part(111, 5, true)));
+  culprit::v1::SnapshotRequest snapshot;
+  snapshot.set_snapshot_id(std::string(16, 's'));
+  snapshot.set_window_bytes(20);
+  question.Clear();
+  question.set_request_id(1);
+  *question.mutable_snapshot() = snapshot;
+  question.mutable_snapshot()->mutable_order()->set_trigger("operator");
+  write("snapshot-question", '\0' + question.SerializeAsString());
+  culprit::ControlAnswer end;
+  end.subject = culprit::ControlSubject::kSnapshot;
+  end.window_end = true;
+  end.step = culprit::SnapshotStep{5, "processes", 1};
+  end.snapshot_totals.emplace().bundle_bytes = 5;
+  culprit::v1::ControlReply last = culprit::WriteControl(end);
+  last.mutable_snapshot()->set_data("bytes");
+  last.mutable_snapshot()->set_crc32c(culprit::Crc32c("bytes"));
+  write("snapshot-answer",
+        '\2' + Piece(snapshot.SerializeAsString()) + Piece(last.SerializeAsString()));
   culprit::ControlAnswer fault;
   fault.request_id = 1;
   fault.fault = culprit::ControlFault::kBusy;

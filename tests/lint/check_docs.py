@@ -40,6 +40,8 @@ def code_lines(text):
 
 
 def check_manual(root, files, name, findings):
+    if lintlib.read(root, name).startswith(".so "):  # another name of a manual
+        return
     command = name.name.rsplit(".", 1)[0]
     source = source_of(root, files, command)
     for number, line in enumerate(lintlib.read(root, name).splitlines(), 1):

@@ -14,13 +14,14 @@ CONTRACTS = {
     "agent/names/name_observer.h",
     "collector/model/stored.h", "collector/journal/journal.h", "collector/store/evidence_store.h",
     "collector/detect/bill.h", "collector/detect/finding_store.h", "collector/detect/rules.h", "collector/alert/alerter.h", "collector/alert/alert_target.h",
+    "collector/snapshot/snapshots.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
 SHARED = {"agent": {"agent/enrol", "agent/model", "agent/process"},
           "collector": {"collector/audit", "collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer",
-                        "collector/format"}}
-PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate",
-        "collector/model", "collector/cost", "collector/answer", "collector/format")
+                        "collector/format", "collector/report"}}
+PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate", "agent/triage",
+        "collector/model", "collector/cost", "collector/answer", "collector/format", "collector/report")
 PURE_FILES = (
     "agent/parser/parser_wire", "agent/posture/accounts", "agent/posture/authorized_keys", "agent/posture/drop_in", "agent/posture/glob",
     "agent/posture/host_checks", "agent/posture/key_checks", "agent/posture/key_options", "agent/posture/key_paths",
@@ -35,14 +36,15 @@ PURE_FILES = (
     "collector/detect/baseline", "collector/detect/bill", "collector/detect/budget", "collector/detect/egress", "collector/detect/engine",
     "collector/detect/episodes", "collector/detect/events", "collector/detect/programs", "collector/detect/scene",
     "collector/detect/session_book", "collector/detect/spend", "collector/detect/weights", "collector/detect/work_hours", "collector/detect/flood",
-    "collector/detect/group", "collector/detect/host_detector", "collector/detect/mining", "collector/detect/process_book",
+    "collector/detect/group", "collector/detect/host_detector", "collector/detect/integrity", "collector/detect/integrity_beat",
+    "collector/detect/integrity_state", "collector/detect/mining", "collector/detect/process_book",
     "collector/detect/reflector", "collector/detect/relay", "collector/detect/rules", "collector/detect/scan",
     "collector/detect/spam", "collector/detect/windows",
     "collector/alert/alert_body", "collector/alert/alert_rules", "collector/alert/retry_delay", "collector/alert/signature",
     "collector/alert/syslog_address",
     "collector/audit/audit_chain", "collector/enrol/identity_document", "collector/enrol/join_token", "collector/enrol/region_certificates",
     "collector/pki/access", "collector/pki/client_check", "collector/pki/peer_identity", "collector/pki/signing_request",
-    "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate",
+    "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate", "collector/snapshot/custody",
 )
 IMPURE = re.compile(
     r"^(grpc|grpcpp/|bpf/(libbpf|bpf)\.h|pcap|sqlite3|fstream|filesystem|sys/(socket|epoll|stat|mman)\.h|fcntl\.h|"

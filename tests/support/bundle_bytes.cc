@@ -66,13 +66,13 @@ std::string TestNoise(std::size_t size, unsigned seed) {
   return bytes;
 }
 
-TestBundle MakeTestBundle() {
+TestBundle MakeTestBundle(const std::string& snapshot_id, const std::string& key_path) {
   TestBundle bundle;
-  auto key = Ed25519Key::Make();
+  auto key = key_path.empty() ? Ed25519Key::Make() : Ed25519Key::LoadOrMake(key_path);
   if (!key) std::abort();
   bundle.key = key->public_key();
   BundleHead head;
-  head.snapshot_id = "6c0f8a52-0000-4000-8000-000000000001";
+  head.snapshot_id = snapshot_id;
   head.instance_id = "i-0123456789abcdef0";
   head.hostname = "host";
   head.limits = {{"tier0.bytes", "64 MiB"}};

@@ -24,7 +24,9 @@ struct TarMember {
   char type = '0';
 };
 
-TestBundle MakeTestBundle();
+// By default signed with a key of its own; else with that of a PEM file, which is made if need be.
+TestBundle MakeTestBundle(const std::string& snapshot_id = "6c0f8a52-0000-4000-8000-000000000001",
+                          const std::string& key_path = "");
 std::vector<TarMember> UnpackBundle(const std::string& bytes);
 std::string PackBundle(const std::vector<TarMember>& members);
 std::string CompressFrame(std::string_view bytes);

@@ -195,11 +195,32 @@ TEST_F(SessionBookTest, AConnectionOlderThanTheAgentHasItsMonitorForARoot) {
     flow.owner = Key(tgid + 1);
     flow.start = At(2s);
     flow.flags = CULPRIT_FLOW_PREEXISTING;
+    flow.direction = Direction::kUnknown;
     Run(flow);
     book_.On(Accepted(0, "admin", listener ? "203.0.113.6:50000" : "203.0.113.5:50000"), At(3s), 0);
     TickAt(6s);
     EXPECT_EQ(Of(Key(tgid)).root, IdOf(Key(tgid))) << listener;
     EXPECT_EQ(Of(Key(tgid)).serving, IdOf(Key(tgid + 1))) << listener;
+  }
+}
+
+// PAM gives the session to the process that lets somebody in, and its children have it from there.
+TEST_F(SessionBookTest, ALoginOlderThanTheAgentHasTheAuditSessionOfItsMonitor) {
+  for (const bool by_hand : {false, true}) {  // by hand: the listener is somebody's own
+    const std::uint32_t tgid = by_hand ? 7 : 4;
+    const std::uint32_t session = by_hand ? 8 : 9;
+    const auto snapshot = [&](std::uint32_t which, std::uint32_t parent, std::uint32_t carries) {
+      ExecEvent e = Sshd(Key(which), Key(parent));
+      e.from_iterator = true;
+      e.session_id = carries;
+      e.login_uid = Uid{carries == kNoSession ? 0xffffffffU : 1000U};
+      Run(e);
+    };
+    snapshot(tgid - 1, 1, by_hand ? session : kNoSession);
+    snapshot(tgid, tgid - 1, session);
+    book_.On(Accepted(tgid), by_hand ? At(20s) : At(10s), 0);
+    TickAt(by_hand ? 23s : 13s);
+    EXPECT_EQ(Of(Key(tgid)).audit_session, by_hand ? kNoSession : session);
   }
 }
 

@@ -33,7 +33,9 @@ v1::ControlRequest GoodRequest() {
 
 TEST(ControlWireTest, ReadsEveryField) {
   const auto read = ReadControl(GoodRequest());
-  const auto* fetch = std::get_if<PacketFetch>(&read);
+  const auto* question = std::get_if<ControlQuestion>(&read);
+  ASSERT_NE(question, nullptr);
+  const auto* fetch = std::get_if<PacketFetch>(question);
   ASSERT_NE(fetch, nullptr);
   EXPECT_EQ(fetch->request_id, 9U);
   EXPECT_EQ(fetch->fetch_id.AsBytes(), std::string(16, 'f'));
@@ -85,6 +87,80 @@ TEST(ControlWireTest, WhatMakesNoSenseIsAnsweredWithAFault) {
   const auto read = ReadControl(unknown);
   ASSERT_NE(std::get_if<ControlAnswer>(&read), nullptr);
   EXPECT_EQ(std::get<ControlAnswer>(read).fault, ControlFault::kUnsupported);
+}
+
+v1::ControlRequest GoodSnapshotRequest() {
+  v1::ControlRequest request;
+  request.set_request_id(9);
+  v1::SnapshotRequest* snapshot = request.mutable_snapshot();
+  snapshot->set_snapshot_id(std::string(16, 's'));
+  snapshot->set_window_bytes(100);
+  snapshot->mutable_order()->set_last_tier(2);
+  snapshot->mutable_order()->set_trigger("operator");
+  snapshot->mutable_order()->set_operator_name("op");
+  snapshot->mutable_order()->set_case_id("case");
+  return request;
+}
+
+TEST(ControlWireTest, ReadsAQuestionAboutASnapshot) {
+  v1::ControlRequest request = GoodSnapshotRequest();
+  auto read = ReadControl(request);
+  const auto first = std::get<SnapshotFetch>(std::get<ControlQuestion>(read));
+  EXPECT_EQ(first.request_id, 9U);
+  EXPECT_EQ(first.snapshot_id.AsBytes(), std::string(16, 's'));
+  EXPECT_TRUE(first.may_begin);
+  EXPECT_EQ(first.last_tier, 2U);
+  EXPECT_EQ(first.trigger + first.operator_name + first.case_id, "operatoropcase");
+  request.mutable_snapshot()->clear_order();
+  request.mutable_snapshot()->set_offset(77);
+  request.mutable_snapshot()->set_prefix_crc32c(78);
+  read = ReadControl(request);
+  const auto later = std::get<SnapshotFetch>(std::get<ControlQuestion>(read));
+  EXPECT_FALSE(later.may_begin);
+  EXPECT_EQ(later.offset, 77U);
+  EXPECT_EQ(later.prefix_crc32c, 78U);
+}
+
+TEST(ControlWireTest, AQuestionAboutASnapshotThatMakesNoSenseIsAFault) {
+  const struct {
+    const char* what;
+    std::function<void(v1::SnapshotRequest*)> change;
+  } cases[] = {
+      {"short identity", [](v1::SnapshotRequest* r) { r->set_snapshot_id("s"); }},
+      {"no window", [](v1::SnapshotRequest* r) { r->clear_window_bytes(); }},
+      {"wide window", [](v1::SnapshotRequest* r) { r->set_window_bytes(kMaxFetchWindow + 1); }},
+      {"no such tier", [](v1::SnapshotRequest* r) { r->mutable_order()->set_last_tier(3); }},
+      {"an order in the middle", [](v1::SnapshotRequest* r) { r->set_offset(1); }},
+      {"a long text",
+       [](v1::SnapshotRequest* r) { r->mutable_order()->set_case_id(std::string(257, 'x')); }},
+  };
+  for (const auto& c : cases) {
+    v1::ControlRequest request = GoodSnapshotRequest();
+    c.change(request.mutable_snapshot());
+    const auto read = ReadControl(request);
+    const auto* answer = std::get_if<ControlAnswer>(&read);
+    ASSERT_NE(answer, nullptr) << c.what;
+    EXPECT_EQ(answer->fault, ControlFault::kInvalid) << c.what;
+  }
+}
+
+TEST(ControlWireTest, APartOfASnapshotSaysHowFarTheAgentIs) {
+  ControlAnswer answer;
+  answer.subject = ControlSubject::kSnapshot;
+  answer.offset = 5;
+  answer.window_end = true;
+  answer.step = SnapshotStep{900, std::string(500, 'n'), 1};
+  answer.snapshot_totals.emplace().bundle_bytes = 5;
+  answer.snapshot_totals->broken = "why";
+  v1::ControlReply reply = WriteControl(answer);
+  EXPECT_EQ(reply.snapshot().offset(), 5U);
+  EXPECT_EQ(reply.snapshot().step().collected_bytes(), 900U);
+  EXPECT_EQ(reply.snapshot().step().name().size(), kMaxStepText);
+  EXPECT_EQ(reply.snapshot().totals().sha256().size(), 32U);
+  EXPECT_EQ(reply.snapshot().totals().broken(), "why");
+  EXPECT_TRUE(EndsAnswer(reply));
+  *MutableData(&reply) = "data";
+  EXPECT_EQ(reply.snapshot().data(), "data");
 }
 
 TEST(ControlWireTest, AnAnswerIsAnErrorOrAPart) {

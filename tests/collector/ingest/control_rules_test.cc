@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/crc32c.h"
@@ -82,7 +83,7 @@ TEST(PacketAnswerRulesTest, TakesWhatWasAskedForAndNothingElse) {
       {"after an error", Request(0, 20), {Failure(1), Part(0, 1)}, "after_the_end", true},
   };
   for (const auto& c : cases) {
-    PacketAnswerRules rules(c.request);
+    AnswerRules rules(c.request);
     const char* wrong = nullptr;
     for (std::size_t i = 0; i < c.parts.size(); ++i) {
       wrong = rules.Check(c.parts[i]);
@@ -92,6 +93,72 @@ TEST(PacketAnswerRulesTest, TakesWhatWasAskedForAndNothingElse) {
     }
     EXPECT_STREQ(wrong == nullptr ? "" : wrong, c.wrong) << c.what;
     EXPECT_EQ(rules.ended(), c.ended) << c.what;
+  }
+}
+
+v1::SnapshotRequest SnapshotWindow(std::uint64_t offset, std::uint32_t window) {
+  v1::SnapshotRequest request;
+  request.set_offset(offset);
+  request.set_window_bytes(window);
+  return request;
+}
+
+v1::ControlReply SnapshotPart(std::uint64_t offset, std::size_t size, bool end = false) {
+  v1::ControlReply reply;
+  v1::SnapshotPart* part = reply.mutable_snapshot();
+  part->set_offset(offset);
+  part->set_data(std::string(size, 'x'));
+  part->set_crc32c(Crc32c(part->data()));
+  part->set_window_end(end);
+  if (end) part->mutable_step()->set_name("processes");
+  return reply;
+}
+
+v1::ControlReply SnapshotEnd(std::uint64_t offset, std::size_t size, std::uint64_t total,
+                             std::size_t hash = 32) {
+  v1::ControlReply reply = SnapshotPart(offset, size, true);
+  reply.mutable_snapshot()->mutable_totals()->set_bundle_bytes(total);
+  reply.mutable_snapshot()->mutable_totals()->set_sha256(std::string(hash, 'h'));
+  return reply;
+}
+
+TEST(SnapshotAnswerRulesTest, TakesWhatWasAskedForAndNothingElse) {
+  v1::ControlReply forged = SnapshotPart(0, 10);
+  forged.mutable_snapshot()->set_crc32c(7);
+  v1::ControlReply long_step = SnapshotPart(0, 5, true);
+  long_step.mutable_snapshot()->mutable_step()->set_name(std::string(129, 'n'));
+  v1::ControlReply tier = SnapshotPart(0, 5, true);
+  tier.mutable_snapshot()->mutable_step()->set_tier(3);
+  const struct {
+    const char* what;
+    std::vector<v1::ControlReply> parts;
+    const char* wrong;  // of the last one; "" = nothing
+    bool ended;
+  } cases[] = {
+      {"a full window", {SnapshotPart(100, 10), SnapshotPart(110, 10, true)}, "", true},
+      {"as far as it is collected", {SnapshotPart(100, 10, true)}, "", true},
+      {"nothing new", {SnapshotPart(100, 0, true)}, "", true},
+      {"the end of the bundle", {SnapshotEnd(100, 5, 105)}, "", true},
+      {"an error", {Failure(10)}, "", true},
+      {"packets", {Part(100, 10)}, "subject", false},
+      {"a hole", {SnapshotPart(101, 5)}, "offset", false},
+      {"over the window", {SnapshotPart(100, 21)}, "size", false},
+      {"a full window without an end", {SnapshotPart(100, 20)}, "window", false},
+      {"no bytes", {SnapshotPart(100, 0)}, "empty", false},
+      {"another length", {SnapshotEnd(100, 5, 104)}, "totals", false},
+      {"half a hash", {SnapshotEnd(100, 5, 105, 16)}, "totals", false},
+      {"behind the end", {SnapshotPart(100, 5, true), SnapshotPart(105, 5)}, "after_the_end", true},
+  };
+  for (const auto& c : cases) {
+    AnswerRules rules(SnapshotWindow(100, 20));
+    const char* wrong = nullptr;
+    for (const v1::ControlReply& part : c.parts) wrong = rules.Check(part);
+    EXPECT_STREQ(wrong == nullptr ? "" : wrong, c.wrong) << c.what;
+    EXPECT_EQ(rules.ended(), c.ended) << c.what;
+  }
+  for (const auto& [reply, wrong] :
+       {std::pair(forged, "checksum"), std::pair(long_step, "step"), std::pair(tier, "step")}) {
+    EXPECT_STREQ(AnswerRules(SnapshotWindow(0, 20)).Check(reply), wrong);
   }
 }
 

@@ -123,13 +123,14 @@ TEST_F(DeliveryTest, QuestionsReachTheSensorAndTheirAnswersWhoAsked) {
                                                         },
                                                         {});
   });
-  std::vector<PacketFetch> questions;
+  std::vector<ControlQuestion> questions;
   ASSERT_TRUE(PumpUntil([&] { return !(questions = link_->TakeRequests()).empty(); }));
   ASSERT_EQ(questions.size(), 1U);
-  EXPECT_EQ(questions[0].to_ns, 7);
-  EXPECT_EQ(questions[0].processes, std::vector<ProcessId>{ProcessId{11}});
+  const auto& question = std::get<PacketFetch>(questions[0]);
+  EXPECT_EQ(question.to_ns, 7);
+  EXPECT_EQ(question.processes, std::vector<ProcessId>{ProcessId{11}});
   ControlAnswer answer;
-  answer.request_id = questions[0].request_id;
+  answer.request_id = question.request_id;
   std::string want;
   for (char c = 'a'; c <= 'c'; ++c) {  // each more than a datagram of the link holds
     answer.offset = want.size();

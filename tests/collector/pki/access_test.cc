@@ -34,6 +34,7 @@ TEST(AccessTest, EachCallIsForWhomTheTableSays) {
       {"/culprit.v1.PostureQuery/GetPosture", false, true, true, true},
       {"/culprit.v1.Alerts/ListAlertTargets", false, true, true, true},
       {"/culprit.v1.Alerts/TestAlerts", false, false, true, true},
+      {"/culprit.v1.Custody/GetEvidenceHead", false, true, true, true},
       {"/culprit.v1.Audit/ListAudit", false, false, false, true},
       {"/culprit.v1.Forgotten/Call", false, false, false, true},
       {"/culprit.v1.QueryX/ListHosts", false, false, false, true},

@@ -39,6 +39,11 @@ class FakeAgent final : public AgentControl {
     return take(std::move(part)) ? Ok() : Status(MakeError(Code::kCancelled, "no more is wanted"));
   }
   void ReleasePackets(const Uuid&, const std::string& fetch_id) override { released = fetch_id; }
+  Status AskForSnapshot(const Uuid&, const v1::SnapshotRequest&, const TakeSnapshotPart&,
+                        const IsCancelled&) override {
+    return Unavailable("it takes no snapshots");
+  }
+  void ReleaseSnapshot(const Uuid&, const std::string&) override {}
 
   std::string file = "the whole of a capture";
   std::size_t window = 5;

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# Run by CPack after each form of package: SHA256SUMS of what is there of this version, as `sha256sum --check` reads it. What was just made may not have
+# been moved to its place yet.
+set(names)
+foreach(path IN LISTS CPACK_PACKAGE_FILES)
+  get_filename_component(name ${path} NAME)
+  set(path_of_${name} ${path})
+  list(APPEND names ${name})
+endforeach()
+file(GLOB earlier RELATIVE ${CPACK_PACKAGE_DIRECTORY} ${CPACK_PACKAGE_DIRECTORY}/*[-_]${CPACK_PACKAGE_VERSION}[-_]*)
+foreach(name IN LISTS earlier)
+  if(name MATCHES "\\.(deb|rpm|tar\\.gz)$" AND NOT name IN_LIST names)
+    set(path_of_${name} ${CPACK_PACKAGE_DIRECTORY}/${name})
+    list(APPEND names ${name})
+  endif()
+endforeach()
+list(SORT names)
+set(sums "")
+foreach(name IN LISTS names)
+  file(SHA256 ${path_of_${name}} sum)
+  string(APPEND sums "${sum}  ${name}\n")
+endforeach()
+file(WRITE ${CPACK_PACKAGE_DIRECTORY}/SHA256SUMS "${sums}")
