@@ -8,22 +8,20 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
+#include "agent/bundle_file.h"
 #include "agent/process/child_process.h"
 #include "agent/snapshot/snapshot.h"
 #include "agent/snapshot/snapshot_spool.h"
 #include "agent/snapshot_posture.h"
 #include "agent/status.h"
 #include "common/file.h"
-#include "common/hex.h"
 #include "common/sha256.h"
 #include "common/units.h"
 
 namespace culprit {
 namespace {
 
-constexpr std::size_t kRead = std::size_t{256} << 10;
 constexpr std::uint64_t kMemory = 512ULL << 20;  // far above what it takes: only a fault gets there
 // In sixteenths of the bundle: what is left is the manifest's.
 constexpr std::array<std::uint64_t, kTiers> kShares = {4, 8, 3};
@@ -120,20 +118,6 @@ class Writer {
 };
 
 }  // namespace
-
-std::string HashOfThisProgram() {
-  const auto fd = OpenReadOnly("/proc/self/exe");
-  if (!fd) return "";
-  Sha256 hash;
-  std::string buffer(kRead, '\0');
-  for (;;) {
-    const ssize_t n = read(fd->get(), buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return "";
-    if (n == 0) return HexEncode(AsBytes(hash.Finish()));
-    hash.Update({buffer.data(), static_cast<std::size_t>(n)});
-  }
-}
 
 Status RunSnapshotWriter(const SnapshotWriterOptions& options) {
   struct stat st {};

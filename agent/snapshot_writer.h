@@ -19,8 +19,6 @@ struct SnapshotWriterOptions {
 // no error.
 Status RunSnapshotWriter(const SnapshotWriterOptions& options);
 
-std::string HashOfThisProgram();
-
 }  // namespace culprit
 
 #endif  // CULPRIT_AGENT_SNAPSHOT_WRITER_H_
