@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/agent_impl.h"
+#include "agent/source/host_shutdown.h"
 #include "common/sd_notify.h"
 
 namespace culprit {
@@ -348,6 +349,7 @@ void Agent::Impl::Beat(BootTime now) {
   next_beat_ = now + setup_.config.heartbeat;
   Sweep(now);  // what passed is then on both sides of the coverage
   ReadLedger();
+  links_ = source_->CheckLinks();
   ShipFacts();
   RecordBatch batch;
   batch.boot_id = boot_id_;
@@ -430,7 +432,10 @@ Status Agent::Impl::Run(int stop_fd) {
   while (!ended_) {
     auto woken = Wait(stop_fd);
     if (!woken) return std::move(woken).error();
-    if (*woken == Woken::kStop) break;
+    if (*woken == Woken::kStop) {
+      stop_reason_ = !setup_.replay && HostGoesDown() ? "shutdown" : "signal";
+      break;
+    }
     Assemble(Now());
     HoldBackReplay(stop_fd);
   }
@@ -459,6 +464,7 @@ void Agent::Impl::Finish() {
   ShipLosses();
   if (recorder_) recorder_->Flush();
   if (spool_output_ != nullptr) spool_output_->SyncNow();
+  if (self_check_) self_check_->Stop(stop_reason_);
   if (sender_) {
     PumpSender();
     sender_->Stop(setup_.config.sender.drain);

@@ -40,6 +40,7 @@ struct AgentSetup {
   bool print = false;  // lines of JSON instead of a spool
   std::string print_path;   // file for them; empty: stdout
   std::string record_path;  // `run --record FILE`
+  std::string config_path;  // file that `config` came from
   // Where batches go instead of a spool; nothing is then written to the host.
   std::unique_ptr<BatchOutput> output;
 };

@@ -21,6 +21,7 @@
 #include "agent/login_feed.h"
 #include "agent/packet_feed.h"
 #include "agent/posture_feed.h"
+#include "agent/self_check.h"
 #include "agent/snapshot_feed.h"
 #include "agent/source/exe_hasher.h"
 #include "agent/source/passwd_names.h"
@@ -127,6 +128,9 @@ class Agent::Impl {
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
   std::unique_ptr<SenderLink> sender_;
   std::unique_ptr<StatusServer> status_server_;
+  std::unique_ptr<SelfCheck> self_check_;  // null: a replay, or no state
+  LinkState links_;                        // as of the last heartbeat
+  std::string stop_reason_;
 
   bool begun_ = false, ended_ = false;
   std::vector<Tgid> existing_;  // found by the source's start; their text is read from /proc

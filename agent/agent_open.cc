@@ -107,6 +107,10 @@ Status Agent::Impl::Open() {
   if (spool_ && setup_.start_sender) {
     TRY(sender_, setup_.start_sender(spool_.get(), boot_id_, run_id_));
   }
+  if (spool_ && !setup_.replay) {
+    self_check_ =
+        std::make_unique<SelfCheck>(config.state_dir, setup_.config_path, run_id_, boot_id_);
+  }
   if (spool_) {
     auto server = StatusServer::Listen(config.state_dir);
     if (server) {

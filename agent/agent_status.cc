@@ -2,6 +2,7 @@
 // What the sensor says about itself: status(), the heartbeat, and the degraded modes in both.
 #include <unistd.h>
 
+#include <ctime>
 #include <utility>
 
 #include "agent/agent_impl.h"
@@ -22,6 +23,13 @@ std::vector<ProgramCostFacts> Costs(const EventSource& source) {
     costs.push_back({std::move(cost.name), cost.run_count, cost.run_time_ns});
   }
   return costs;
+}
+
+std::uint64_t MonotonicNs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }  // namespace
@@ -118,6 +126,18 @@ HeartbeatFacts Agent::Impl::Heartbeat(BootTime now) {
   beat.events_lost = EventsLost();
   beat.program_costs = Costs(*source_);
   beat.degraded = Degraded();
+  if (self_check_) {
+    self_check_->Fill(spool_.get(), &beat);
+    beat.at_mono_ns = MonotonicNs();
+    beat.interval_ms = static_cast<std::uint32_t>(setup_.config.heartbeat.count());
+    beat.links_made = links_.made;
+    beat.link_ids = links_.links;
+    beat.program_ids = links_.programs;
+    beat.stop_reason = stop_reason_;
+    if (beat.spool_files_missing > 0)
+      beat.degraded.push_back("spool: " + std::to_string(beat.spool_files_missing) +
+                              " of its files were removed while the agent runs");
+  }
   return beat;
 }
 

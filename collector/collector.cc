@@ -28,6 +28,7 @@
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
+#include "collector/query/custody_service.h"
 #include "collector/query/posture_service.h"
 #include "collector/query/service.h"
 #include "collector/query/snapshot_service.h"
@@ -134,14 +135,15 @@ class CollectorImpl : public Collector {
     alerter_ = Alerter::Start(AlerterOptionsOf(config_, *places_), *findings_);
     // The configuration has been checked: a zone that is gone since then weighs nothing.
     const WorkHours hours = LoadWorkHours(config_.detect.hours).value_or(WorkHours());
+    ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
-                                                  SceneInputs{places_.get(), hours});
+                                                  SceneInputs{places_.get(), hours},
+                                                  [this] { return ingest_->stats().agents; });
     detect_thread_ = std::jthread([this](const std::stop_token& stop) { detectors_->Run(stop); });
     TRY(enrolment_,
         Enrolment::Open(config_, credentials_.ca_pem, [this](const SecondEnrolment& second) {
           ReportSecondEnrolment(second, findings_.get());
         }));
-    ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
     TRY(snapshots_,
         Snapshots::Open(config_.snapshot_dir(), SnapshotLimitsOf(config_), ingest_->control()));
     if (const auto trigger = TriggerOptionsOf(config_)) {
@@ -157,6 +159,7 @@ class CollectorImpl : public Collector {
     alerts_service_ = MakeAlertsService(alerter_.get());
     login_service_ = MakeLoginService(*engine_);
     posture_service_ = MakePostureService(*engine_);
+    custody_service_ = MakeCustodyService(*engine_);
     audit_service_ = MakeAuditService(config_.audit_dir());
     snapshot_service_ = MakeSnapshotService(*store_, *snapshots_);
     TlsServerOptions options = ServerOptionsOf(config_);
@@ -164,8 +167,9 @@ class CollectorImpl : public Collector {
     TRY(server_, StartTlsServer(options, credentials_,
                                 {ingest_->service(), query_service_.get(), findings_service_.get(),
                                  alerts_service_.get(), login_service_.get(),
-                                 posture_service_.get(), audit_service_.get(),
-                                 snapshot_service_.get(), enrolment_->renewal_service()}));
+                                 posture_service_.get(), custody_service_.get(),
+                                 audit_service_.get(), snapshot_service_.get(),
+                                 enrolment_->renewal_service()}));
     TRY_VOID(enrolment_->Listen(credentials_));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
@@ -343,7 +347,7 @@ class CollectorImpl : public Collector {
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
   std::unique_ptr<grpc::Service> query_service_, findings_service_, alerts_service_, login_service_,
-      posture_service_, audit_service_, snapshot_service_;
+      posture_service_, custody_service_, audit_service_, snapshot_service_;
   std::unique_ptr<TlsServer> server_;
   std::jthread index_thread_, detect_thread_, trigger_thread_;
   std::chrono::steady_clock::time_point next_retention_{};

@@ -53,6 +53,11 @@ void ForEachKey(Thresholds& t, const Number& number, const Bytes& bytes) {
   number("detect.reflector.gain", t.reflector.gain);
   number("detect.reflector.answers", t.reflector.answers);
   number("detect.reflector.answer_bytes", t.reflector.answer_bytes);
+  number("detect.integrity.silence_warning_seconds", t.integrity.silence_warning_seconds);
+  number("detect.integrity.silence_seconds", t.integrity.silence_seconds);
+  number("detect.integrity.pause_seconds", t.integrity.pause_seconds);
+  number("detect.integrity.gap_seconds", t.integrity.gap_seconds);
+  number("detect.integrity.clock_jump_seconds", t.integrity.clock_jump_seconds);
   number("detect.baseline.learn_hours", t.baseline.learn_hours);
   number("detect.baseline.fresh_hours", t.baseline.fresh_hours);
   number("detect.baseline.known_hours", t.baseline.known_hours);

@@ -236,6 +236,14 @@ struct HeartbeatFacts {
   std::uint64_t events_received = 0, events_lost = 0;
   std::vector<ProgramCostFacts> program_costs;
   std::vector<std::string> degraded;
+  // About the agent itself, so that what is done to it shows; see the proto.
+  std::uint64_t at_mono_ns = 0;
+  std::uint32_t interval_ms = 0;
+  std::vector<std::uint32_t> link_ids, program_ids;
+  std::uint32_t links_made = 0;
+  std::optional<Sha256Digest> exe_sha256, config_sha256;
+  std::uint32_t spool_files_missing = 0;
+  std::string stop_reason, previous_run;
   friend bool operator==(const HeartbeatFacts&, const HeartbeatFacts&) = default;
 };
 

@@ -300,6 +300,16 @@ void WriteHeartbeat(const HeartbeatFacts& facts, v1::Heartbeat& out) {
     to.set_run_time_ns(cost.run_time_ns);
   }
   for (const std::string& text : facts.degraded) out.add_degraded(EscapeNonUtf8(text));
+  out.set_at_mono_ns(facts.at_mono_ns);
+  out.set_interval_ms(facts.interval_ms);
+  out.mutable_link_ids()->Add(facts.link_ids.begin(), facts.link_ids.end());
+  out.mutable_program_ids()->Add(facts.program_ids.begin(), facts.program_ids.end());
+  out.set_links_made(facts.links_made);
+  if (facts.exe_sha256) out.set_exe_sha256(std::string(AsBytes(*facts.exe_sha256)));
+  if (facts.config_sha256) out.set_config_sha256(std::string(AsBytes(*facts.config_sha256)));
+  out.set_spool_files_missing(facts.spool_files_missing);
+  out.set_stop_reason(facts.stop_reason);
+  out.set_previous_run(facts.previous_run);
 }
 
 // Names come escaped (agent/model/observation.h): a backslash of theirs is not escaped once more,

@@ -300,7 +300,7 @@ FidelityFacts ReadFidelity(const v1::Fidelity& in) {
   return out;
 }
 
-HeartbeatFacts ReadHeartbeat(const v1::Heartbeat& in) {
+Result<HeartbeatFacts> ReadHeartbeat(const v1::Heartbeat& in) {
   HeartbeatFacts out;
   out.at = BootTimeFromNs(in.at_boot_ns());
   out.flows_live = in.flows_live();
@@ -316,6 +316,16 @@ HeartbeatFacts ReadHeartbeat(const v1::Heartbeat& in) {
     out.program_costs.push_back({cost.name(), cost.run_count(), cost.run_time_ns()});
   }
   out.degraded = {in.degraded().begin(), in.degraded().end()};
+  out.at_mono_ns = in.at_mono_ns();
+  out.interval_ms = in.interval_ms();
+  out.link_ids = {in.link_ids().begin(), in.link_ids().end()};
+  out.program_ids = {in.program_ids().begin(), in.program_ids().end()};
+  out.links_made = in.links_made();
+  TRY(out.exe_sha256, ReadDigest(in.exe_sha256()));
+  TRY(out.config_sha256, ReadDigest(in.config_sha256()));
+  out.spool_files_missing = in.spool_files_missing();
+  out.stop_reason = in.stop_reason();
+  out.previous_run = in.previous_run();
   return out;
 }
 
@@ -355,7 +365,9 @@ Result<RecordBatch> ParseBatch(std::string_view bytes) {
     out.dns.push_back(std::move(facts));
   }
   if (in.has_fidelity()) out.fidelity = ReadFidelity(in.fidelity());
-  if (in.has_heartbeat()) out.heartbeat = ReadHeartbeat(in.heartbeat());
+  if (in.has_heartbeat()) {
+    TRY(out.heartbeat, ReadHeartbeat(in.heartbeat()));
+  }
   if (in.has_coverage()) out.coverage = ReadCoverage(in.coverage());
   return out;
 }

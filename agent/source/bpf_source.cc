@@ -25,6 +25,7 @@
 #include "agent/source/contact_filter.h"
 #include "agent/source/init_process.h"
 #include "agent/source/ledger_reader.h"
+#include "agent/source/link_watch.h"
 #include "bpf/abi.h"
 #include "culprit.skel.h"
 
@@ -76,6 +77,7 @@ class BpfSource final : public EventSource {
   ClockPair ReadClock() override { return ReadClockPair(); }
   SourceFidelity fidelity() const override;
   std::vector<ProgramCost> program_costs() const override;
+  LinkState CheckLinks() override;
 
  private:
   Status Attach(const Hook& hook);
@@ -90,6 +92,7 @@ class BpfSource final : public EventSource {
 
   LoadedPrograms loaded_;
   std::map<std::string, Link, std::less<>> links_;
+  LinkWatch watch_;
   std::unique_ptr<ring_buffer, RingFree> ring_;
   UniqueFd epoll_, timer_, stats_;
   std::uint64_t quiet_ticks_ = 0;
@@ -192,6 +195,10 @@ Status BpfSource::Start(const RecordSink& sink) {
       return status.active && status.name == hook.name;
     });
   }
+  for (const auto& [name, link] : links_) watch_.Add(name, bpf_link__fd(link.get()));
+  tables_.ForEachLink([this](const std::string& name, const bpf_link* link) {
+    watch_.Add(name, bpf_link__fd(link));
+  });
   TRY_VOID(Resync(sink));
   malloc_trim(0);
   return Ok();
@@ -333,6 +340,14 @@ Status BpfSource::DeliverLost(const RecordSink& sink) const {
 
 SourceFidelity BpfSource::fidelity() const {
   return {loaded_.hooks, loaded_.has_send_length ? "last_sender" : "creator", "bpf"};
+}
+
+LinkState BpfSource::CheckLinks() {
+  return watch_.Check([this](const std::string& name, const std::string& what) {
+    HookStatus& status = StatusOf(name);
+    status.active = false;
+    status.note = what;
+  });
 }
 
 std::vector<ProgramCost> BpfSource::program_costs() const {

@@ -73,6 +73,11 @@ Status BpfTables::Read(std::string_view name, const IteratedRecord& deliver,
   return Ok();
 }
 
+void BpfTables::ForEachLink(
+    const std::function<void(const std::string& name, const bpf_link* link)>& visit) const {
+  for (const auto& [name, link] : iterators_) visit(name, link.get());
+}
+
 Status BpfTables::Iterate(const bpf_link* link, const IteratedRecord& deliver) {
   UniqueFd fd(bpf_iter_create(bpf_link__fd(link)));
   if (!fd) return ErrnoError("create iterator");

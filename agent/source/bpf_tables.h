@@ -39,6 +39,9 @@ class BpfTables {
   explicit BpfTables(const LoadedPrograms& loaded);
   // An iterator or a walk, loaded.
   Status Attach(const Hook& hook, bpf_program* program);
+  // Visits the link of each iterator.
+  void ForEachLink(
+      const std::function<void(const std::string& name, const bpf_link* link)>& visit) const;
   // All records of the hook `name`, or of what stands in for it; nothing where neither is attached.
   // A walk may need several rounds: entries to be taken out must be so at the end of each, which
   // `round_over` is called at.

@@ -45,6 +45,12 @@ struct SourceFidelity {
   std::string source;      // "bpf" or "replay"
 };
 
+// The links by which kernel programs are attached, as the kernel tells at the moment.
+struct LinkState {
+  std::uint32_t made = 0;
+  std::vector<std::uint32_t> links, programs;  // ids of those that are in place, and of their programs
+};
+
 class EventSource {
  public:
   virtual ~EventSource() = default;
@@ -79,6 +85,9 @@ class EventSource {
   // Whose traffic it is, if not this host's (a capture).
   virtual std::optional<HostFacts> host() const { return std::nullopt; }
   virtual std::vector<ProgramCost> program_costs() const = 0;
+  // Asks the kernel about each link; one that is gone or holds another program makes its hook
+  // inactive in fidelity().
+  virtual LinkState CheckLinks() { return {}; }
 };
 
 }  // namespace culprit

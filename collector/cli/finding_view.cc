@@ -213,6 +213,11 @@ std::string RenderFinding(const v1::Finding& finding, const View& view) {
   WhoPart(finding, view, &out);
   EvidencePart(finding, view, &out);
   if (finding.cost().shares_size() > 0) CostPart(finding.cost(), view, &out);
+  if (finding.exe().empty() && finding.pid() == 0) {
+    out += fmt::format("\nNext: culprit hosts; culprit flows --host {}; culprit explain {}\n",
+                       EscapeText(finding.host()), finding.rule());
+    return out;
+  }
   out += fmt::format(
       "\nNext: culprit process {} --host {}; culprit packets --process {}; culprit explain {}\n",
       finding.process_id(), EscapeText(finding.host()), finding.process_id(), finding.rule());

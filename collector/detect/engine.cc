@@ -13,16 +13,15 @@ namespace {
 
 constexpr std::size_t kMaxHosts = 4096;
 
-// The same evidence gives the same id, whoever reads it and how often.
-std::string IdOf(const v1::Finding& finding) {
+}  // namespace
+
+std::string FindingId(const v1::Finding& finding) {
   const Sha256Digest digest = Sha256Of(fmt::format(
       "{}|{}|{}|{}", finding.agent_id(), finding.rule(), finding.subject(), finding.first_ns()));
   std::string id;
   for (std::size_t i = 0; i < 8; ++i) id += fmt::format("{:02x}", digest[i]);
   return id;
 }
-
-}  // namespace
 
 void DetectEngine::Resume(const std::vector<SeenRow>& seen, std::vector<v1::Finding> findings) {
   scene_.baseline().Load(seen);
@@ -42,7 +41,7 @@ HostDetector* DetectEngine::DetectorOf(const Uuid& agent, Host* host) {
         v1::Finding named = f;
         named.set_agent_id(agent.ToString());
         named.set_host(host->name);
-        named.set_id(IdOf(named));
+        named.set_id(FindingId(named));
         named.set_state(v1::FINDING_STATE_OPEN);
         sink_(named);
       });

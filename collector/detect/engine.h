@@ -15,6 +15,10 @@
 
 namespace culprit {
 
+// 16 hex digits of agent, rule, subject and beginning: the same evidence gives the same id, whoever
+// reads it and how often.
+std::string FindingId(const v1::Finding& finding);
+
 class DetectEngine {
  public:
   DetectEngine(const DetectThresholds& thresholds, FindingSink sink, SceneInputs inputs = {})

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "collector/detect/engine.h"
+#include "collector/detect/integrity.h"
 #include "collector/model/batch_decoder.h"
 
 namespace culprit {
@@ -15,6 +16,7 @@ constexpr Lsn kWarmFrames = 20'000;  // read again after a start
 constexpr std::uint32_t kResumed = 4096;  // findings that may go on
 constexpr auto kPause = std::chrono::milliseconds(200);
 constexpr auto kCommitInterval = std::chrono::milliseconds(500);
+constexpr auto kTick = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -40,21 +42,32 @@ Status DetectFollower::Resume(Lsn done, DetectEngine* engine) {
 
 Status DetectFollower::Follow(const std::stop_token& stop) {
   Status put = Ok();
-  DetectEngine engine(thresholds_, [&](const v1::Finding& finding) {
+  const auto sink = [&](const v1::Finding& finding) {
     if (put) put = store_.Put(finding, ReadWallClock());
     const std::lock_guard lock(mutex_);
     ++stats_.findings;
-  }, inputs_);
+  };
+  DetectEngine engine(thresholds_, sink, inputs_);
+  IntegrityDetector integrity(thresholds_.integrity, sink);
+  auto next_tick = std::chrono::steady_clock::now();
   const Lsn done = store_.committed();
   TRY_VOID(Resume(done, &engine));
   Lsn next = done > kWarmFrames ? done - kWarmFrames + 1 : 1;
   while (!stop.stop_requested()) {
     const auto until = std::chrono::steady_clock::now() + kCommitInterval;
     TRY_VOID(journal_.Scan(next, [&](const StoredFrame& stored) {
-      engine.Take(DecodeStoredFrame(stored));
+      const DecodedFrame frame = DecodeStoredFrame(stored);
+      engine.Take(frame);
+      integrity.Take(stored.frame.header, frame);
       next = stored.lsn + 1;
       return put.has_value() && !stop.stop_requested() && std::chrono::steady_clock::now() < until;
     }));
+    // Behind a backlog nobody is silent.
+    const bool caught_up = next > journal_.stats().durable_lsn;
+    if (const auto now = std::chrono::steady_clock::now(); caught_up && now >= next_tick) {
+      next_tick = now + kTick;
+      integrity.Tick(ReadWallClock(), agents_());
+    }
     if (!put) return put;
     TRY_VOID(store_.PutSeen(engine.TakeSeen()));
     // While old frames are read again, the mark stays where it was.

@@ -8,15 +8,18 @@
 #ifndef CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
 #define CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
 
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "collector/detect/finding_store.h"
 #include "collector/detect/scene.h"
 #include "collector/detect/thresholds.h"
 #include "collector/journal/journal.h"
+#include "collector/model/ingest_stats.h"
 
 namespace culprit {
 
@@ -30,10 +33,17 @@ struct DetectStats {
 
 class DetectFollower {
  public:
+  // What ingest knows of its agents; any thread.
+  using Agents = std::function<std::vector<AgentIngestStats>()>;
+
   // All outlive the follower, and what `inputs` points to.
   DetectFollower(Journal& journal, FindingStore& store, const DetectThresholds& thresholds,
-                 SceneInputs inputs = {})
-      : journal_(journal), store_(store), thresholds_(thresholds), inputs_(std::move(inputs)) {}
+                 SceneInputs inputs, Agents agents)
+      : journal_(journal),
+        store_(store),
+        thresholds_(thresholds),
+        inputs_(std::move(inputs)),
+        agents_(std::move(agents)) {}
   // Blocks until asked to stop.
   void Run(const std::stop_token& stop);
   DetectStats stats() const;
@@ -47,6 +57,7 @@ class DetectFollower {
   FindingStore& store_;
   const DetectThresholds thresholds_;
   const SceneInputs inputs_;
+  const Agents agents_;
   mutable std::mutex mutex_;
   DetectStats stats_;  // guarded by mutex_
 };

@@ -129,6 +129,111 @@ constexpr Rule kRules[] = {
      "Refused unless an operator has allowed it; `culprit audit --action enrol` has each attempt.",
      "A host that was reinstalled, or a clone that kept its machine id.",
      "SPIRE's trust on first use of instance identity documents."},
+    // About the evidence itself.
+    {"agent-silent",
+     1,
+     "an agent fell silent",
+     {"T1562.001", "T1562.006"},
+     "Nothing came from an agent for half a minute (low) or a minute and a half (high), and it had "
+     "not said "
+     "that it would stop: killed, stopped, cut off by a filter, or its host is gone. What it did "
+     "last is "
+     "shown. A stop that is declared, as in a scale-in, is no silence.",
+     "A network that is down, a host that was switched off hard, a spot instance that was taken "
+     "back.",
+     "MITRE ATT&CK DS0013 (sensor health); silence as a signal."},
+    {"agent-stopped",
+     1,
+     "an agent was stopped",
+     {"T1562.001", "T1489"},
+     "The agent was told to stop and said so. Low at first; medium where it was not started again "
+     "within a minute and a half while its host goes on.",
+     "Upgrades, maintenance, the end of an instance where the host did not say so.",
+     "systemctl stop is the simplest way to blind a host."},
+    {"agent-killed",
+     1,
+     "an agent was killed",
+     {"T1562.001"},
+     "A run of the agent ended without a word and another one began: in the same boot it was "
+     "killed or "
+     "it crashed (high), else its host was reset (medium). What began and ended in between is not "
+     "known.",
+     "Out of memory, a crash of the agent, a power cut.",
+     "The run's id, and the mark that each run leaves."},
+    {"agent-paused",
+     1,
+     "an agent stood still",
+     {"T1562.001", "T1562.006"},
+     "Two heartbeats of one run are too far apart by the clock that does not count sleep, and "
+     "nothing "
+     "was lost in between: its sensor was stopped and goes on.",
+     "A host that is starved of CPU or memory, a debugger, a frozen control group.",
+     "Heartbeats are made by the sensor alone."},
+    {"agent-changed",
+     1,
+     "an agent's program or configuration changed",
+     {"T1562.001", "T1554"},
+     "The hash of the program file (high; low where a new version says so) or of the configuration "
+     "file "
+     "(medium) is another one than at the heartbeat before.",
+     "Upgrades, and whoever edits the configuration on purpose.",
+     "SHA-256 of both files with each heartbeat, also while the agent runs."},
+    {"hooks-detached",
+     1,
+     "an agent was blinded",
+     {"T1562.006", "T1562.001"},
+     "A link by which a kernel program of the agent is attached is gone or holds another program, "
+     "or a run "
+     "has hooks fewer than before.",
+     "Another kernel, or hooks that were switched off in the configuration.",
+     "bpftool link detach; the agent asks the kernel about each of its links at every heartbeat."},
+    {"evidence-gap",
+     1,
+     "evidence is missing",
+     {"T1070", "T1562.006"},
+     "Numbers of frames are left out, and the agent, which declares what it had to drop, does not "
+     "say "
+     "that it lost them.",
+     "None is known.",
+     "Frames are numbered and chained by their hashes."},
+    {"evidence-fork",
+     1,
+     "two histories under one identity",
+     {"T1552.004", "T1565.002"},
+     "A stream that another had replaced speaks again, a frame does not follow from the one before "
+     "it, or "
+     "other bytes came under a number that was taken: a copied key, or a copied spool.",
+     "An image with the agent's key in it, of which several instances run; a state directory that "
+     "was "
+     "changed and changed back.",
+     "The chain of hashes; one live stream an agent."},
+    {"evidence-rollback",
+     1,
+     "a spool went back in time",
+     {"T1070"},
+     "The agent has less in its spool than it had sent: after a reset of its host the last second "
+     "may be "
+     "lost (low), without one an older copy was put back (high).",
+     "A virtual machine that was set back to a snapshot.",
+     "The collector remembers the newest frame of each stream."},
+    {"spool-lost",
+     1,
+     "a spool was removed",
+     {"T1070.004"},
+     "The agent began a new spool though it had one, or finds files of its spool removed under it. "
+     "What "
+     "had not been sent is gone.",
+     "A new installation with the old key, a state directory that was moved.",
+     "The stream's id is made with the spool."},
+    {"clock-jump",
+     1,
+     "a host's clock was set",
+     {"T1070.006"},
+     "Between two heartbeats the wall clock moved by another span than the clock since boot: away "
+     "from "
+     "the collector's clock (high) or towards it (low).",
+     "The first synchronisation after a boot, a virtual machine that was paused.",
+     "Each frame has both clocks, and evidence is timed by the clock since boot."},
 };
 
 }  // namespace

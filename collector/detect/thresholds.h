@@ -108,6 +108,17 @@ struct BaselineThresholds {
   std::uint32_t known_hours = 168;  // after so long it speaks for what happens
 };
 
+// Of the evidence itself: seconds without a frame for a warning and for a finding, between two
+// heartbeats of one run, until a missing frame must have been declared as lost, and by which a
+// host's clock is set. Heartbeats come every 10 s, and three of them in a row are never just late.
+struct IntegrityThresholds {
+  std::uint32_t silence_warning_seconds = 30;
+  std::uint32_t silence_seconds = 90;
+  std::uint32_t pause_seconds = 30;
+  std::uint32_t gap_seconds = 30;
+  std::uint32_t clock_jump_seconds = 5;
+};
+
 struct DetectThresholds {
   ScanThresholds scan;
   FloodThresholds flood;
@@ -122,6 +133,7 @@ struct DetectThresholds {
   BudgetThresholds budget;
   HoursSettings hours;
   BaselineThresholds baseline;
+  IntegrityThresholds integrity;
 };
 
 }  // namespace culprit

@@ -242,6 +242,7 @@ grpc::Status IngestSession::HandleValid(ValidFrame valid) {
       ++stats.duplicates;
     } else {
       stats.forks += verdict.refusal == "fork" ? 1 : 0;
+      stats.refused_forks += verdict.refusal == "fork" ? 1 : 0;
     }
   }
   if (verdict.action == SequenceVerdict::Action::kRefuse) {

@@ -24,6 +24,8 @@ constexpr std::uint32_t kMaxErrno = 4'095;  // MAX_ERRNO of the kernel
 constexpr std::size_t kMaxInterfaceNameBytes = 64;  // IFNAMSIZ with every byte escaped as \xNN
 constexpr std::size_t kMaxProgramNameBytes = 64;
 constexpr int kMaxPrograms = 256;
+constexpr std::uint32_t kMaxHeartbeatMs = 60'000;
+constexpr std::size_t kMaxWordBytes = 32;
 constexpr std::size_t kMaxAlpnBytes = 4'096;
 constexpr int kMaxDnsAnswers = 64;
 constexpr std::uint64_t kMaxCount =
@@ -77,6 +79,18 @@ bool IsGood(const v1::Coverage::Interface& i) {
 }
 bool IsGood(const v1::Heartbeat::ProgramCost& p) {
   return p.name().size() <= kMaxProgramNameBytes && AreCounts({p.run_count(), p.run_time_ns()});
+}
+bool IsHash(const std::string& bytes) { return bytes.empty() || bytes.size() == 32; }
+// One of the words of the proto, or one that a later agent has.
+bool IsWord(const std::string& text) {
+  return text.size() <= kMaxWordBytes &&
+         std::ranges::all_of(text, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+}
+bool IsGood(const v1::Heartbeat& h) {
+  return AreCounts({h.at_boot_ns(), h.at_mono_ns()}) && h.interval_ms() <= kMaxHeartbeatMs &&
+         h.link_ids_size() <= kMaxPrograms && h.program_ids_size() <= kMaxPrograms &&
+         h.links_made() <= kMaxPrograms && IsHash(h.exe_sha256()) && IsHash(h.config_sha256()) &&
+         IsWord(h.stop_reason()) && IsWord(h.previous_run());
 }
 bool IsGood(const v1::Loss& l) {
   return l.lane_plus_one() <= 2 && l.first_seq() <= l.last_seq() &&
@@ -223,6 +237,19 @@ void FilterCoverage(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
   batch->clear_coverage();
 }
 
+// What an agent says of itself is compared from heartbeat to heartbeat: all of it holds, or none.
+void FilterHeartbeat(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
+  if (!batch->has_heartbeat()) return;
+  v1::Heartbeat* beat = batch->mutable_heartbeat();
+  if (IsGood(*beat)) {
+    FilterParts(beat->mutable_program_costs(), kMaxPrograms, verdict);
+    return;
+  }
+  ++verdict->records;
+  ++verdict->rejected;
+  batch->clear_heartbeat();
+}
+
 void FilterPosture(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {
   Filter(batch->mutable_posture_changes(), verdict);
   if (!batch->has_posture()) return;
@@ -248,9 +275,7 @@ EvidenceVerdict ApplyEvidenceRules(v1::EvidenceBatch* batch) {
   FilterPosture(batch, &verdict);
   FilterFlows(batch, &verdict);
   FilterCoverage(batch, &verdict);
-  if (batch->has_heartbeat()) {
-    FilterParts(batch->mutable_heartbeat()->mutable_program_costs(), kMaxPrograms, &verdict);
-  }
+  FilterHeartbeat(batch, &verdict);
   for (const bool single :
        {batch->has_host(), batch->has_fidelity(), batch->has_heartbeat(), batch->has_coverage()}) {
     verdict.records += single ? 1 : 0;

@@ -99,6 +99,24 @@ DnsFacts Question() {
   return question;
 }
 
+HeartbeatFacts Beat() {
+  HeartbeatFacts beat;
+  beat.agent_pss_bytes = 30'000'000;
+  beat.program_costs = {{"on_exec", 5, 900}};
+  beat.degraded = {"spool: disk full"};
+  beat.at_mono_ns = 8'000'000'000;
+  beat.interval_ms = 10'000;
+  beat.link_ids = {41, 42};
+  beat.program_ids = {51, 52};
+  beat.links_made = 3;
+  beat.exe_sha256 = Sha256Digest{1};
+  beat.config_sha256 = Sha256Digest{2};
+  beat.spool_files_missing = 4;
+  beat.stop_reason = "signal";
+  beat.previous_run = "killed";
+  return beat;
+}
+
 RecordBatch Full() {
   RecordBatch batch;
   batch.boot_id = BootId();
@@ -147,10 +165,7 @@ RecordBatch Full() {
   batch.losses = {loss};
   batch.fidelity = FidelityFacts{
       {{"tp_btf/exec", true, "", true}, {"x", false, "why", false}}, "creator", "fanotify", "bpf"};
-  batch.heartbeat = HeartbeatFacts{};
-  batch.heartbeat->agent_pss_bytes = 30'000'000;
-  batch.heartbeat->program_costs = {{"on_exec", 5, 900}};
-  batch.heartbeat->degraded = {"spool: disk full"};
+  batch.heartbeat = Beat();
   batch.coverage = Coverage();
   batch.names = {Name(), FlowNameFacts{}};
   batch.dns = {Question(), DnsFacts{}};

@@ -47,7 +47,7 @@ class DetectFollowerTest : public ::testing::Test {
   void RunUntilApplied(Lsn lsn) {
     auto store = OpenFindingStore(dir_ / "findings.db");
     ASSERT_TRUE(store);
-    DetectFollower follower(journal_, **store, {});
+    DetectFollower follower(journal_, **store, {}, {}, [] { return std::vector<AgentIngestStats>(); });
     {
       std::jthread thread([&](const std::stop_token& stop) { follower.Run(stop); });
       while ((*store)->committed() < lsn) std::this_thread::yield();
