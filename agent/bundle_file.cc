@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <cerrno>
 #include <utility>
 
 #include "common/file.h"
@@ -14,7 +15,7 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kMaxProgram = std::size_t{256} << 20;
+constexpr std::size_t kRead = std::size_t{256} << 10;
 
 }  // namespace
 
@@ -30,8 +31,17 @@ std::string BundleName(const BundleHead& head) {
 }
 
 std::string HashOfThisProgram() {
-  const auto bytes = ReadWholeFile("/proc/self/exe", kMaxProgram);
-  return bytes ? HexEncode(AsBytes(Sha256Of(*bytes))) : std::string();
+  const auto fd = OpenReadOnly("/proc/self/exe");
+  if (!fd) return "";
+  Sha256 hash;
+  std::string buffer(kRead, '\0');
+  for (;;) {
+    const ssize_t n = read(fd->get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return "";
+    if (n == 0) return HexEncode(AsBytes(hash.Finish()));
+    hash.Update({buffer.data(), static_cast<std::size_t>(n)});
+  }
 }
 
 HostFacts AskWhoThisIs(const IdentityOptions& identity) {

@@ -19,6 +19,7 @@ namespace culprit {
 // "i-0123…_20260301T020304Z_1a2b3c4d.tar.zst", as of now.
 std::string BundleName(const BundleHead& head);
 
+// SHA-256 of /proc/self/exe in hexadecimal; empty where it cannot be read.
 std::string HashOfThisProgram();
 
 // The metadata service's answer where it is to be asked and answers, else what the host tells.

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
-#include <thread>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "agent/enrol/agent_key.h"
@@ -151,16 +151,21 @@ Result<EnrolAnswer> AskUntil(const EnrolCommand& command, const EnrolJob& job) {
   const auto deadline = std::chrono::steady_clock::now() + command.wait;
   Backoff backoff;
   std::string said;
+  std::mutex mutex;
+  std::condition_variable_any wake;
   for (;;) {
-    auto answer = EnrolBySender(job, kTryTimeout);
+    auto answer = EnrolBySender(job, kTryTimeout, command.stop);
     if (answer || !IsWorthAnotherTry(answer.error().code)) return answer;
     const auto pause = backoff.Next(Random32());
     if (std::chrono::steady_clock::now() + pause > deadline) return answer;
     if (said != answer.error().message) {
-      std::cerr << "culprit-agent: " << answer.error().message << "; trying again\n";
+      spdlog::warn("not enrolled yet: {}; trying again", answer.error().message);
       said = answer.error().message;
     }
-    std::this_thread::sleep_for(pause);
+    std::unique_lock lock(mutex);
+    if (wake.wait_for(lock, command.stop, pause, [&] { return command.stop.stop_requested(); })) {
+      return answer;
+    }
   }
 }
 

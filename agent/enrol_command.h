@@ -8,6 +8,7 @@
 #define CULPRIT_AGENT_ENROL_COMMAND_H_
 
 #include <chrono>
+#include <stop_token>
 #include <string>
 
 #include "agent/config.h"
@@ -26,6 +27,7 @@ struct EnrolCommand {
   bool again = false;          // with a new key, also where there is a certificate that is good
   std::chrono::milliseconds wait{0};  // how long to go on while the collector cannot be reached
   bool json = false;
+  std::stop_token stop;  // ends the waiting
 };
 
 // What is to be printed. Errors: kUnavailable and kDeadlineExceeded (not reached: try again),

@@ -14,6 +14,7 @@
 #include "agent/config.h"
 #include "agent/daemon.h"
 #include "agent/enrol_options.h"
+#include "agent/enrol_worker.h"
 #include "agent/snapshot_command.h"
 #include "agent/snapshot_writer.h"
 #include "agent/source/bpf_source.h"
@@ -91,8 +92,10 @@ Result<std::unique_ptr<EventSource>> OpenKernel(const AgentConfig& config) {
   return OpenBpfSource(options);
 }
 
-Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, Spool* spool,
-                                                const Uuid& boot_id, const Uuid& run_id) {
+// `enrolling`: the key and the certificate may come later.
+Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, bool enrolling,
+                                                Spool* spool, const Uuid& boot_id,
+                                                const Uuid& run_id) {
   SenderOptions options;
   options.program = config.SenderProgram();
   options.collector = config.collector.address;
@@ -101,6 +104,7 @@ Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, Spool
   options.certificate_path = config.collector.certificate;
   options.key_path = config.collector.key;
   TRY(options.enrol_address, config.EnrolAddress());
+  options.enrolling = enrolling;
   options.user = config.sender.user;
   options.boot_id = boot_id;
   options.run_id = run_id;
@@ -116,9 +120,12 @@ int RunAgent(AgentSetup setup) {
   if (!stop) return Fail(stop.error(), kExitFailed);
   setup.version = kVersion;
   const AgentConfig config = setup.config;
+  std::unique_ptr<EnrolWorker> enrolling;
   if (!config.collector.address.empty() && !setup.print) {
-    setup.start_sender = [config](Spool* spool, const Uuid& boot_id, const Uuid& run_id) {
-      return StartSender(config, spool, boot_id, run_id);
+    if (!setup.replay) enrolling = EnrolWorker::StartIfAsked(config, kVersion);
+    const bool waits = enrolling != nullptr;
+    setup.start_sender = [config, waits](Spool* spool, const Uuid& boot_id, const Uuid& run_id) {
+      return StartSender(config, waits, spool, boot_id, run_id);
     };
   } else if (!setup.print) {
     spdlog::warn(
@@ -363,6 +370,15 @@ void AddReplayOptions(CLI::App* replay, Options* options) {
                    "Write records as lines of JSON to stdout instead of a spool");
 }
 
+void AddCollector(CLI::App* command, Options* options) {
+  command->add_option("--collector", options->collector, "HOST:PORT, instead of collector.address");
+}
+
+void AddLogLevel(CLI::App* command, Options* options) {
+  command->add_option("--log-level", options->log_level, "trace, debug, info, warning or error")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+}
+
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app{
@@ -394,14 +410,8 @@ int Main(int argc, char** argv) {
   CLI::App* version = app.add_subcommand("version", "Show the version");
   for (CLI::App* command : {run, status, check, replay, snapshot, enrol})
     AddCommon(command, &options);
-  for (CLI::App* command : {run, check, replay, enrol}) {
-    command->add_option("--collector", options.collector,
-                        "HOST:PORT, instead of collector.address");
-  }
-  for (CLI::App* command : {run, replay}) {
-    command->add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
-        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-  }
+  for (CLI::App* command : {run, check, replay, enrol}) AddCollector(command, &options);
+  for (CLI::App* command : {run, replay}) AddLogLevel(command, &options);
   run->add_option("--record", options.record, "Also write the events to this file, for replay");
   status->add_flag("--json", options.json, "JSON instead of text");
   AddReplayOptions(replay, &options);

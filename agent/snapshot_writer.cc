@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include "agent/bundle_file.h"
 #include "agent/process/child_process.h"
@@ -17,7 +16,6 @@
 #include "agent/snapshot_posture.h"
 #include "agent/status.h"
 #include "common/file.h"
-#include "common/hex.h"
 #include "common/sha256.h"
 #include "common/units.h"
 

@@ -12,8 +12,8 @@ namespace {
 
 constexpr const char* kFooter =
     "For a host where nothing was installed: this one program, no configuration, no collector, no\n"
-    "other file of ours. It watches, then takes a snapshot (tiers 0 to 2, with what was watched) "
-    "and\n"
+    "other file of ours; as packaged it needs glibc 2.34 and libsystemd. It watches, then takes a\n"
+    "snapshot (tiers 0 to 2, with what was watched) and\n"
     "says what stands out: who talks to whom, connections older than the watch with the bytes "
     "that\n"
     "they had moved, on whose login and key, programs that have no file, keys, persistence. It\n"

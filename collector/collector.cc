@@ -28,6 +28,7 @@
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
+#include "collector/query/custody_service.h"
 #include "collector/query/posture_service.h"
 #include "collector/query/service.h"
 #include "collector/query/snapshot_service.h"
@@ -158,6 +159,7 @@ class CollectorImpl : public Collector {
     alerts_service_ = MakeAlertsService(alerter_.get());
     login_service_ = MakeLoginService(*engine_);
     posture_service_ = MakePostureService(*engine_);
+    custody_service_ = MakeCustodyService(*engine_);
     audit_service_ = MakeAuditService(config_.audit_dir());
     snapshot_service_ = MakeSnapshotService(*store_, *snapshots_);
     TlsServerOptions options = ServerOptionsOf(config_);
@@ -165,8 +167,9 @@ class CollectorImpl : public Collector {
     TRY(server_, StartTlsServer(options, credentials_,
                                 {ingest_->service(), query_service_.get(), findings_service_.get(),
                                  alerts_service_.get(), login_service_.get(),
-                                 posture_service_.get(), audit_service_.get(),
-                                 snapshot_service_.get(), enrolment_->renewal_service()}));
+                                 posture_service_.get(), custody_service_.get(),
+                                 audit_service_.get(), snapshot_service_.get(),
+                                 enrolment_->renewal_service()}));
     TRY_VOID(enrolment_->Listen(credentials_));
     spdlog::info(
         "collector ready version={} listen={} port={} data_dir={} journal_lsn={} index_lsn={}",
@@ -344,7 +347,7 @@ class CollectorImpl : public Collector {
   std::unique_ptr<QueryEngine> engine_;
   std::unique_ptr<PacketFetcher> packets_;
   std::unique_ptr<grpc::Service> query_service_, findings_service_, alerts_service_, login_service_,
-      posture_service_, audit_service_, snapshot_service_;
+      posture_service_, custody_service_, audit_service_, snapshot_service_;
   std::unique_ptr<TlsServer> server_;
   std::jthread index_thread_, detect_thread_, trigger_thread_;
   std::chrono::steady_clock::time_point next_retention_{};

@@ -128,8 +128,7 @@ install_rpm() {
   name=$(rpm -qp --queryformat '%{NAME}' "$from" 2>/dev/null) || fail "$from is not a package, or there is no rpm here"
   [ "$name" = "culprit-$role" ] || fail "$from is the package $name, not culprit-$role"
   if [ -n "$root" ]; then
-    rpm2cpio "$from" | (cd "$root" && cpio --extract --make-directories --preserve-modification-time --unconditional --quiet) ||
-      fail "$from could not be unpacked; rpm2cpio and cpio are needed"
+    rpm2archive - <"$from" | tar -xz -C "$root/" --no-same-owner --keep-directory-symlink || fail "$from could not be unpacked"
     return
   fi
   if [ "$(rpm -q --queryformat '%{SHA256HEADER}' "$name")" = "$(rpm -qp --queryformat '%{SHA256HEADER}' "$from" 2>/dev/null)" ]; then
@@ -197,35 +196,28 @@ TOML
   put "$config" 0644 < <(sed "/^\[collector\]/,/^\[/s|^address *=.*|address = \"$collector\"|" "$config")
 }
 
-# The key is made on this host. A collector that cannot be reached does not hold anything up: the agent watches, and a unit goes on trying.
+# The key is made on this host. A collector that cannot be reached does not hold anything up: the agent watches, and goes on trying by what
+# is in the file `enrol`, as it does at the first boot of an image.
 enrol_agent() {
   local folder=$root/etc/culprit/agent status=0
   { [ -n "$fingerprint" ] && [ -z "$credentials" ] && [ ! -s "$folder/agent.pem" ]; } || return 0
-  put "$folder/enrol.env" 0600 < <(
+  put "$folder/enrol" 0600 < <(
     echo "CULPRIT_CA_SHA256=$fingerprint"
     [ -z "$token" ] || echo "CULPRIT_TOKEN=$token"
   )
-  if [ -n "$root" ]; then
-    enable_in_image culprit-agent-enrol
-    return
-  fi
+  [ -z "$root" ] || return 0
   CULPRIT_TOKEN=$token /usr/sbin/culprit-agent enrol --ca-fingerprint "$fingerprint" --wait 20s || status=$?
   changed=1
-  if [ $status != 5 ]; then
-    rm -f "$folder/enrol.env"
-    [ $status = 0 ] || fail "this host could not enrol; the reason is above"
+  if [ $status = 5 ]; then
+    say "the collector cannot be reached yet: the agent goes on trying, and evidence waits in its spool"
     return
   fi
-  if [ -d /run/systemd/system ]; then
-    systemctl daemon-reload
-    systemctl enable --quiet culprit-agent-enrol.service
-    systemctl start --no-block culprit-agent-enrol.service
-  fi
-  say "the collector cannot be reached yet: culprit-agent-enrol.service goes on trying, and evidence waits in the spool"
+  rm -f "$folder/enrol"
+  [ $status = 0 ] || fail "this host could not enrol; the reason is above"
 }
 
 agent_ready() {
-  [ -s "$root/etc/culprit/agent.toml" ] && { [ -s "$root/etc/culprit/agent/agent.key" ] || [ -s "$root/etc/culprit/agent/enrol.env" ]; }
+  [ -s "$root/etc/culprit/agent.toml" ] && { [ -s "$root/etc/culprit/agent/agent.key" ] || [ -s "$root/etc/culprit/agent/enrol" ]; }
 }
 
 # --- collector ---------------------------------------------------------------------------------------------------------
@@ -259,11 +251,11 @@ TOML
 collector_ready() { [ -n "$root" ] || [ -s /var/lib/culprit/collector/pki/server.key ]; }
 
 # --- start -------------------------------------------------------------------------------------------------------------
-enable_in_image() {  # UNIT
+enable_in_image() {
   local wants=$root/etc/systemd/system/multi-user.target.wants
   install -d -m 0755 "$wants"
-  ln -sfn "/usr/lib/systemd/system/$1.service" "$wants/$1.service"
-  say "$1 is in $root and starts with it"
+  ln -sfn "/usr/lib/systemd/system/culprit-$role.service" "$wants/culprit-$role.service"
+  say "culprit-$role is in $root and starts with it"
 }
 
 start_unit() {
@@ -273,7 +265,7 @@ start_unit() {
     return
   fi
   if [ -n "$root" ]; then
-    enable_in_image "culprit-$role"
+    enable_in_image
     return
   fi
   "/usr/sbin/culprit-$role" check-config >/dev/null || {

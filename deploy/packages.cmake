@@ -58,9 +58,10 @@ set(CPACK_RPM_AGENT_PACKAGE_REQUIRES systemd)
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /usr/sbin /usr/lib/systemd /usr/lib/systemd/system /usr/lib/sysusers.d /usr/share/man /usr/share/man/man1
     /usr/share/man/man8 /usr/share/bash-completion /usr/share/bash-completion/completions /usr/share/zsh /usr/share/zsh/vendor-completions
     /usr/share/fish /usr/share/fish/vendor_completions.d /usr/share/lintian /usr/share/lintian/overrides)
-# No links from /usr/lib/.build-id: they would be the same in two versions of one package.
-# Only Debian's libcurl has versions of its symbols; the loader takes one without.
+# No links from /usr/lib/.build-id: they would be the same in two versions of one package. And nothing done to files by rpmbuild: a program has one hash,
+# whichever package it came in. Only Debian's libcurl has versions of its symbols; the loader takes one without.
 set(CPACK_RPM_SPEC_MORE_DEFINE "%define _build_id_links none
+%define __os_install_post %{nil}
 %global __requires_exclude CURL_OPENSSL_4")
 
 foreach(component agent collector cli)

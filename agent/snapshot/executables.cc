@@ -58,7 +58,7 @@ std::string HashOf(Evidence& evidence, int fd, const std::string& source, std::u
   return HexEncode(AsBytes(hash.Finish()));
 }
 
-void OneExecutable(Evidence& evidence, int procfs, const ProcessFacts::Executable& executable) {
+void OneExecutable(Evidence& evidence, int procfs, const FoundProcesses::Executable& executable) {
   const std::string link = std::to_string(executable.pid) + "/exe";
   const std::string source = "/proc/" + link;
   evidence.At(source);
@@ -150,7 +150,7 @@ void MemoryOf(Evidence& evidence, int procfs, std::uint32_t pid) {
 }  // namespace
 
 void CollectExecutables(Evidence& evidence, const SnapshotProcfs& procfs,
-                        const ProcessFacts& facts) {
+                        const FoundProcesses& facts) {
   // What is gone with its process first.
   for (const bool fleeting : {true, false}) {
     for (const auto& [identity, executable] : facts.executables) {
@@ -162,9 +162,9 @@ void CollectExecutables(Evidence& evidence, const SnapshotProcfs& procfs,
 }
 
 void CollectOpenDeleted(Evidence& evidence, const SnapshotProcfs& procfs,
-                        const ProcessFacts& facts) {
+                        const FoundProcesses& facts) {
   std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
-  for (const ProcessFacts::OpenDeleted& open : facts.open_deleted) {
+  for (const FoundProcesses::OpenDeleted& open : facts.open_deleted) {
     if (evidence.Over()) break;
     const std::string link = std::to_string(open.pid) + "/fd/" + std::to_string(open.descriptor);
     evidence.At("/proc/" + link);
@@ -197,7 +197,7 @@ void CollectOpenDeleted(Evidence& evidence, const SnapshotProcfs& procfs,
   }
 }
 
-void CollectMemory(Evidence& evidence, const SnapshotProcfs& procfs, const ProcessFacts& facts) {
+void CollectMemory(Evidence& evidence, const SnapshotProcfs& procfs, const FoundProcesses& facts) {
   for (const std::uint32_t pid : facts.anonymous_code) {
     if (evidence.Over()) break;
     MemoryOf(evidence, procfs.fd.get(), pid);

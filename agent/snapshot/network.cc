@@ -71,7 +71,7 @@ Status Dump(int protocol, std::uint16_t type, const Body& body,
 
 class NamespaceReader {
  public:
-  NamespaceReader(Evidence& evidence, const ProcessFacts& facts, std::uint64_t inode,
+  NamespaceReader(Evidence& evidence, const FoundProcesses& facts, std::uint64_t inode,
                   std::uint32_t pid)
       : evidence_(evidence), facts_(facts), inode_(inode), pid_(pid) {}
 
@@ -210,7 +210,7 @@ class NamespaceReader {
   }
 
   Evidence& evidence_;
-  const ProcessFacts& facts_;
+  const FoundProcesses& facts_;
   std::uint64_t inode_;
   std::uint32_t pid_;
   std::size_t sockets_ = 0;
@@ -223,7 +223,7 @@ std::uint64_t OwnNamespace() {
 
 }  // namespace
 
-void CollectNetwork(Evidence& evidence, const SnapshotProcfs& procfs, const ProcessFacts& facts) {
+void CollectNetwork(Evidence& evidence, const SnapshotProcfs& procfs, const FoundProcesses& facts) {
   std::uint64_t current = OwnNamespace();
   std::size_t count = 0;
   for (const auto& [inode, pid] : facts.net_namespaces) {

@@ -12,7 +12,7 @@ namespace culprit {
 
 // Tables sockets and network; texts of /proc/net that have no netlink (firewall tables, connection
 // tracking).
-void CollectNetwork(Evidence& evidence, const SnapshotProcfs& procfs, const ProcessFacts& facts);
+void CollectNetwork(Evidence& evidence, const SnapshotProcfs& procfs, const FoundProcesses& facts);
 
 }  // namespace culprit
 

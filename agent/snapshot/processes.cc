@@ -33,7 +33,7 @@ std::optional<std::uint64_t> NamespaceInode(std::string_view link) {
 
 class ProcessReader {
  public:
-  ProcessReader(Evidence& evidence, const HostFiles& host, int procfs, ProcessFacts* facts)
+  ProcessReader(Evidence& evidence, const HostFiles& host, int procfs, FoundProcesses* facts)
       : evidence_(evidence), host_(host), procfs_(procfs), facts_(facts) {}
 
   void Read(std::uint32_t pid, const KernelTask* task) {
@@ -127,7 +127,7 @@ class ProcessReader {
       return;
     }
     if (fstatat(directory_.get(), "exe", &st, 0) != 0) return;
-    ProcessFacts::Executable& executable = facts_->executables[{st.st_dev, st.st_ino}];
+    FoundProcesses::Executable& executable = facts_->executables[{st.st_dev, st.st_ino}];
     if (executable.pids.empty()) {
       executable.pid = pid_;
       executable.path = path;
@@ -205,7 +205,7 @@ class ProcessReader {
   Evidence& evidence_;
   const HostFiles& host_;
   int procfs_;
-  ProcessFacts* facts_;
+  FoundProcesses* facts_;
   std::uint32_t pid_ = 0;
   UniqueFd directory_;
 };
@@ -260,7 +260,7 @@ void Compare(Evidence& evidence, const HostFiles& host, const SnapshotProcfs& pr
 }  // namespace
 
 void CollectProcesses(Evidence& evidence, const HostFiles& host, const SnapshotProcfs& procfs,
-                      ProcessFacts* facts) {
+                      FoundProcesses* facts) {
   const UniqueFd proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   const std::size_t limit = evidence.limits().processes;
   std::vector<std::uint32_t> mounted = ListProcesses(proc.get(), limit);
@@ -290,7 +290,7 @@ void CollectProcesses(Evidence& evidence, const HostFiles& host, const SnapshotP
   }
 }
 
-void CollectMounts(Evidence& evidence, const SnapshotProcfs& procfs, const ProcessFacts& facts) {
+void CollectMounts(Evidence& evidence, const SnapshotProcfs& procfs, const FoundProcesses& facts) {
   for (const auto& [inode, pid] : facts.mount_namespaces) {
     const std::string path = std::to_string(pid) + "/mountinfo";
     evidence.At("/proc/" + path);

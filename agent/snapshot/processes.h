@@ -19,7 +19,7 @@
 namespace culprit {
 
 // What later collectors need of the process table. Filled by CollectProcesses, once.
-struct ProcessFacts {
+struct FoundProcesses {
   struct Executable {
     std::uint32_t pid = 0;  // one that runs it
     std::string path;
@@ -42,17 +42,17 @@ struct ProcessFacts {
 
 // Tables processes, descriptors, maps (of what can hold code), hidden; fills `facts`.
 void CollectProcesses(Evidence& evidence, const HostFiles& host, const SnapshotProcfs& procfs,
-                      ProcessFacts* facts);
+                      FoundProcesses* facts);
 // Table mounts: of each mount namespace.
-void CollectMounts(Evidence& evidence, const SnapshotProcfs& procfs, const ProcessFacts& facts);
+void CollectMounts(Evidence& evidence, const SnapshotProcfs& procfs, const FoundProcesses& facts);
 // Table executables with hashes; a copy of those that are deleted, in memory or in places that
 // anybody can write to.
 void CollectExecutables(Evidence& evidence, const SnapshotProcfs& procfs,
-                        const ProcessFacts& facts);
+                        const FoundProcesses& facts);
 void CollectOpenDeleted(Evidence& evidence, const SnapshotProcfs& procfs,
-                        const ProcessFacts& facts);
+                        const FoundProcesses& facts);
 // Code that a process made itself.
-void CollectMemory(Evidence& evidence, const SnapshotProcfs& procfs, const ProcessFacts& facts);
+void CollectMemory(Evidence& evidence, const SnapshotProcfs& procfs, const FoundProcesses& facts);
 
 }  // namespace culprit
 

@@ -22,7 +22,7 @@ struct Scene {
   SnapshotOptions options;
   HostFiles host;
   SnapshotProcfs procfs;
-  ProcessFacts facts;
+  FoundProcesses facts;
   std::vector<std::string> homes;
 };
 

@@ -12,6 +12,8 @@ namespace {
 
 namespace link = internal::v1;
 
+constexpr int kLookForStopMs = 200;
+
 link::ToSender TaskOf(const EnrolJob& job) {
   link::ToSender message;
   link::EnrolTask* task = message.mutable_enrol();
@@ -41,17 +43,26 @@ Result<EnrolAnswer> ReadAnswer(const link::EnrolResult& result) {
                      result.response().agent_id()};
 }
 
+bool WaitReadable(int fd, std::chrono::milliseconds timeout, const std::stop_token& stop) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (!stop.stop_requested() && std::chrono::steady_clock::now() < deadline) {
+    pollfd wait{fd, POLLIN, 0};
+    if (poll(&wait, 1, kLookForStopMs) > 0) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-Result<EnrolAnswer> EnrolBySender(const EnrolJob& job, std::chrono::milliseconds timeout) {
+Result<EnrolAnswer> EnrolBySender(const EnrolJob& job, std::chrono::milliseconds timeout,
+                                  const std::stop_token& stop) {
   TRY(auto pair, MakeLinkPair());
   ChildProcess child;  // ends with this scope
   TRY_VOID(child.Start(job.program, {}, pair.second.get()));
   pair.second.Reset();
   const UniqueFd socket = std::move(pair.first);
   TRY(const bool sent, SendDatagram(socket.get(), TaskOf(job).SerializeAsString(), -1, true));
-  pollfd wait{socket.get(), POLLIN, 0};
-  if (!sent || poll(&wait, 1, static_cast<int>(timeout.count())) <= 0) {
+  if (!sent || !WaitReadable(socket.get(), timeout, stop)) {
     return MakeError(Code::kDeadlineExceeded, "the sender did not answer in time");
   }
   TRY(const Datagram datagram, ReceiveDatagram(socket.get(), false));

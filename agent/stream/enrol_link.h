@@ -6,6 +6,7 @@
 #define CULPRIT_AGENT_STREAM_ENROL_LINK_H_
 
 #include <chrono>
+#include <stop_token>
 #include <string>
 
 #include "common/result.h"
@@ -26,8 +27,9 @@ struct EnrolAnswer {
   std::string certificate_pem, ca_pem, agent_id;
 };
 
-// Errors: the collector's, or why it could not be asked; kDeadlineExceeded.
-Result<EnrolAnswer> EnrolBySender(const EnrolJob& job, std::chrono::milliseconds timeout);
+// Errors: the collector's, or why it could not be asked; kDeadlineExceeded, also at a stop.
+Result<EnrolAnswer> EnrolBySender(const EnrolJob& job, std::chrono::milliseconds timeout,
+                                  const std::stop_token& stop);
 
 }  // namespace culprit
 

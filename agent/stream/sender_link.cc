@@ -47,7 +47,7 @@ std::string Bytes(const Uuid& id) { return std::string(id.AsBytes()); }
 // Enrolment makes the key first and the certificate last: between the two the agent watches already,
 // and evidence waits in the spool.
 bool NotEnrolledYet(const SenderOptions& options) {
-  return access(options.key_path.c_str(), F_OK) == 0 &&
+  return (options.enrolling || access(options.key_path.c_str(), F_OK) == 0) &&
          access(options.certificate_path.c_str(), F_OK) != 0 && errno == ENOENT;
 }
 
@@ -134,7 +134,9 @@ class SenderLinkImpl final : public SenderLink {
 
 Status SenderLinkImpl::Spawn() {
   if (NotEnrolledYet(options_)) {
-    status_.last_error = "this host has not enrolled yet: run `culprit-agent enrol`";
+    status_.last_error = options_.enrolling
+                             ? "this host has not enrolled yet; the log says why, and it goes on"
+                             : "this host has not enrolled yet: run `culprit-agent enrol`";
     restart_pending_ = true;
     SetTimer(kLookForCertificate);
     return Ok();

@@ -33,6 +33,7 @@ struct SenderOptions {
   std::string ca_path, certificate_path,
       key_path;                 // PEM; read by the sender before it drops privileges
   std::string enrol_address;    // where a certificate that has run out is renewed; empty = nowhere
+  bool enrolling = false;       // key and certificate may come later
   std::string user = "nobody";  // the sender's user when the sensor is root
   Uuid boot_id, run_id;
   std::string agent_version;

@@ -18,6 +18,7 @@
 #include "culprit/v1/query.grpc.pb.h"
 #include "culprit/v1/query_login.grpc.pb.h"
 #include "culprit/v1/query_posture.grpc.pb.h"
+#include "culprit/v1/report.grpc.pb.h"
 #include "culprit/v1/snapshot.grpc.pb.h"
 
 namespace culprit::cli {
@@ -50,6 +51,7 @@ class GrpcClient : public Client {
     alerts_ = v1::Alerts::NewStub(channel);
     logins_ = v1::LoginQuery::NewStub(channel);
     posture_ = v1::PostureQuery::NewStub(channel);
+    custody_ = v1::Custody::NewStub(channel);
     audit_ = v1::Audit::NewStub(channel);
     snapshots_ = v1::Snapshots::NewStub(channel);
   }
@@ -76,6 +78,11 @@ class GrpcClient : public Client {
     return Call<v1::WhereResponse>(request, &v1::Query::Stub::Where);
   }
 
+  Result<v1::EvidenceHead> GetEvidenceHead(const std::string& agent_id) override {
+    v1::GetEvidenceHeadRequest request;
+    request.set_agent_id(agent_id);
+    return Call<v1::EvidenceHead>(request, &v1::Custody::Stub::GetEvidenceHead, custody_.get());
+  }
   Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) override {
     return Call<v1::GetPostureResponse>(request, &v1::PostureQuery::Stub::GetPosture,
                                         posture_.get());
@@ -361,6 +368,7 @@ class GrpcClient : public Client {
   std::unique_ptr<v1::Alerts::Stub> alerts_;
   std::unique_ptr<v1::LoginQuery::Stub> logins_;
   std::unique_ptr<v1::PostureQuery::Stub> posture_;
+  std::unique_ptr<v1::Custody::Stub> custody_;
   std::unique_ptr<v1::Audit::Stub> audit_;
   std::unique_ptr<v1::Snapshots::Stub> snapshots_;
   std::mutex mutex_;

@@ -21,6 +21,7 @@
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
 #include "culprit/v1/query_posture.pb.h"
+#include "culprit/v1/report.pb.h"
 #include "culprit/v1/snapshot.pb.h"
 
 namespace culprit::cli {
@@ -72,6 +73,7 @@ class Client {
   virtual Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& request) = 0;
   virtual Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& request) = 0;
   virtual Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request) = 0;
+  virtual Result<v1::EvidenceHead> GetEvidenceHead(const std::string& agent_id) = 0;
   // Begins one and returns at once.
   virtual Result<v1::Snapshot> TakeSnapshot(const v1::TakeSnapshotRequest& request) = 0;
   virtual Result<v1::Snapshot> GetSnapshot(const std::string& id) = 0;

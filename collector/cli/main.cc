@@ -118,7 +118,7 @@ int Main(int argc, char** argv) {
       AddFlows(app),    AddWho(app),     AddProcess(app),  AddDns(app),    AddLogins(app),
       AddSession(app),  AddKeys(app),    AddPackets(app),  AddWhere(app),  AddCost(app),
       AddTop(app),      AddStatus(app),  AddSnapshot(app), AddVerify(app), AddJoin(app),
-      AddImport(app),   AddSsh(app),     AddAlerts(app),   AddAudit(app),  AddReport(app)};
+      AddImport(app),   AddSsh(app),     AddAlerts(app),   AddAudit(app),  AddReport(app), AddTeardown(app)};
   for (const Command& command : commands) AddGlobalOptions(*command.app, options);
   std::string shell;
   const CLI::App* completion = AddCompletion(app, &shell);

@@ -136,8 +136,8 @@ class SqliteFindingStore final : public FindingStore {
     MutexLock lock(&mutex_);
     TRY(SqliteStatement statement, db_.Prepare("SELECT body, change FROM finding WHERE last_ns >= "
                                                "?1 AND severity >= ?2 AND change > ?3"
-                                               " AND (?4 = '' OR rule = ?4) AND (?5 = '' OR host = "
-                                               "?5) AND substr(id, 1, length(?6)) = ?6"
+                                               " AND (?4 = '' OR rule = ?4) AND (?5 IN ('', host, agent))"
+                                               " AND substr(id, 1, length(?6)) = ?6"
                                                " ORDER BY last_ns DESC"));
     statement.Bind(1, ToNs(query.since));
     statement.Bind(2, static_cast<int>(query.min_severity));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/format/ocsf.h"
 
+#include <spdlog/fmt/fmt.h>
+
 #include "collector/detect/rules.h"
 #include "collector/format/finding_words.h"
 #include "collector/format/message_json.h"
@@ -202,7 +204,10 @@ std::string OcsfFinding(const v1::Finding& finding, OcsfActivity activity) {
   out["message"] = finding.reason();
   Json& metadata = out["metadata"];
   metadata["version"] = kOcsfVersion;
-  metadata["uid"] = finding.id();
+  // An event of its own for each of its states: the finding has its id in finding_info.
+  metadata["uid"] = fmt::format("{}-{}-{}-{}", finding.id(), activity_id, finding.last_lsn(),
+                                finding.state_ns());
+  metadata["correlation_uid"] = finding.id();
   metadata["profiles"] = Json::array({"host"});
   metadata["product"]["name"] = "Culprit";
   metadata["product"]["vendor_name"] = "Culprit";

@@ -38,7 +38,10 @@ IngestStats Registry::Snapshot() const {
   out.agents.reserve(agents.size());
   for (const auto& agent : agents) {
     const std::lock_guard lock(agent->mutex);
-    out.agents.push_back(agent->stats);
+    AgentIngestStats& told = out.agents.emplace_back(agent->stats);
+    told.stream_id = agent->sequence.announced_stream();
+    told.durable_evidence = agent->sequence.Durable(told.stream_id, Lane::kEvidence).seq;
+    told.durable_bulk = agent->sequence.Durable(told.stream_id, Lane::kBulk).seq;
     const AgentIngestStats& s = agent->stats;
     out.agents_connected += s.connected ? 1 : 0;
     out.frames_accepted += s.frames;

@@ -65,6 +65,8 @@ class AgentSequence {
   void Settle(const Uuid& stream, Lane lane, std::uint64_t seq, bool durable);
 
   DurableHead Durable(const Uuid& stream, Lane lane) const;
+  // That the newest connection announced; zeros: none since the collector started.
+  const Uuid& announced_stream() const { return claim_.stream_id; }
   // No accepted frame waits for Settle().
   bool Settled() const { return unsettled_ == 0; }
 

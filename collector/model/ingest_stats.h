@@ -29,6 +29,10 @@ struct AgentIngestStats {
   std::uint64_t rejected_frames = 0, rejected_records = 0;
   std::uint64_t refused_forks = 0;  // of forks: what is not in the journal
   std::uint64_t takeovers = 0;  // an older connection ended by a newer one
+  // Of the newest hello since the collector started (zeros: there was none), and up to which frame
+  // of it all is on the disk.
+  Uuid stream_id;
+  std::uint64_t durable_evidence = 0, durable_bulk = 0;
   std::string last_refusal;     // of a frame or hello, for a person
 };
 

@@ -23,8 +23,11 @@ constexpr std::array kOperatorRules = {
     Rule{"/culprit.v1.Query/", OperatorRole::kViewer},
     Rule{"/culprit.v1.Findings/SetFindingState", OperatorRole::kResponder},
     Rule{"/culprit.v1.Findings/", OperatorRole::kViewer},
+    Rule{"/culprit.v1.Alerts/TestAlerts", OperatorRole::kResponder},
+    Rule{"/culprit.v1.Alerts/", OperatorRole::kViewer},
     Rule{"/culprit.v1.LoginQuery/", OperatorRole::kViewer},
     Rule{"/culprit.v1.PostureQuery/", OperatorRole::kViewer},
+    Rule{"/culprit.v1.Custody/", OperatorRole::kViewer},
     Rule{"/culprit.v1.Alerts/TestAlerts", OperatorRole::kResponder},
     Rule{"/culprit.v1.Alerts/", OperatorRole::kViewer},
     // What a bundle holds is more than what a viewer's questions tell.

@@ -13,6 +13,7 @@
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/query_login.pb.h"
 #include "culprit/v1/query_posture.pb.h"
+#include "culprit/v1/report.pb.h"
 
 namespace culprit {
 
@@ -42,6 +43,7 @@ class QueryEngine {
                                             const Cancelled& cancelled) const;
   Result<v1::GetPostureResponse> GetPosture(const v1::GetPostureRequest& request) const;
   Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request) const;
+  Result<v1::EvidenceHead> GetEvidenceHead(const v1::GetEvidenceHeadRequest& request) const;
   Result<v1::TopResponse> Top(const v1::TopRequest& request, const Cancelled& cancelled) const;
   Result<v1::GetStatusResponse> GetStatus() const;
   Result<v1::WhereResponse> Where(const v1::WhereRequest& request) const;

@@ -107,6 +107,7 @@ class SnapshotService final : public v1::Snapshots::Service {
     if (!name.empty()) return ResolveHost(store_, name);
     const std::vector<HostRecord> hosts = store_.Hosts();
     if (hosts.size() == 1) return hosts[0];
+    if (hosts.empty()) return NotFound("no host is known here yet (`culprit hosts`)");
     return InvalidArgument("host: say of which one (`culprit hosts` lists them)");
   }
 

@@ -109,6 +109,7 @@ Status SnapshotTransfer::CheckRoom() const {
                          " of snapshot.max_bytes at the collector: remove some (`culprit snapshot "
                          "remove ID`) or raise it");
   }
+  if (limits.min_free_bytes == 0) return Ok();
   TRY(const std::uint64_t free, deps_.files.FreeBytes());
   if (free < limits.min_free_bytes + kWindow) {
     return MakeError(Code::kResourceExhausted,
@@ -333,7 +334,7 @@ std::pair<v1::SnapshotState, std::string> SnapshotTransfer::Judge(const BundleVe
 
 void SnapshotTransfer::Custody(const std::string& action, const std::string& actor,
                                const std::string& note) {
-  v1::Custody entry;
+  v1::CustodyEntry entry;
   entry.set_action(action);
   entry.set_actor(actor);
   entry.set_at_ns(ToNs(deps_.now()));
@@ -343,7 +344,7 @@ void SnapshotTransfer::Custody(const std::string& action, const std::string& act
 }
 
 Status SnapshotTransfer::Change(v1::SnapshotState state, std::string problem) {
-  problem = problem.substr(0, kMaxProblem);
+  problem = EscapeText(problem.substr(0, kMaxProblem));  // an agent may have worded it
   const bool news = snapshot_.state() != state || snapshot_.problem() != problem;
   if (news && !problem.empty()) {
     spdlog::warn("snapshot id={} host={} state={} problem=\"{}\"", snapshot_.id(), snapshot_.host(),

@@ -52,13 +52,14 @@ double CpuSeconds() {
 void Measure(const char* name, const Mix& mix) {
   constexpr int kRounds = 5;
   const std::vector<DecodedFrame> frames = FramesOf(mix);
+  const TestPlaces places;
   double best = 0;
   std::size_t bytes = 0, findings = 0;
   for (int round = 0; round < kRounds; ++round) {
     findings = 0;
     malloc_trim(0);
     const auto before = mallinfo2().uordblks;
-    DetectEngine engine({}, [&](const v1::Finding&) { ++findings; });
+    DetectEngine engine({}, [&](const v1::Finding&) { ++findings; }, {&places, {}});
     const double began = CpuSeconds();
     for (const DecodedFrame& frame : frames) engine.Take(frame);
     best = std::max(best, 3.0 * mix.flows / (CpuSeconds() - began));

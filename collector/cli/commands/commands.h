@@ -42,6 +42,7 @@ Command AddSsh(CLI::App& app);
 Command AddKeys(CLI::App& app);
 Command AddTop(CLI::App& app);
 Command AddReport(CLI::App& app);
+Command AddTeardown(CLI::App& app);
 Command AddSnapshot(CLI::App& app);
 Command AddStatus(CLI::App& app);
 Command AddVerify(CLI::App& app);

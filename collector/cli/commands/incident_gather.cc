@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "collector/answer/reply.h"
+#include "collector/cli/commands/bundle_source.h"
+#include "collector/cli/json.h"
 
 namespace culprit::cli {
 namespace {
@@ -15,7 +17,7 @@ constexpr std::int64_t kMinute = 60LL * 1'000'000'000;
 constexpr std::size_t kMaxCulprits = 6, kMaxSessions = 6;
 constexpr std::int64_t kBuckets = 48;
 constexpr std::uint32_t kFindings = 200, kDestinations = 200, kLogins = 200, kReplyFlows = 5;
-constexpr std::uint32_t kChanges = 100, kKeys = 500;
+constexpr std::uint32_t kChanges = 100, kKeys = 500, kSnapshots = 20;
 
 class Gatherer {
  public:
@@ -32,6 +34,7 @@ class Gatherer {
     TRY_VOID(Series());
     Logins();
     Posture();
+    Snapshots();
     TRY_VOID(Reply());
     return std::move(incident_);
   }
@@ -49,7 +52,9 @@ class Gatherer {
     v1::ListHostsRequest by_name;
     by_name.set_host(question_.subject);
     by_name.set_health(true);
-    TRY(const v1::ListHostsResponse hosts, client_.ListHosts(by_name));
+    auto named = client_.ListHosts(by_name);
+    if (!named && named.error().code != Code::kNotFound) return std::move(named).error();
+    const v1::ListHostsResponse hosts = named ? std::move(*named) : v1::ListHostsResponse();
     if (hosts.hosts_size() > 1) {
       return InvalidArgument("several hosts are called " + question_.subject +
                              ": give the agent id of one (culprit hosts --json)");
@@ -271,6 +276,32 @@ class Gatherer {
     if (!keys) return Gap("keys", keys.error());
     incident_.keys.assign(keys->keys().begin(), keys->keys().end());
     if (keys->cut()) incident_.gaps.push_back(fmt::format("keys: the first {} alone", kKeys));
+  }
+
+  void Snapshots() {
+    v1::ListSnapshotsRequest request;
+    request.set_host(incident_.host.agent_id());
+    request.set_limit(kSnapshots);
+    const auto snapshots = client_.ListSnapshots(request);
+    if (!snapshots) return Gap("snapshots", snapshots.error());
+    std::string whole;
+    for (const v1::Snapshot& snapshot : snapshots->snapshots()) {
+      incident_.snapshots.push_back(
+          {snapshot.id(), WordOf(snapshot.state()), snapshot.sha256(), snapshot.key_fingerprint(),
+           snapshot.problem(), snapshot.asked_ns(), snapshot.stored_bytes(), snapshot.skipped()});
+      if (whole.empty() && snapshot.state() == v1::SNAPSHOT_STATE_COMPLETE) whole = snapshot.id();
+    }
+    if (!whole.empty()) Notables(whole);
+  }
+
+  // What stands out in it. A viewer may not read bundles: the report then goes without.
+  void Notables(const std::string& id) {
+    int exit_code = kExitOk;
+    auto source = OpenBundle(session_, id, &exit_code);
+    if (!source) return Gap("what stands out in the snapshot", source.error());
+    auto summary = SummariseBundle(std::move(*source));
+    if (!summary) return Gap("what stands out in the snapshot", summary.error());
+    incident_.notable = std::move(summary->notable);
   }
 
   // As for a report that names no more than this instance.

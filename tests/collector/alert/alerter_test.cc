@@ -64,7 +64,8 @@ class AlerterTest : public ::testing::Test {
         findings_->Decide(id, {state, "because", "operator", WallTimeFromNs(kStart + ++decided_)}));
   }
   v1::AlertTarget State(const std::string& name = "hook") const {
-    for (const v1::AlertTarget& target : alerter_->Targets().targets()) {
+    const v1::ListAlertTargetsResponse all = alerter_->Targets();
+    for (const v1::AlertTarget& target : all.targets()) {
       if (target.name() == name) return target;
     }
     return {};
@@ -141,6 +142,7 @@ TEST_F(AlerterTest, ATargetThatHangsHoldsUpNoOther) {
   Put("b2");
   EXPECT_EQ(Keys(2).size(), 2U);
   EXPECT_EQ(State("stuck").queued(), 2U);
+  alerter_.reset();  // does not wait for the minute either
 }
 
 TEST_F(AlerterTest, WhatWaitedIsToldAfterAnotherStartAndWhatWasToldIsNot) {

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "agent/source/zeek_log.h"
+#include "collector/format/protocol_number.h"
 
 namespace culprit::cli {
 namespace {

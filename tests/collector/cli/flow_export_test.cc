@@ -57,6 +57,25 @@ class FakeClient : public Client {
   Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& /*request*/) override {
     return v1::ListKeysResponse();
   }
+  Result<v1::Snapshot> TakeSnapshot(const v1::TakeSnapshotRequest& /*request*/) override {
+    return v1::Snapshot();
+  }
+  Result<v1::Snapshot> GetSnapshot(const std::string& /*id*/) override { return v1::Snapshot(); }
+  Status WatchSnapshot(const std::string& /*id*/,
+                       const std::function<bool(const v1::Snapshot&)>& /*visit*/) override {
+    return Ok();
+  }
+  Result<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& /*request*/) override {
+    return v1::ListSnapshotsResponse();
+  }
+  Result<v1::Snapshot> RemoveSnapshot(const std::string& /*id*/) override { return v1::Snapshot(); }
+  std::unique_ptr<SnapshotStream> ReadSnapshot(const std::string& /*id*/) override {
+    return nullptr;
+  }
+  Result<v1::EvidenceHead> GetEvidenceHead(const std::string& /*agent_id*/) override {
+    return v1::EvidenceHead();
+  }
   Status FetchPackets(
       const v1::FetchPacketsRequest& /*request*/,
       const std::function<Status(const v1::FetchPacketsResponse&)>& /*visit*/) override {

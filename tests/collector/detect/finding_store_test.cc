@@ -232,9 +232,12 @@ TEST_F(FindingStoreTest, ListsWhatIsAskedFor) {
   low.set_rule("beacon");
   low.set_severity(v1::SEVERITY_LOW);
   low.set_host("db");
+  low.set_agent_id("b");
   Put(low);
   FindingQuery query;
   query.host = "db";
+  EXPECT_EQ(All(query).size(), 1U);
+  query.host = "b";
   EXPECT_EQ(All(query).size(), 1U);
   query = {};
   query.rule = "scan";

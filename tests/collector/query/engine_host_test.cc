@@ -120,6 +120,28 @@ TEST_F(EngineHostTest, HealthIsOnlyThereWhereItIsAskedForAndUnknownHostsAreNotFo
   EXPECT_EQ(engine_->ListHosts(request).error().code, Code::kNotFound);
 }
 
+TEST_F(EngineHostTest, TheHeadIsThatOfTheStreamThatTheAgentAnnounced) {
+  AgentIngestStats agent;
+  agent.agent_id = Uuid::Random();
+  agent.connected = true;
+  v1::GetEvidenceHeadRequest request;
+  request.set_agent_id(agent.agent_id.ToString());
+  EXPECT_EQ(engine_->GetEvidenceHead(request).error().code, Code::kNotFound);
+  activity_.stats.agents = {agent};
+  EXPECT_TRUE(engine_->GetEvidenceHead(request)->stream_id().empty());
+  activity_.stats.agents[0].stream_id = Uuid::Random();
+  activity_.stats.agents[0].durable_evidence = 7;
+  activity_.stats.agents[0].durable_bulk = 3;
+  const auto head = engine_->GetEvidenceHead(request);
+  ASSERT_TRUE(head);
+  EXPECT_TRUE(head->connected());
+  EXPECT_EQ(head->stream_id(), activity_.stats.agents[0].stream_id.ToString());
+  EXPECT_EQ(head->evidence_seq(), 7U);
+  EXPECT_EQ(head->bulk_seq(), 3U);
+  request.set_agent_id("web-1");
+  EXPECT_EQ(engine_->GetEvidenceHead(request).error().code, Code::kInvalidArgument);
+}
+
 TEST_F(EngineHostTest, WhatPassedThroughIsShownInEveryView) {
   TakeForwarded();
   v1::ListFlowsRequest request;
