@@ -60,7 +60,7 @@ int HexValue(char c) {
 }
 
 // Printable ASCII in lower case (with `upper` in any), a backslash only before the "xNN" of a byte
-// that is not that (or of a blank, or of a dot within a label).
+// that is not that, of a blank, or of a dot within a label.
 bool IsNameText(std::string_view text, bool upper) {
   if (text.size() > kMaxNameLength) return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
