@@ -151,7 +151,7 @@ def stale(rig, hosts):
     for name, source in (("ca.pem", "ca.pem"), ("operator.pem", "agent.pem"), ("operator.key", "agent.key")):
         shutil.copy(rig.dir / "stopped" / source, shown / name)
     wait_until("certificate ran out", lambda: "enrolled as" in run(
-        AGENT, "enrol", "--config", rig.dir / "stopped.toml", check=False, env={**os.environ, "CULPRIT_TOKEN": "x"}).stdout, 30, 0.5)
+        AGENT, "enrol", "--host-id", "machine-stopped", "--config", rig.dir / "stopped.toml", check=False, env={**os.environ, "CULPRIT_TOKEN": "x"}).stdout, 30, 0.5)
     handshake(rig, "expired", "-cert", shown / "operator.pem", "-key", shown / "operator.key")
 
 
