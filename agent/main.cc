@@ -349,16 +349,6 @@ void AddCommon(CLI::App* command, Options* options) {
                       "State directory, instead of state_dir of the configuration");
 }
 
-void AddCollector(CLI::App* command, Options* options) {
-  command->add_option("--collector", options->collector,
-                      "HOST:PORT, instead of collector.address");
-}
-
-void AddLogLevel(CLI::App* command, Options* options) {
-  command->add_option("--log-level", options->log_level, "trace, debug, info, warning or error")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-}
-
 void AddReplayOptions(CLI::App* replay, Options* options) {
   replay
       ->add_option("FILE", options->file,

@@ -102,7 +102,7 @@ std::string RenderSnapshot(const v1::Snapshot& snapshot, const View& view) {
                                   FormatByteSize(snapshot.peak_rss_bytes()),
                                   FormatDuration(std::chrono::microseconds(snapshot.cpu_us()))));
   }
-  for (const v1::Custody& entry : snapshot.custody()) {
+  for (const v1::CustodyEntry& entry : snapshot.custody()) {
     text += Field("custody", FormatTime(entry.at_ns(), view.zone) + "  " + entry.action() + " by " +
                                  entry.actor() + (entry.note().empty() ? "" : ": " + entry.note()));
   }

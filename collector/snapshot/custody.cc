@@ -10,7 +10,7 @@ namespace culprit {
 namespace {
 
 // Each text behind its length, so that no two entries give the same bytes.
-std::string HashOf(const std::string& previous, const v1::Custody& entry) {
+std::string HashOf(const std::string& previous, const v1::CustodyEntry& entry) {
   std::string bytes;
   for (const std::string& text : {previous, entry.action(), entry.actor(),
                                   std::to_string(entry.at_ns()), entry.sha256(), entry.note()}) {
@@ -25,7 +25,7 @@ std::string LastHash(const v1::Snapshot& snapshot) {
 
 }  // namespace
 
-void AddCustody(v1::Custody entry, v1::Snapshot* snapshot) {
+void AddCustody(v1::CustodyEntry entry, v1::Snapshot* snapshot) {
   if (entry.action() == "read" && snapshot->custody_size() >= kMaxCustody) return;
   entry.set_hash(HashOf(LastHash(*snapshot), entry));
   *snapshot->add_custody() = std::move(entry);
@@ -34,7 +34,7 @@ void AddCustody(v1::Custody entry, v1::Snapshot* snapshot) {
 Status CheckCustody(const v1::Snapshot& snapshot) {
   std::string previous;
   for (int i = 0; i < snapshot.custody_size(); ++i) {
-    const v1::Custody& entry = snapshot.custody(i);
+    const v1::CustodyEntry& entry = snapshot.custody(i);
     if (entry.hash() != HashOf(previous, entry)) {
       return DataLoss("custody entry " + std::to_string(i + 1) + " (" + entry.action() +
                       ") does not follow from the one before it: the record was changed");

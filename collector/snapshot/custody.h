@@ -14,7 +14,7 @@ namespace culprit {
 inline constexpr int kMaxCustody = 1000;
 
 // "read" is left out of a record that has kMaxCustody entries; what changes the bundle is not.
-void AddCustody(v1::Custody entry, v1::Snapshot* snapshot);
+void AddCustody(v1::CustodyEntry entry, v1::Snapshot* snapshot);
 // Errors: kDataLoss, naming the entry that does not follow from the one before it.
 Status CheckCustody(const v1::Snapshot& snapshot);
 

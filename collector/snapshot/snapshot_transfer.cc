@@ -334,7 +334,7 @@ std::pair<v1::SnapshotState, std::string> SnapshotTransfer::Judge(const BundleVe
 
 void SnapshotTransfer::Custody(const std::string& action, const std::string& actor,
                                const std::string& note) {
-  v1::Custody entry;
+  v1::CustodyEntry entry;
   entry.set_action(action);
   entry.set_actor(actor);
   entry.set_at_ns(ToNs(deps_.now()));

@@ -180,9 +180,9 @@ class SnapshotsImpl final : public Snapshots {
     bool done = false;
   };
 
-  static v1::Custody Entry(const std::string& action, const std::string& actor,
-                           const std::string& note, const v1::Snapshot& snapshot) {
-    v1::Custody entry;
+  static v1::CustodyEntry Entry(const std::string& action, const std::string& actor,
+                                const std::string& note, const v1::Snapshot& snapshot) {
+    v1::CustodyEntry entry;
     entry.set_action(action);
     entry.set_actor(actor);
     entry.set_at_ns(ToNs(ReadWallClock()));

@@ -11,7 +11,7 @@ namespace {
 v1::Snapshot Three() {
   v1::Snapshot snapshot;
   for (const char* action : {"asked", "received", "verified"}) {
-    v1::Custody entry;
+    v1::CustodyEntry entry;
     entry.set_action(action);
     entry.set_actor("op");
     entry.set_at_ns(snapshot.custody_size() + 1);
@@ -39,11 +39,11 @@ TEST(CustodyTest, EveryChangeBreaksTheChain) {
 
 TEST(CustodyTest, ReadersAreBoundedAndWhatChangesTheBundleIsNot) {
   v1::Snapshot snapshot;
-  v1::Custody read;
+  v1::CustodyEntry read;
   read.set_action("read");
   for (int i = 0; i < kMaxCustody + 10; ++i) AddCustody(read, &snapshot);
   EXPECT_EQ(snapshot.custody_size(), kMaxCustody);
-  v1::Custody removed;
+  v1::CustodyEntry removed;
   removed.set_action("removed");
   AddCustody(removed, &snapshot);
   EXPECT_EQ(snapshot.custody_size(), kMaxCustody + 1);
