@@ -11,6 +11,7 @@
 
 #include "common/file.h"
 #include "common/hex.h"
+#include "common/sha256.h"
 
 namespace culprit {
 namespace {

@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# EC2 user-data (Debian, Ubuntu, Amazon Linux 2023): Culprit's agent, at the first boot. Fill in the five values; README.md says where they come from. Everybody on the
-# instance can read user-data, so nothing secret is in it: CREDENTIALS_URL is good for minutes, and for this one host. A failure is in
-# /var/log/cloud-init-output.log and in `cloud-init status`; the boot goes on. Running it again is harmless. The collector may be down meanwhile.
+# EC2 user-data (Debian, Ubuntu, Amazon Linux 2023): Culprit's agent, at the first boot. Fill in the first four values; README.md says where they
+# come from. The host enrols by its instance identity document, or by CULPRIT_TOKEN. Everybody on the instance can read user-data: a token here
+# should be for one use and short. A failure is in /var/log/cloud-init-output.log and in `cloud-init status`; the boot goes on. Running it again is
+# harmless. The collector may be down meanwhile.
 PACKAGE_URL=''      # https://…/culprit-agent_VERSION_amd64.deb, or …/culprit-agent-VERSION-1.x86_64.rpm
 PACKAGE_SHA256=''   # its sha256sum
 COLLECTOR=''        # HOST:7443
 CA_SHA256=''        # as `install.sh collector` shows it
-CREDENTIALS_URL=''  # https://…, a .tar.gz of ca.pem, agent.pem and agent.key
+CULPRIT_TOKEN=''    # `culprit-collector token create`; empty: the identity document (enrol.aws_accounts of the collector)
+CREDENTIALS_URL=''  # instead of enrolling: https://…, a .tar.gz of ca.pem, agent.pem and agent.key, good for minutes
 
 set -u
 say() { echo "culprit: $*"; }
@@ -18,7 +20,7 @@ get() {  # URL FILE; the network may come up late
     fail "cannot fetch ${1%%\?*}"
 }
 
-for value in PACKAGE_URL PACKAGE_SHA256 COLLECTOR CA_SHA256 CREDENTIALS_URL; do
+for value in PACKAGE_URL PACKAGE_SHA256 COLLECTOR CA_SHA256; do
   [ -n "${!value}" ] || fail "$value is not filled in"
 done
 [ "$(id -u)" = 0 ] || fail "root is needed"
@@ -41,7 +43,10 @@ echo "$PACKAGE_SHA256  $package" | sha256sum --check --status || fail "the packa
 
 given=(--collector "$COLLECTOR")
 # Later runs keep the credentials that are there: the address of the first ones has expired.
-if [ ! -s /etc/culprit/agent/agent.key ]; then
+if [ -z "$CREDENTIALS_URL" ]; then
+  export CULPRIT_TOKEN
+  given+=(--ca-fingerprint "$CA_SHA256")
+elif [ ! -s /etc/culprit/agent/agent.key ]; then
   get "$CREDENTIALS_URL" "$work/credentials.tar.gz"
   mkdir "$work/credentials"
   tar -xzf "$work/credentials.tar.gz" -C "$work/credentials" --no-same-owner || fail "the credentials are not a .tar.gz"

@@ -3,8 +3,9 @@
 //
 // Stage: detect (edge: journal, findings). Thread: Run() belongs to one thread; stats() from any.
 // After a start it reads a bounded tail of the journal again, so that what the detectors remember
-// is warm; findings of it change nothing that is there, and those that are stored go on from there. Failure: where findings cannot be stored it
-// says so in stats() and tries again from the last LSN that was stored.
+// is warm; findings of it change nothing that is there, and those that are stored go on from there.
+// Failure: where findings cannot be stored it says so in stats() and tries again from the last LSN
+// that was stored.
 #ifndef CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
 #define CULPRIT_COLLECTOR_DETECT_FOLLOWER_H_
 

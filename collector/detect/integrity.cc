@@ -76,7 +76,10 @@ void IntegrityDetector::Take(const FrameHeader& header, const DecodedFrame& fram
   if (header.lane == Lane::kEvidence) {
     stream.interrupted |= frame.stamp.sequence != SequenceState::kInOrder;
     TakeLosses(frame, &agent, &stream);
-    if (frame.has_fidelity) TakeFidelity(frame, &agent, &stream);
+    if (frame.has_fidelity) {
+      stream.replay = frame.fidelity.source() == "replay";
+      stream.fidelity = frame.fidelity;
+    }
     const bool of_host = frame.has_heartbeat && !frame.heartbeat.exe_sha256().empty();
     if (of_host && !stream.replay) TakeBeat(frame, &agent, &stream);
   }
@@ -189,28 +192,27 @@ void IntegrityDetector::TakeLosses(const DecodedFrame& frame, WatchedAgent* agen
   }
 }
 
-void IntegrityDetector::TakeFidelity(const DecodedFrame& frame, WatchedAgent* agent,
-                                     WatchedStream* stream) {
-  stream->replay = frame.fidelity.source() == "replay";
-  if (stream->replay) return;
+// A run tells of its hooks before it attaches them, too: what holds is what stands at a heartbeat.
+void IntegrityDetector::JudgeHooks(const Beat& beat, WatchedAgent* agent, WatchedStream* stream) {
+  if (!stream->fidelity) return;
   std::set<std::string> active;
   std::string gone;
   std::uint32_t lost = 0;
-  for (const auto& hook : frame.fidelity.hooks()) {
-    if (hook.active()) active.insert(hook.name());
-  }
-  for (const std::string& hook : stream->hooks) {
-    if (active.contains(hook)) continue;
-    ++lost;
-    if (lost <= 8) gone += (gone.empty() ? "" : ", ") + hook;
+  for (const auto& hook : stream->fidelity->hooks()) {
+    if (hook.active()) {
+      active.insert(hook.name());
+    } else if (stream->hooks.contains(hook.name()) && ++lost <= 8) {
+      gone += (gone.empty() ? "" : ", ") + hook.name();
+    }
   }
   stream->hooks = std::move(active);
+  stream->fidelity.reset();
   if (lost == 0) return;
   Notice notice;
   notice.rule = "hooks-detached";
   notice.severity = v1::SEVERITY_HIGH;
-  notice.first = notice.at = frame.stamp.received;
-  notice.lsn = frame.lsn;
+  notice.first = notice.at = beat.received;
+  notice.lsn = beat.lsn;
   notice.reason = "no longer sees through " + gone + (lost > 8 ? ", and others" : "");
   notice.measures = {MakeMeasure("hooks that were active before and are not", lost, 1)};
   notice.with_flows = true;
@@ -233,6 +235,7 @@ void IntegrityDetector::TakeBeat(const DecodedFrame& frame, WatchedAgent* agent,
     JudgeChange(before, beat, agent);
     JudgeGaps(before, beat, agent);
   }
+  JudgeHooks(beat, agent, stream);
   JudgeLinks(stream->beat ? &*stream->beat : nullptr, beat, agent);
   JudgeStop(beat, agent);
   agent->live = true;
@@ -298,11 +301,11 @@ void IntegrityDetector::JudgeSilence(WallTime now, const AgentIngestStats* known
   notice.lsn = agent->last_lsn;
   notice.alone = true;
   notice.with_flows = true;
-  notice.reason =
-      fmt::format("has sent nothing since {}, and did not say that it would stop; {}",
-                  FormatUtc(agent->silent_since),
-                  connected ? "its connection is open: its sensor is stopped, or its packets are dropped"
-                            : "it is not connected: killed, cut off, or the host is gone");
+  notice.reason = fmt::format(
+      "has sent nothing since {}, and did not say that it would stop; {}",
+      FormatUtc(agent->silent_since),
+      connected ? "its connection is open: its sensor is stopped, or its packets are dropped"
+                : "it is not connected: killed, cut off, or the host is gone");
   const double silent = std::chrono::duration<double>(now - agent->silent_since).count();
   notice.measures = {MakeMeasure(
       "silent for", std::floor(silent),

@@ -57,8 +57,9 @@ class IntegrityDetector {
   void JudgeFork(const FrameHeader& header, const DecodedFrame& frame, WatchedAgent* agent);
   void TakeGap(const FrameHeader& header, const DecodedFrame& frame, WatchedAgent* agent);
   void TakeLosses(const DecodedFrame& frame, WatchedAgent* agent, WatchedStream* stream);
-  void TakeFidelity(const DecodedFrame& frame, WatchedAgent* agent, WatchedStream* stream);
   void TakeBeat(const DecodedFrame& frame, WatchedAgent* agent, WatchedStream* stream);
+
+  void JudgeHooks(const Beat& beat, WatchedAgent* agent, WatchedStream* stream);
 
   // Of two heartbeats of one agent, or of one alone. Defined in integrity_beat.cc.
   void JudgeStream(const Beat& beat, WatchedAgent* agent, WatchedStream* stream);

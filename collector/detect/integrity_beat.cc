@@ -97,6 +97,9 @@ void IntegrityDetector::JudgeRestart(const Beat& before, const Beat& beat, Watch
       "{} after its heartbeat of {}, without saying so, and was started again",
       same_boot ? "was killed or crashed" : "ended with its host, which was reset or switched off,",
       FormatUtc(before.received));
+  if (beat.facts.previous_run() == "stopped") {
+    notice.reason += "; its mark on disk says that it stopped, which never came here";
+  }
   const auto unseen = same_boot ? Between(before.facts.at_boot_ns(), beat.facts.at_boot_ns())
                                 : beat.clock.wall - before.clock.wall;
   notice.measures = {MakeMeasure("between its heartbeats", Seconds(unseen), 0, "s")};

@@ -34,12 +34,13 @@ struct Beat {
 // One spool's history. An agent has one at a time.
 struct WatchedStream {
   Uuid id;
-  bool replay = false;          // of a recording: its clock is not that of today
-  std::string reason;           // why it was begun, until that was judged
-  bool rolled_back = false;     // the one before had more than its spool
-  std::optional<Beat> beat;     // the newest
-  bool interrupted = false;     // what lies between that and the next one is not whole
-  std::set<std::string> hooks;  // active, as the newest fidelity says
+  bool replay = false;                   // of a recording: its clock is not that of today
+  std::string reason;                    // why it was begun, until that was judged
+  bool rolled_back = false;              // the one before had more than its spool
+  std::optional<Beat> beat;              // the newest
+  bool interrupted = false;              // what lies between that and the next one is not whole
+  std::set<std::string> hooks;           // active, as of the newest heartbeat
+  std::optional<v1::Fidelity> fidelity;  // that came since
   std::string peer;
   Lsn used = 0;
 };

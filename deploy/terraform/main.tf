@@ -26,11 +26,11 @@ resource "aws_security_group" "agent" {
 
 resource "aws_vpc_security_group_egress_rule" "collector" {
   security_group_id = aws_security_group.agent.id
-  description       = "Evidence"
+  description       = "Evidence, and the port above it, where hosts enrol"
   cidr_ipv4         = var.collector_cidr
   ip_protocol       = "tcp"
   from_port         = local.collector_port
-  to_port           = local.collector_port
+  to_port           = local.collector_port + 1
 }
 
 resource "aws_vpc_security_group_egress_rule" "package" {

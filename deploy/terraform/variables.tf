@@ -61,8 +61,9 @@ variable "ca_sha256" {
 }
 
 variable "credentials_url" {
-  description = "Presigned address of this one host's credentials, good for minutes. It is in the state and in user-data, and worth nothing after that."
+  description = "Empty: the host enrols by its identity document (enrol.aws_accounts of the collector). Else the presigned address of this one host's credentials, good for minutes; it is in the state and in user-data."
   type        = string
+  default     = ""
   sensitive   = true
 }
 

@@ -13,7 +13,7 @@ import time
 import harness
 from harness import Rig, check, note, run, wait_until
 
-WARNING, SILENCE, PAUSE = 3, 6, 4  # seconds
+WARNING, SILENCE, PAUSE = 4, 9, 8  # seconds
 LIMITS = f"""[detect.integrity]
 silence_warning_seconds = {WARNING}
 silence_seconds = {SILENCE}
@@ -78,8 +78,9 @@ def cgroup_link(pid):
 
 
 def quiet(rig):
+    """Lateness is left out: with bounds this short a busy machine alone brings it about."""
     rig.beats(4)
-    found = [f for f in rig.query("findings") if f["subject"].startswith("evidence")]
+    found = [f for f in rig.query("findings") if f["subject"].startswith("evidence") and f["rule"] not in ("agent-paused", "agent-silent")]
     check(not found, f"nothing was done yet: {found}")
 
 
@@ -109,7 +110,7 @@ def replace_program(rig):
 
 def kill(rig):
     rig.agent.kill()
-    rig.expect("agent-killed", "high", rig.start_agent, "killed or crashed", 30)
+    rig.expect("agent-killed", "high", rig.start_agent, "killed or crashed", 40)
 
 
 def stop_and_continue(rig):
@@ -129,18 +130,17 @@ def drop(rig, here):
 
 
 def delete_spool(rig):
+    """Between two runs, of which the first says that it stops, and under a running agent."""
     spool = rig.dir / "agent" / "spool"
 
     def delete():
         for file in spool.iterdir():
             file.unlink()
+    rig.expect("agent-stopped", "low", rig.agent.stop, "said so")
+    delete()
+    rig.expect("spool-lost", "high", rig.start_agent, "began a new spool", 40)
+    rig.beats(2)
     rig.expect("spool-lost", "high", delete, "removed under it")
-
-    def restart():
-        rig.agent.stop()
-        rig.start_agent()
-    rig.expect("spool-lost", "high", restart, "began a new spool", 30)
-    check(any("said so" in f["reason"] for f in rig.query("findings", "--rule", "agent-stopped")), "a clean stop is no finding of its own")
 
 
 def stolen_key(rig):
@@ -150,7 +150,7 @@ def stolen_key(rig):
     thief = []
     rig.expect("evidence-fork", "critical",
                lambda: thief.append(rig.spawn(*rig.place, harness.BIN / "culprit-agent", "run", "--config", config, log="thief.log")),
-               "two programs speak", 30)
+               "two programs speak", 60)
     thief[0].kill()
 
 

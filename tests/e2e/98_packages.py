@@ -17,7 +17,7 @@ NAMES = ("culprit", "culprit-agent", "culprit-collector")
 # glibc 2.34, libgcc 11, systemd 252: what is there on Amazon Linux 2023.
 RPM_REQUIRES = re.compile(
     r"(lib(c|m)\.so\.6\(GLIBC_2\.([0-9]|[12]\d|3[0-4])(\.\d+)*\)|libgcc_s\.so\.1\(GCC_[\d.]+\)|libsystemd\.so\.0\(LIBSYSTEMD_2\d\d\)|ld-linux-x86-64\.so\.2\(GLIBC_[\d.]+\)"
-    r"|lib(c|m)\.so\.6\(\)|libgcc_s\.so\.1\(\)|libsystemd\.so\.0\(\)|ld-linux-x86-64\.so\.2\(\))(\(64bit\))?|systemd|/bin/sh|/usr/bin/env|rtld\(GNU_HASH\)|rpmlib\(.*\) <= .*")
+    r"|lib(c|m)\.so\.6\(\)|libgcc_s\.so\.1\(\)|libsystemd\.so\.0\(\)|ld-linux-x86-64\.so\.2\(\))(\(64bit\))?|libcurl\.so\.4\(\)\(64bit\)|systemd|/bin/sh|/usr/bin/env|rtld\(GNU_HASH\)|rpmlib\(.*\) <= .*")
 
 
 def build(rig):

@@ -17,11 +17,21 @@ TOKEN = "AQAEAFakeTokenOfTheDouble=="
 class Authority:
     """A self-signed RSA-2048 certificate of one region."""
 
-    def __init__(self, folder, name, days=3650):
+    def __init__(self, folder, name, over=False):
         self.key, self.certificate = folder / f"{name}.key", folder / f"{name}.pem"
         self.folder = folder
-        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", self.key, "-out", self.certificate, "-days", days,
-            "-subj", f"/C=US/O=Test Web Services LLC/OU={name}")
+        subject = f"/C=US/O=Test Web Services LLC/OU={name}"
+        if not over:
+            run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", self.key, "-out", self.certificate, "-days", 3650, "-subj", subject)
+            return
+        # Only `openssl ca` makes a certificate for the past.
+        request, config = folder / f"{name}.csr", folder / f"{name}.cnf"
+        run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", self.key, "-out", request, "-subj", subject)
+        (folder / f"{name}.txt").write_text("")
+        config.write_text(f"[ca]\ndefault_ca=x\n[x]\ndatabase={folder}/{name}.txt\nnew_certs_dir={folder}\nrand_serial=yes\ndefault_md=sha256\n"
+                          "policy=p\n[p]\ncountryName=optional\norganizationName=optional\norganizationalUnitName=optional\n")
+        run("openssl", "ca", "-batch", "-selfsign", "-notext", "-config", config, "-keyfile", self.key, "-in", request, "-out", self.certificate,
+            "-startdate", "20200101000000Z", "-enddate", "20200201000000Z")
 
     def sign(self, document):
         (self.folder / "document").write_bytes(document)

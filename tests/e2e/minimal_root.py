@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Debian system with nothing in it but its essential packages and systemd, and steps in it: what a package forgot to ask for is not there."""
+"""A Debian system with nothing in it but its essential packages, systemd and libcurl, and steps in it: what a package forgot to ask for is not there."""
 import re
 import shutil
 
@@ -21,7 +21,7 @@ def image():
         check(site, "apt knows no mirror of bookworm: run apt-get update")
         root = tarball.with_name("root.unpacked")
         shutil.rmtree(root, ignore_errors=True)
-        run("debootstrap", "--variant=minbase", "--include=systemd", "bookworm", root, site[0])
+        run("debootstrap", "--variant=minbase", "--include=systemd,libcurl4", "bookworm", root, site[0])
         shutil.rmtree(root / "var/cache/apt/archives")
         run("tar", "-C", root, "-cf", tarball.with_suffix(".new"), ".")
         tarball.with_suffix(".new").rename(tarball)

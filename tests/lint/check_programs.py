@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The built programs run where they shall: no symbol of glibc above 2.34 (Amazon Linux 2023, Ubuntu 22.04, Debian 12), no shared object but glibc's,
-libgcc and, for the agent, libsystemd; and they are hardened: position-independent, all relocations bound at the start and then read-only, no executable
+libgcc and what EXTRA names; no library that they carry shows its symbols to shared objects, which may have another version of it; and they are hardened: position-independent, all relocations bound at the start and then read-only, no executable
 stack, stack protector.
 
 check_programs.py PROGRAM...   exit 1 on a finding;   check_programs.py --self-test COMPILER   makes programs that must be found."""
@@ -13,7 +13,7 @@ import tempfile
 
 HIGHEST = {"GLIBC": (2, 34), "GCC": (7, 0), "LIBSYSTEMD": (249,)}
 ALLOWED = re.compile(r"lib(c|m|gcc_s)\.so\.\d+|ld-linux[-\w]*\.so\.\d+")
-SYSTEMD = "libsystemd.so.0"
+EXTRA = {"culprit-agent": {"libsystemd.so.0"}, "culprit-collector": {"libcurl.so.4"}}
 
 
 def output(*command):
@@ -29,12 +29,12 @@ def symbols_above(program):
     return sorted(found)
 
 
-def check(program, systemd):
+def check(program, extra):
     name = pathlib.Path(program).name
     findings = [f"{name}: needs {version}, the highest is {HIGHEST[version.split('_')[0]]}" for version in symbols_above(program)]
     dynamic = output("readelf", "--dynamic", "--wide", program)
     for needed in re.findall(r"\(NEEDED\)\s+Shared library: \[(.+?)\]", dynamic):
-        if not ALLOWED.fullmatch(needed) and not (systemd and needed == SYSTEMD):
+        if not ALLOWED.fullmatch(needed) and needed not in extra:
             findings.append(f"{name}: asks for {needed}, which a host may lack or have in another version")
     if "Type:                              DYN" not in output("readelf", "--file-header", "--wide", program):
         findings.append(f"{name}: is at a fixed address")
@@ -45,8 +45,11 @@ def check(program, systemd):
         findings.append(f"{name}: relocations stay writable")
     if re.search(r"GNU_STACK .* RWE", headers):
         findings.append(f"{name}: its stack can be executed")
-    if "__stack_chk_fail" not in output("readelf", "--dyn-syms", "--wide", program):
+    symbols = output("readelf", "--dyn-syms", "--wide", program)
+    if "__stack_chk_fail" not in symbols:
         findings.append(f"{name}: no stack protector")
+    if shown := re.findall(r" (?:FUNC|OBJECT) +GLOBAL +DEFAULT +\d+ ((?:SSL|CRYPTO|EVP|X509)_\w+)$", symbols, re.M):
+        findings.append(f"{name}: shared objects that it loads would take {shown[0]} and {len(shown) - 1} more from it instead of from their own OpenSSL")
     return findings
 
 
@@ -56,6 +59,8 @@ BROKEN = (
     ("another library", "#include <zlib.h>\nint main() { return zlibVersion()[0]; }", (*GOOD_FLAGS, "-lz"), "asks for libz.so.1"),
     ("a fixed address", "int main() { return 0; }", ("-no-pie", *GOOD_FLAGS[2:]), "fixed address"),
     ("lazy relocations", "int main() { return 0; }", (*GOOD_FLAGS[:3], "-Wl,-z,relro,-z,lazy"), "not bound"),
+    ("a shown library", "#include <openssl/ssl.h>\nint main() { return SSL_CTX_new(TLS_method()) == nullptr; }",
+     (*GOOD_FLAGS, "-Wl,--export-dynamic", "-l:libssl.a", "-l:libcrypto.a"), "instead of from their own OpenSSL"),
     ("no protector", "int main() { return 0; }", ("-fPIE", "-pie", "-fno-stack-protector", "-Wl,-z,relro,-z,now"), "no stack protector"),
 )
 
@@ -69,7 +74,7 @@ def self_test(compiler):
             source_file = program.with_suffix(".cc")
             source_file.write_text(source)
             output(compiler, source_file, *flags, "-o", program)
-            return check(program, systemd=False)
+            return check(program, ())
         if found := verdict("int main() { return 0; }", GOOD_FLAGS):
             failed.append(f"good program: {found}")
         for what, source, flags, words in BROKEN:
@@ -83,7 +88,7 @@ def self_test(compiler):
 def main():
     if sys.argv[1:2] == ["--self-test"]:
         return self_test(sys.argv[2])
-    findings = [line for program in sys.argv[1:] for line in check(program, pathlib.Path(program).name == "culprit-agent")]
+    findings = [line for program in sys.argv[1:] for line in check(program, EXTRA.get(pathlib.Path(program).name, ()))]
     print("\n".join(findings) if findings else f"{len(sys.argv) - 1} programs run on glibc 2.34")
     return 1 if findings else 0
 

@@ -3,7 +3,7 @@
 # (README.md of the project): its certificate authority is made there, and does not belong into user-data or a state file.
 resource "aws_security_group" "collector" {
   name_prefix = "culprit-collector-"
-  description = "Culprit collector: agents and operators, mutual TLS, one port"
+  description = "Culprit collector: agents and operators, mutual TLS; the port above for hosts that enrol"
   vpc_id      = var.vpc_id
   tags        = { Name = "culprit-collector" }
 
@@ -20,6 +20,16 @@ resource "aws_vpc_security_group_ingress_rule" "evidence" {
   ip_protocol       = "tcp"
   from_port         = 7443
   to_port           = 7443
+}
+
+resource "aws_vpc_security_group_ingress_rule" "enrolment" {
+  for_each          = toset(var.agent_cidrs)
+  security_group_id = aws_security_group.collector.id
+  description       = "Hosts that enrol"
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = 7444
+  to_port           = 7444
 }
 
 resource "aws_instance" "collector" {

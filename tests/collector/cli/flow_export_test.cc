@@ -104,6 +104,9 @@ class FakeClient : public Client {
   Result<v1::ListLoginsResponse> ListLogins(const v1::ListLoginsRequest& /*request*/) override {
     return v1::ListLoginsResponse();
   }
+  Result<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& /*request*/) override {
+    return v1::ListAuditResponse();
+  }
   Result<v1::GetSessionResponse> GetSession(const v1::GetSessionRequest& /*request*/) override {
     return v1::GetSessionResponse();
   }

@@ -38,7 +38,7 @@ class AgentScript {
   std::uint64_t missing_from = 0, missing_to = 0;
   std::vector<v1::Loss> losses;
   std::uint32_t links = 3, spool_missing = 0;
-  std::vector<std::string> hooks;
+  std::vector<std::string> hooks;  // "NAME!": not active
   std::string source = "bpf";
   std::vector<AgentIngestStats> ingest;
 
@@ -63,6 +63,7 @@ class AgentScript {
     beat.set_stop_reason(stop_reason);
     Give(frame);
   }
+  void Tell() { Give(Frame()); }
   void Tick() { detector_.Tick(kBase + now, ingest); }
   // Heartbeats as they should be, each with its ticks.
   void Beats(int n) {
@@ -118,8 +119,8 @@ class AgentScript {
       frame.fidelity.set_source(source);
       for (const std::string& name : hooks) {
         auto* hook = frame.fidelity.add_hooks();
-        hook->set_name(name);
-        hook->set_active(true);
+        hook->set_name(name.substr(0, name.find('!')));
+        hook->set_active(!name.ends_with('!'));
       }
     }
     frame.has_host = true;
@@ -211,6 +212,16 @@ std::vector<Case> HonestTrouble() {
       {"TheCollectorItselfSlept",
        [](S& a) { a.Pass(seconds(600)), a.Tick(), a.Silent(seconds(20)); },
        {}},
+      {"AStandInThatNothingHasToStandInFor",
+       [](S& a) {
+         a.hooks = {"a", "b"}, a.Beats(1), a.hooks = {"a"}, a.Beats(1);
+       },
+       {}},
+      {"AHookThatCouldNotBeAttachedAtTheStart",
+       [](S& a) {
+         a.hooks = {"a", "b"}, a.Tell(), a.hooks = {"a", "b!"}, a.Beats(2);
+       },
+       {}},
       {"PowerCut",
        [](S& a) {
          a.Pass(seconds(60));
@@ -250,7 +261,7 @@ std::vector<Case> AttacksOnTheAgent() {
        {{"hooks-detached", v1::SEVERITY_CRITICAL}}},
       {"AHookIsMissing",
        [](S& a) {
-         a.hooks = {"a", "b"}, a.Beats(1), a.hooks = {"a"}, a.Beats(1);
+         a.hooks = {"a", "b"}, a.Beats(1), a.hooks = {"a", "b!"}, a.Beats(1);
        },
        {{"hooks-detached", v1::SEVERITY_HIGH}}},
       {"ConfigurationEdited",
