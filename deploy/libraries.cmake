@@ -88,6 +88,7 @@ if(CULPRIT_PORTABLE)
   list(APPEND grpc_archives ${abseil} ${abseil})
 endif()
 culprit_two_ways(culprit_grpc SHARED gRPC::grpc++ ARCHIVES ${grpc_archives})
+culprit_two_ways(culprit_absl_time SHARED absl::time ARCHIVES ${abseil} ${abseil})
 
 # spdlog and fmt come as headers and shared objects; the archives are compiled from the headers (common/portable).
 foreach(library spdlog fmt)

@@ -60,7 +60,7 @@ int HexValue(char c) {
 }
 
 // Printable ASCII in lower case (with `upper` in any), a backslash only before the "xNN" of a byte
-// that is not that (or of a dot within a label).
+// that is not that, of a blank, or of a dot within a label.
 bool IsNameText(std::string_view text, bool upper) {
   if (text.size() > kMaxNameLength) return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -71,7 +71,7 @@ bool IsNameText(std::string_view text, bool upper) {
     const int high = HexValue(text[i + 2]), low = HexValue(text[i + 3]);
     if (high < 0 || low < 0) return false;
     const int byte = high * 16 + low;
-    const bool plain = byte >= 0x20 && byte < 0x7f && byte != '\\' && byte != '.';
+    const bool plain = byte > 0x20 && byte < 0x7f && byte != '\\' && byte != '.';
     if (plain) return false;
     i += 3;
   }

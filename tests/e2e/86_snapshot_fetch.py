@@ -371,7 +371,7 @@ def check_trigger(rig):
     def taken():
         rows = rig.records()
         return rows[0] if len(rows) > before and rows[0]["state"] == "complete" else None
-    record = wait_until("a snapshot at the finding", taken, 40, 0.3)
+    record = wait_until("a snapshot at the finding", taken, 60, 0.3)
     check(record["trigger"].startswith("finding ") and record["last_tier"] == 1 and record["whole_tiers"] == [0, 1], f"{record}")
     findings = rig.query("findings")
     check(any(finding["id"] in record["trigger"] for finding in findings), f"{record['trigger']} names none of {findings}")

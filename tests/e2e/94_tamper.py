@@ -170,8 +170,8 @@ def main():
         kill(rig)
         stop_and_continue(rig)
         drop(rig, here)
-        delete_spool(rig)
         stolen_key(rig)
+        delete_spool(rig)
         for finding in rig.query("findings"):
             check(finding["rule"] in run(harness.BIN / "culprit", "explain", finding["rule"]).stdout, f"{finding['rule']} is not explained")
     note(f"passed in {time.monotonic() - began:.0f} s")

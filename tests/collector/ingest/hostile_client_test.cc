@@ -450,6 +450,8 @@ TEST_F(HostileClientTest, OverItsRateAnAgentIsReadMoreSlowlyAndLosesNothing) {
   IngestOptions options;
   options.max_rate = 200'000;  // bytes a second: its burst is less than what comes
   collector_.Start(options);
+  bystander_.emplace(collector_.address(), &bystander_paths_);
+  ASSERT_TRUE(bystander_->Greeted());
   RawClient client(collector_.address(), &hostile_);
   ASSERT_TRUE(client.Greeted());
   Sha256Digest previous{};
