@@ -179,8 +179,9 @@ std::string Report(const EnrolCommand& command, const CertificateInfo& certifica
                        certificate.common_name, FormatUtc(certificate.not_after));
   }
   return fmt::format(
-      "enrolled as {}; the certificate is good until {}, and the agent renews it by itself\n",
-      certificate.common_name, FormatUtc(certificate.not_after));
+      "enrolled as {}; the certificate is good until {}, and the agent renews it by itself\n{}",
+      certificate.common_name, FormatUtc(certificate.not_after),
+      command.again ? "an agent that runs has the old key: systemctl restart culprit-agent\n" : "");
 }
 
 }  // namespace

@@ -23,15 +23,15 @@ VALIDITY = 16  # seconds: renewed after some 7
 class Hosts:
     """The hosts of this test: a folder of credentials and a configuration each."""
 
-    def __init__(self, rig, enrol_port):
-        self.rig, self.enrol_port = rig, enrol_port
+    def __init__(self, rig):
+        self.rig = rig
 
     def config(self, name, source="machine", endpoint="http://127.0.0.1:1"):
         folder = self.rig.dir / name
         path = self.rig.dir / f"{name}.toml"
         path.write_text(
             f'state_dir = "{self.rig.dir / name}-state"\n[identity]\nsource = "{source}"\nendpoint = "{endpoint}"\n'
-            f'[collector]\naddress = "127.0.0.1:{self.rig.port}"\nenrol_address = "127.0.0.1:{self.enrol_port}"\nca = "{folder}/ca.pem"\n'
+            f'[collector]\naddress = "127.0.0.1:{self.rig.port}"\nca = "{folder}/ca.pem"\n'
             f'certificate = "{folder}/agent.pem"\nkey = "{folder}/agent.key"\n')
         return path
 
@@ -45,6 +45,14 @@ class Hosts:
         check(done.returncode == code and re.search(words, done.stdout, re.S), f"enrol {name}: exit {done.returncode}, expected {code} and '{words}':\n{done.stdout}")
         note(f"ok      {name}: exit {code}: {done.stdout.strip()[:170]}")
         return done.stdout
+
+
+def two_ports():
+    """A free port, and the one above it, where hosts enrol unless they are told otherwise."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port, port + 1
 
 
 def collector(rig, *arguments, code=0):
@@ -120,11 +128,10 @@ def renewed_without_a_gap(rig):
     wait_until("certificate renewed", lambda: fingerprint(certificate) != first, 40, 0.3)
     second = fingerprint(certificate)
     wait_until("renewed once more", lambda: fingerprint(certificate) != second, 40, 0.3)
+    check(rig.status()["agents_connected"] == 1, "not connected after the renewals")
     host = rig.host()
-    check(host["connected"], f"not connected after the renewals: {host}")
-    health = json.dumps(host)
-    for counter in ("gaps", "forks", "missing_frames"):
-        check(int(host.get(counter, 0)) == 0, f"{counter} after the renewals: {health}")
+    for counter in ("gaps", "forks"):
+        check(int(host.get(counter, 0)) == 0, f"{counter} after the renewals: {host}")
     audited(rig, "renew", "ok")
     note("ok      certificate renewed twice while the agent streamed, without a gap")
 
@@ -132,7 +139,7 @@ def renewed_without_a_gap(rig):
 def revoked(rig, hosts):
     name = json.loads(collector(rig, "hosts", "--json").splitlines()[0])["host"]
     collector(rig, "revoke", name, "--reason", "taken over")
-    wait_until("the live connection is cut", lambda: not rig.host()["connected"], 15)
+    wait_until("the live connection is cut", lambda: rig.status()["agents_connected"] == 0, 15)
     wait_until("the agent says why", lambda: any("revoked: taken over" in d for d in rig.agent_status()["degraded"]), 20)
     audited(rig, "/culprit.v1.Ingest/Stream", "revoked", "taken over")
     hosts.enrol("web", "--again", token=make_token(rig), code=1, words="was revoked")
@@ -248,7 +255,7 @@ def roles(rig, hosts):
     wait_until("the operator's evidence is refused", lambda: any(
         "agent's certificate, not an operator's" in d for d in rig.agent_status()["degraded"]), 20)
     audited(rig, "/culprit.v1.Ingest/Stream", "denied")
-    check(all("operator" not in h["host"] for h in rig.query("hosts")), "an operator became a host")
+    check(all(h["agent_name"] != "operator" for h in rig.query("hosts")), "an operator became a host")
     rig.agent.stop()
     note("ok      agents cannot ask, operators cannot inject")
 
@@ -274,11 +281,10 @@ def main():
         aws = [Authority(rig.dir, name) for name in ("ap-south-1", "me-south-1", "forger")]
         old = Authority(rig.dir, "us-old-1", over=True)
         region_file(rig.dir / "regions.pem", {"ap-south-1": aws[0], "me-south-1": aws[1], "us-old-1": old})
-        enrol_port = free_port()
+        rig.port, enrol_port = two_ports()
         rig.collector_extra = (f'[enrol]\nlisten = "127.0.0.1:{enrol_port}"\nvalidity = "{VALIDITY}s"\naws_accounts = ["123456789012"]\n'
                                f'aws_certificates = ["{rig.dir / "regions.pem"}"]\n')
-        rig.agent_extra = f'enrol_address = "127.0.0.1:{enrol_port}"\n'
-        hosts = Hosts(rig, enrol_port)
+        hosts = Hosts(rig)
         rig.start_collector()
         by_token(rig, hosts)
         hosts.enrol("stopped", "--host-id", "machine-stopped", token=make_token(rig))
