@@ -10,6 +10,8 @@ namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxTargets = 8;
+// Rows come a little later than the counters: a quarter of the packets is enough.
+constexpr std::uint64_t kStreamShare = 4;
 constexpr std::uint64_t kFewTargets = 8;  // more is a scan, or a busy client
 
 std::vector<v1::Target> BusiestOf(RecentMap<Endpoint, std::uint64_t>& sent, WallTime at) {
@@ -38,9 +40,13 @@ void CountPackets(const ActivityEvent& activity, const FloodThresholds& t, Group
   FloodState& state = Need(group.flood);
   if (rate < t.packets_per_second || answered > t.answered_percent) {
     state.packet_seconds = 0;
+    state.packets = 0;
     return;
   }
   if (state.packet_seconds == 0) state.packets_since = activity.at;
+  state.packets += static_cast<std::uint64_t>(sent);
+  // A fast upload has few acknowledgements, too.
+  if (state.streams.Sum(activity.at) * kStreamShare >= state.packets) return;
   state.packet_seconds += static_cast<std::uint32_t>(std::max(1.0, activity.seconds));
   const bool burst = rate >= t.burst_packets_per_second && state.packet_seconds >= 2;
   if (state.packet_seconds < t.seconds && !burst) return;
@@ -95,7 +101,10 @@ void CountAttempts(const ActivityEvent& activity, const FloodThresholds& t, Grou
 // Rows say where it went.
 void WatchFlood(const FlowEvent& flow, Group& group) {
   if (flow.inbound() || flow.added.tx_packets == 0) return;
-  Need(group.flood).targets.Touch(flow.remote(), flow.at) += flow.added.tx_packets;
+  FloodState& state = Need(group.flood);
+  state.targets.Touch(flow.remote(), flow.at) += flow.added.tx_packets;
+  if (flow.facts.protocol == IPPROTO_TCP && flow.answered)
+    state.streams.Add(flow.at, flow.added.tx_packets);
 }
 
 void WatchFlood(const ActivityEvent& activity, const FloodThresholds& t, Group& group,

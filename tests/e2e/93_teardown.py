@@ -112,6 +112,7 @@ def scene(share):
         rig.start_collector()
         rig.start_agent()
         rig.await_agent()
+        wait_until("the host in the index", lambda: 0 < rig.status()["journal_lsn"] == rig.status()["index_lsn"], 20)
         check_safe(rig)
         check_not_whole(rig)
         check_stalled(rig)

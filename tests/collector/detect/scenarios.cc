@@ -56,6 +56,27 @@ void Packets(HostScript& host, std::uint64_t a_second, std::uint64_t answers, in
   }
 }
 
+// A fast upload: next to nothing but acknowledgements comes back, and few of those.
+void Stream(HostScript& host, std::uint64_t a_second, int seconds) {
+  v1::ProcessCounters counters;
+  counters.set_process_id(host.Process("/usr/bin/tool"));
+  std::uint64_t flow = 0;
+  for (int i = 1; i <= seconds; ++i) {
+    const auto n = static_cast<std::uint64_t>(i);
+    flow = host.Flow({.process = counters.process_id(),
+                      .remote = "203.0.113.9",
+                      .tx = 1000,
+                      .tx_packets = a_second * n,
+                      .rx_packets = 10 * n,
+                      .lived = n * kSecond,
+                      .flow = flow});
+    host.Wait(1);
+    counters.set_tx_packets(a_second * n);
+    counters.set_rx_packets(10 * n);
+    host.Counters(counters);
+  }
+}
+
 void Guesses(HostScript& host, int tries, std::uint64_t bytes, std::uint16_t port) {
   const auto process = host.Process("/usr/bin/client");
   for (int i = 0; i < tries; ++i) {
@@ -291,6 +312,7 @@ std::vector<Scenario> Make() {
       {"packets_that_are_acknowledged", "", [](auto& h) { Packets(h, 60000, 30000, 5); }},
       {"many_packets_for_two_seconds", "flood", [](auto& h) { Packets(h, 12'000, 10, 2); }},
       {"many_packets_for_a_second", "", [](auto& h) { Packets(h, 60'000, 10, 1); }},
+      {"upload_with_few_acknowledgements", "", [](auto& h) { Stream(h, 60'000, 6); }},
       {"packets_for_two_seconds", "", [](auto& h) { Packets(h, 6000, 10, 2); }},
       {"six_short_connections_to_ssh", "brute-force", [](auto& h) { Guesses(h, 6, 6000, 22); }},
       {"twenty_short_commands_by_ssh", "", [](auto& h) { Guesses(h, 19, 7600, 22); }},
