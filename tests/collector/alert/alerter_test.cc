@@ -220,7 +220,7 @@ TEST_F(AlerterTest, AFullDiskLosesNoFinding) {
   EXPECT_THAT(alerter_->Problems().at(0), HasSubstr("full"));
   disk.Free();
   EXPECT_TRUE(Eventually([&] { return State().queued() == static_cast<std::uint64_t>(put); }));
-  EXPECT_EQ(alerter_->Targets().failing(), "");
+  EXPECT_TRUE(Eventually([&] { return alerter_->Targets().failing().empty(); }));
 }
 
 TEST_F(AlerterTest, WithoutTargetsThereIsNoFile) {
