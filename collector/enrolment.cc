@@ -24,6 +24,8 @@ namespace culprit {
 namespace {
 
 constexpr int kEnrolThreads = 32;
+// Holds no evidence, and is how an operator learns that the disk under the log is full.
+constexpr std::string_view kStatusMethod = "/culprit.v1.Query/GetStatus";
 constexpr std::size_t kEnrolMemory = 64U << 20;
 
 std::string HexOf(const Sha256Digest& digest) { return HexEncode(AsBytes(digest)); }
@@ -152,6 +154,15 @@ Status Enrolment::CheckCall(std::string_view certificate_pem, std::string_view m
     audit_->AppendBounded(std::move(event), now);
     return may;
   }
+  if (peer->role == PeerRole::kAgent || method == kStatusMethod || audit_->failing().empty()) {
+    return Ok();
+  }
+  event.result = "retry";
+  event.detail = "the log could not be written before";
+  if (const Status again = audit_->Append(event, now); !again) {
+    return Unavailable("no question is answered while it can not be put on record: " +
+                       again.error().message + " (`culprit status` works)");
+  }
   return Ok();
 }
 
@@ -160,9 +171,11 @@ Status Enrolment::Asked(std::string_view certificate_pem, std::string_view metho
   const auto peer = IdentifyPeer(certificate_pem);
   if (!peer) return peer.error();
   if (peer->role != PeerRole::kOperator) return Ok();  // a renewal, which has its own line
-  return audit_->Append({ActorOf(*peer), std::string(NameOf(peer->operator_role)),
-                         std::string(peer_address), std::string(method), "ok", request_json},
-                        ReadWallClock());
+  const Status noted = audit_->Append({ActorOf(*peer), std::string(NameOf(peer->operator_role)),
+                                       std::string(peer_address), std::string(method), "ok",
+                                       request_json},
+                                      ReadWallClock());
+  return method == kStatusMethod ? Ok() : noted;
 }
 
 void Enrolment::HandshakeFailed(std::string_view what) {

@@ -3,7 +3,8 @@
 // stands guard at the TLS server. Where it is configured it listens for hosts that enrol.
 //
 // Stage: wiring. Thread: made and stopped by one; the guard's calls come from gRPC's threads.
-// Failure: without a working audit log no operator is answered and nobody enrols; evidence goes on.
+// Failure: without a working audit log no operator is answered but about the collector's own state,
+// and nobody enrols; evidence goes on.
 #ifndef CULPRIT_COLLECTOR_ENROLMENT_H_
 #define CULPRIT_COLLECTOR_ENROLMENT_H_
 
