@@ -141,12 +141,14 @@ def agent_disk_full(rig):
     rig.start_collector()
     rig.start_agent()
     fill(place)
+
+    def told():
+        return [d for d in rig.agent_status()["degraded"] if re.search("disk|space|spool", d, re.I)]
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not rig.agent_status()["degraded"]:
+    while time.monotonic() < deadline and not told():
         make_noise(100)
-    degraded = rig.agent_status()["degraded"]
-    check(any(re.search("disk|space|spool", d, re.I) for d in degraded), f"degraded: {degraded}")
-    note(f"ok      disk full under the spool: {degraded}")
+    check(told(), f"degraded: {rig.agent_status()['degraded']}")
+    note(f"ok      disk full under the spool: {told()}")
     (place / "ballast").unlink()
     wait_until("fit again", lambda: not rig.agent_status()["degraded"], 30, 0.5)
     wait_until("loss at the collector", lambda: rig.host()["lost_frames"] or rig.host()["lost_events"], 30, 0.5)

@@ -296,8 +296,9 @@ void Serve(HostScript& host, std::uint64_t bytes, int minutes) {
   }
 }
 
+constexpr std::uint64_t kMega = 1'000'000;
+
 std::vector<Scenario> Make() {
-  constexpr std::uint64_t kMega = 1'000'000;
   return {
       {"nine_new_addresses_refuse", "scan", [](auto& h) { Contacts(h, 9, 0); }},
       {"eight_new_addresses_refuse", "", [](auto& h) { Contacts(h, 8, 0); }},
