@@ -252,6 +252,8 @@ class Rig:
 
     # --- questions ----------------------------------------------------------------------------------------------------
     def culprit(self, *arguments):
+        if PATIENCE > 1 and "--timeout" not in arguments:
+            arguments = (*arguments, "--timeout", f"{10 * PATIENCE:.0f}s")
         done = run(*self.place, BIN / "culprit", "--collector", f"127.0.0.1:{self.port}", "--credentials", self.pki, *arguments,
                    stderr=subprocess.PIPE, check=False)
         check(done.returncode in (0, NO_MATCH), f"culprit {' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr}")
