@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/alert/alert_queue.h"
 
-#include <spdlog/fmt/fmt.h>
-
 #include <algorithm>
 
 namespace culprit {
@@ -22,19 +20,9 @@ constexpr const char* kSchema =
 }  // namespace
 
 Result<std::unique_ptr<AlertQueue>> AlertQueue::Open(const std::string& path) {
-  TRY(SqliteDb db, SqliteDb::Open(path, SqliteDb::Mode::kCreate));
-  TRY_VOID(db.Exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
-  TRY(const std::int64_t version, db.QueryInt("PRAGMA user_version"));
-  if (version == 0) {
-    TRY_VOID(db.Exec("BEGIN"));
-    TRY_VOID(db.Exec(kSchema));
-    TRY_VOID(db.Exec(fmt::format("PRAGMA user_version={}; COMMIT", kVersion).c_str()));
-  } else if (version != kVersion) {
-    return FailedPrecondition(
-        fmt::format("{} is of version {}, this program knows {}: move it away; alerts that wait in "
-                    "it are not sent then, the findings stay",
-                    path, version, kVersion));
-  }
+  TRY(SqliteDb db, OpenSqliteTables(path, {kSchema, kVersion,
+                                           "move it away; alerts that wait in "
+                                           "it are not sent then, the findings stay"}));
   std::unique_ptr<AlertQueue> queue(new AlertQueue(std::move(db)));
   TRY_VOID(queue->Load());
   return queue;

@@ -90,9 +90,9 @@ class DetectContext {
   // Whether the host has talked to this address more than an hour ago, as far back as it is
   // remembered; of a young host, whether its siblings have.
   virtual bool IsOldDestination(const IpAddress& address, WallTime at) const = 0;
-  // Whether this host's sshd takes logins there, as far as it was seen to; no port is one before.
-  virtual bool IsSshPort(std::uint16_t port) const = 0;
-  virtual bool KnowsSshPorts() const = 0;
+  // Whether this host's sshd takes logins at other ports than this; false while it was not seen to
+  // take any.
+  virtual bool IsBesideSsh(std::uint16_t port) const = 0;
   // Name that the host has for the address; empty = none.
   virtual std::string NameOf(const IpAddress& address) const = 0;
 };

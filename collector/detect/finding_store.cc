@@ -106,8 +106,8 @@ class SqliteFindingStore final : public FindingStore {
   Result<std::vector<SeenRow>> LoadSeen() override {
     MutexLock lock(&mutex_);
     TRY(const std::int64_t newest, db_.QueryInt("SELECT max(last_ns) FROM seen"));
-    TRY_VOID(db_.Exec(
-        fmt::format("DELETE FROM seen WHERE last_ns < {}", newest - kSeenKeptNs).c_str()));
+    TRY_VOID(
+        db_.Exec(fmt::format("DELETE FROM seen WHERE last_ns < {}", newest - kSeenKeptNs).c_str()));
     TRY(SqliteStatement statement,
         db_.Prepare("SELECT agent, kind, name, first_ns, last_ns FROM seen"));
     std::vector<SeenRow> rows;
@@ -134,11 +134,12 @@ class SqliteFindingStore final : public FindingStore {
 
   Result<std::vector<v1::Finding>> List(const FindingQuery& query) const override {
     MutexLock lock(&mutex_);
-    TRY(SqliteStatement statement, db_.Prepare("SELECT body, change FROM finding WHERE last_ns >= "
-                                               "?1 AND severity >= ?2 AND change > ?3"
-                                               " AND (?4 = '' OR rule = ?4) AND (?5 IN ('', host, agent))"
-                                               " AND substr(id, 1, length(?6)) = ?6"
-                                               " ORDER BY last_ns DESC"));
+    TRY(SqliteStatement statement,
+        db_.Prepare("SELECT body, change FROM finding WHERE last_ns >= "
+                    "?1 AND severity >= ?2 AND change > ?3"
+                    " AND (?4 = '' OR rule = ?4) AND (?5 IN ('', host, agent))"
+                    " AND substr(id, 1, length(?6)) = ?6"
+                    " ORDER BY last_ns DESC"));
     statement.Bind(1, ToNs(query.since));
     statement.Bind(2, static_cast<int>(query.min_severity));
     statement.Bind(3, query.changed_after);
@@ -380,19 +381,10 @@ class SqliteFindingStore final : public FindingStore {
 }  // namespace
 
 Result<std::unique_ptr<FindingStore>> OpenFindingStore(const std::string& path) {
-  TRY(SqliteDb db, SqliteDb::Open(path, SqliteDb::Mode::kCreate));
-  TRY_VOID(db.Exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
-  TRY(const std::int64_t version, db.QueryInt("PRAGMA user_version"));
-  if (version == 0) {
-    TRY_VOID(db.Exec("BEGIN"));
-    TRY_VOID(db.Exec(kSchema));
-    TRY_VOID(db.Exec(fmt::format("PRAGMA user_version={}; COMMIT", kVersion).c_str()));
-  } else if (version != kVersion) {
-    return FailedPrecondition(
-        fmt::format("{} is of version {}, this program knows {}: move it away; findings are made "
-                    "anew from the journal, without what was decided about them",
-                    path, version, kVersion));
-  }
+  TRY(SqliteDb db,
+      OpenSqliteTables(path, {kSchema, kVersion,
+                              "move it away; findings are made "
+                              "anew from the journal, without what was decided about them"}));
   TRY_VOID(db.Exec(kSeenSchema));
   auto store = std::make_unique<SqliteFindingStore>(std::move(db));
   TRY_VOID(store->Load());

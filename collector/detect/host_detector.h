@@ -83,8 +83,9 @@ class HostDetector final : private DetectContext {
   bool IsDue(const Group& group, const char* rule, WallTime at) const override;
   const ProcessBook& processes() const override { return processes_; }
   bool IsOldDestination(const IpAddress& address, WallTime at) const override;
-  bool IsSshPort(std::uint16_t port) const override { return ssh_ports_.contains(port); }
-  bool KnowsSshPorts() const override { return !ssh_ports_.empty(); }
+  bool IsBesideSsh(std::uint16_t port) const override {
+    return !ssh_ports_.empty() && !ssh_ports_.contains(port);
+  }
   std::string NameOf(const IpAddress& address) const override;
 
   const DetectThresholds& thresholds_;

@@ -48,7 +48,7 @@ double ConservedBothWays(const RelayState& state) {
 // A listener of the session's own: ssh -R. What the login itself came through is a port of sshd.
 void WatchForwardedListener(const FlowEvent& flow, const RelayThresholds& t, Group& group,
                             DetectContext& out) {
-  if (!out.KnowsSshPorts() || out.IsSshPort(flow.facts.local_port)) return;
+  if (!out.IsBesideSsh(flow.facts.local_port)) return;
   RelayState& state = Need(group.relay);
   if (state.ssh_served.Count(flow.at) == 0) state.ssh_began = flow.facts.start;
   state.ssh_served.Touch(flow.facts.remote, flow.at) = true;

@@ -93,15 +93,16 @@ std::int64_t SqliteStatement::Int(int column) const {
 std::string_view SqliteStatement::Blob(int column) const {
   const void* data = sqlite3_column_blob(statement_.get(), column);
   const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column));
-  return data == nullptr ? std::string_view() : std::string_view(static_cast<const char*>(data), size);
+  return data == nullptr ? std::string_view()
+                         : std::string_view(static_cast<const char*>(data), size);
 }
 
 IpAddress SqliteStatement::Address(int column) const {
   if (sqlite3_column_type(statement_.get(), column) == SQLITE_INTEGER) {
     const auto v = static_cast<std::uint32_t>(Int(column));
-    const std::uint8_t bytes[4] = {
-        static_cast<std::uint8_t>(v >> 24), static_cast<std::uint8_t>(v >> 16),
-        static_cast<std::uint8_t>(v >> 8), static_cast<std::uint8_t>(v)};
+    const std::uint8_t bytes[4] = {static_cast<std::uint8_t>(v >> 24),
+                                   static_cast<std::uint8_t>(v >> 16),
+                                   static_cast<std::uint8_t>(v >> 8), static_cast<std::uint8_t>(v)};
     return IpAddress::FromV4Bytes(bytes);
   }
   auto address = IpAddress::FromBytes(Blob(column));
@@ -141,6 +142,22 @@ Result<std::int64_t> SqliteDb::QueryInt(std::string_view sql) const {
   TRY(SqliteStatement statement, Prepare(sql));
   TRY(const bool row, statement.Step());
   return row ? statement.Int(0) : 0;
+}
+
+Result<SqliteDb> OpenSqliteTables(const std::string& path, const SqliteTables& tables) {
+  TRY(SqliteDb db, SqliteDb::Open(path, SqliteDb::Mode::kCreate));
+  TRY_VOID(db.Exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
+  TRY(const std::int64_t version, db.QueryInt("PRAGMA user_version"));
+  const std::string known = std::to_string(tables.version);
+  if (version == 0) {
+    TRY_VOID(db.Exec("BEGIN"));
+    TRY_VOID(db.Exec(tables.schema));
+    TRY_VOID(db.Exec(("PRAGMA user_version=" + known + "; COMMIT").c_str()));
+  } else if (version != tables.version) {
+    return FailedPrecondition(path + " is of version " + std::to_string(version) +
+                              ", this program knows " + known + ": " + tables.remedy);
+  }
+  return db;
 }
 
 }  // namespace culprit

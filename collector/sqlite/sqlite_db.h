@@ -76,6 +76,17 @@ class SqliteDb {
   std::unique_ptr<sqlite3, CloseDb> db_;
 };
 
+// Tables of a file of their own.
+struct SqliteTables {
+  const char* schema;
+  int version;
+  const char* remedy;  // what to do with a file of another version
+};
+
+// A file whose commits outlive a kill and a power cut (write-ahead log, synced); a new one gets its
+// tables. Errors: kFailedPrecondition for another version; what SQLite says.
+Result<SqliteDb> OpenSqliteTables(const std::string& path, const SqliteTables& tables);
+
 }  // namespace culprit
 
 #endif  // CULPRIT_COLLECTOR_SQLITE_SQLITE_DB_H_
