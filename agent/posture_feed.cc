@@ -30,9 +30,13 @@ void PostureFeed::On(const Event& event) {
   if (listeners_.insert(flow->cookie).second) watcher_->OnListen(flow->owner.tgid.value());
 }
 
-void PostureFeed::Pump(BootTime now) {
+void PostureFeed::Take() {
   if (!watcher_) return;
-  for (PostureNews& news : watcher_->Take()) {
+  for (PostureNews& news : watcher_->Take()) taken_.push_back(std::move(news));
+}
+
+void PostureFeed::Attribute(BootTime now) {
+  for (PostureNews& news : std::exchange(taken_, {})) {
     for (PostureChangeFacts& change : news.changes) {
       if (change.pid != 0) change.process = enricher_.ProcessAt(Tgid(change.pid), change.at);
       if (changes_.size() >= kMaxChanges) {

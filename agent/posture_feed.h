@@ -2,7 +2,7 @@
 // The SSH of this host beside the pipeline: what the watcher found, with the processes behind it by
 // their ids, as batches of evidence.
 //
-//   PostureWatcher (its thread) -> Pump() -> Enricher::ProcessAt -> RecordBatch
+//   PostureWatcher (its thread) -> Take() -> Attribute() -> Enricher::ProcessAt -> RecordBatch
 //
 // Stage: wiring. Thread: the loop's. Failure: without a watcher everything else goes on; note()
 // says why.
@@ -30,8 +30,12 @@ class PostureFeed {
 
   int poll_fd() const { return watcher_ ? watcher_->poll_fd() : -1; }
   void On(const Event& event);
-  // Takes what is new. The state is told hourly as well.
-  void Pump(BootTime now);
+  // Takes what is new.
+  void Take();
+  // Names the processes behind what was taken. All that the kernel had told by the time of Take() is
+  // to be applied to the enricher first: else a process that has just begun is not known, or is
+  // taken for what it was before its exec. The state is told hourly as well.
+  void Attribute(BootTime now);
   // The collector may not have what it was told: the state goes out again.
   void ForgetSent() { state_due_ = state_.has_value(); }
   // What is to be sent next; false: nothing. Rows stay until Sent().
@@ -46,6 +50,7 @@ class PostureFeed {
   Enricher& enricher_;
   std::unique_ptr<PostureWatcher> watcher_;
   std::string failure_;
+  std::vector<PostureNews> taken_;
   std::optional<PostureFacts> state_;
   std::unordered_set<SocketCookie> listeners_;  // that the watcher knows
   std::vector<PostureChangeFacts> changes_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/snapshot/snapshot_fetches.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -165,6 +166,13 @@ class SnapshotFetches::Impl {
     child_end_ = how;
   }
 
+  // Its lock on the bundle is let go a moment before it can be reaped.
+  void AwaitChild() {
+    pollfd ended{child_.pid_fd(), POLLIN, 0};
+    if (child_.pid() >= 0) poll(&ended, 1, static_cast<int>(kPatience.count()));
+    ReapChild();
+  }
+
   void Forget(const Uuid& id) {
     if (child_.pid() >= 0 && id == child_id_) child_.Kill();
     ReapChild();
@@ -245,6 +253,7 @@ class SnapshotFetches::Impl {
 
   // Its writer is gone without a word: what there is, is what there will be.
   std::optional<Refusal> EndFor(const Uuid& id, SpooledBundle* bundle) {
+    if (id == child_id_) AwaitChild();
     SnapshotTotals end;
     Sha256 hash;
     const auto whole = VisitPrefix(bundle->fd.get(), bundle->size,

@@ -19,7 +19,10 @@ def check_report(rig, host, finding, far):
     check("<svg" in html and 'class="sent"' in html, "no chart of bytes over time")
     for never in ("<script", "<link", "<img", "href=", "src=", "@import"):
         check(never not in html, f"{never} in the page")
-    check(not re.search(r"https?://(?!www\.w3\.org/2000/svg)", html.split("</style>")[1]), "the page names another place")
+    # A command line may name a place; a tag may not. What is not a tag of ours is escaped.
+    tags = re.findall(r"<[^>]*>", html.split("</style>")[1])
+    away = [tag for tag in tags if re.search(r"https?://(?!www\.w3\.org/2000/svg)", tag)]
+    check(not away, f"the page names another place: {away[:3]}")
     patterns = " ".join(o["pattern"] for o in bundle["objects"])
     for value in (far, host.fingerprint()):
         check(value in patterns, f"{value} is no indicator: {patterns}")

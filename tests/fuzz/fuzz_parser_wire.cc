@@ -18,9 +18,9 @@ void Require(bool holds) {
   if (!holds) std::abort();
 }
 
-void CheckName(const std::string& name) {
+void CheckName(const std::string& name, bool upper = false) {
   Require(name.size() <= kMaxNameLength);
-  for (const char c : name) Require(c >= 0x20 && c < 0x7f && (c < 'A' || c > 'Z'));
+  for (const char c : name) Require(c >= 0x20 && c < 0x7f && (upper || c < 'A' || c > 'Z'));
 }
 
 void Check(const ObservationEvent& event) {
@@ -34,7 +34,7 @@ void Check(const ObservationEvent& event) {
       CheckName(answer.target);
     }
   } else if (const auto* name = std::get_if<ServerName>(&event.what)) {
-    CheckName(name->name);
+    CheckName(name->name, name->source == NameSource::kStratum);
     Require(name->alpn.size() <= kMaxAlpn);
     for (const std::string& protocol : name->alpn) CheckName(protocol);
   } else {
