@@ -86,10 +86,9 @@ else
   stage "packages"
   deploy/install-packages.sh build test
   build dev
-  build asan
+  build asan -DCULPRIT_FUZZ_SECONDS="$fuzz_seconds"
   build tsan
-  build fuzz -DCULPRIT_FUZZ_SECONDS="$fuzz_seconds"
-  write_suite "$top/build/dev" "$top/build/asan" "$top/build/tsan" "$top/build/fuzz"
+  write_suite "$top/build/dev" "$top/build/asan" "$top/build/tsan"
   labels=(-LE bench)
 fi
 
