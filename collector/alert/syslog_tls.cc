@@ -105,7 +105,8 @@ Status TlsStream::Begin(SSL_CTX* context, const std::string& host) {
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session_.get()), host.c_str()) != 1)
       return TlsError(host);
   } else if (SSL_set1_host(session_.get(), host.c_str()) != 1 ||
-             SSL_set_tlsext_host_name(session_.get(), host.c_str()) != 1) {
+             SSL_ctrl(session_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                      const_cast<char*>(host.c_str())) != 1) {
     return TlsError(host);
   }
   SSL_set_connect_state(session_.get());

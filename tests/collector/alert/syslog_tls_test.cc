@@ -47,13 +47,15 @@ class SyslogTlsTest : public ::testing::Test {
   void Issue(const std::string& name, const std::string& extension) const {
     Make(name, "/CN=" + name, extension, {"-CA", File("ca.crt"), "-CAkey", File("ca.key")});
   }
-  // What comes is in the log, in the clear.
+  // What comes is in the log, in the clear. It would end with its input: that is a pipe with itself.
   void Receive(const std::string& name, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> command = {"/bin/sh", "-c", "exec \"$@\" 1>&2", "sh",
+    std::vector<std::string> command = {"/bin/sh", "-c",
+                                        "rm -f \"$0\"; mkfifo \"$0\"; exec \"$@\" 1>&2 0<>\"$0\"",
+                                        File("input of " + name),
                                         "/usr/bin/openssl", "s_server", "-accept", "127.0.0.1:0",
                                         "-cert", File(name + ".crt"), "-key", File(name + ".key")};
     command.insert(command.end(), more.begin(), more.end());
-    receiver_ = std::make_unique<Background>(command, File("received"));
+    receiver_ = std::make_unique<Background>(command, File("received by " + name));
     ASSERT_TRUE(receiver_->AwaitLog("ACCEPT 127.0.0.1:")) << receiver_->log();
     const std::string log = receiver_->log();
     const std::size_t at = log.find("ACCEPT 127.0.0.1:") + 17;
