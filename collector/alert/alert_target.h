@@ -32,7 +32,7 @@ struct AlertTarget {
   // Of syslog: "/dev/log", "udp://HOST:514", "tcp://HOST:601", "tls://HOST:6514".
   std::string address, facility = "authpriv";
   std::string certificate_file, key_file;  // who we are by TLS; empty = nobody asks
-  std::vector<std::string> command;  // program and arguments, no shell
+  std::vector<std::string> command;        // program and arguments, no shell
 
   std::chrono::milliseconds timeout{10'000};  // of one attempt, as a whole
   std::chrono::milliseconds retry_max{300'000};

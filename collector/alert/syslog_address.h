@@ -15,8 +15,8 @@ struct SyslogAddress {
   std::string port;
 };
 
-// "/dev/log", "udp://HOST:PORT", "tcp://[2001:db8::1]:601", "tls://HOST"; without a port 514 (UDP), 601
-// (TCP) or 6514 (TLS).
+// "/dev/log", "udp://HOST:PORT", "tcp://[2001:db8::1]:601", "tls://HOST"; without a port 514 (UDP),
+// 601 (TCP) or 6514 (TLS).
 std::optional<SyslogAddress> ParseSyslogAddress(const std::string& text);
 
 }  // namespace culprit

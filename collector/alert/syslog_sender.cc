@@ -61,10 +61,11 @@ Status SendTcp(const SyslogAddress& address, const std::string& message, const S
   return AwaitClose(fd.get(), limit);
 }
 
-Status SendTls(const AlertTarget& target, const SyslogAddress& address,
-               const std::string& message, const SendLimit& limit) {
+Status SendTls(const AlertTarget& target, const SyslogAddress& address, const std::string& message,
+               const SendLimit& limit) {
   TRY(const UniqueFd fd, ConnectTo(address, limit));
-  return SendOverTls(fd.get(), {address.host, target.ca_file, target.certificate_file, target.key_file},
+  return SendOverTls(fd.get(),
+                     {address.host, target.ca_file, target.certificate_file, target.key_file},
                      Counted(message), limit);
 }
 

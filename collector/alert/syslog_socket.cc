@@ -26,7 +26,8 @@ using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
 Result<Addresses> Resolve(const SyslogAddress& address) {
   addrinfo hints{};
-  hints.ai_socktype = address.transport == SyslogAddress::Transport::kUdp ? SOCK_DGRAM : SOCK_STREAM;
+  hints.ai_socktype =
+      address.transport == SyslogAddress::Transport::kUdp ? SOCK_DGRAM : SOCK_STREAM;
   addrinfo* list = nullptr;
   const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &list);
   if (error != 0) return Unavailable(address.host + ": " + gai_strerror(error));

@@ -181,7 +181,9 @@ Status TlsStream::End() {
     if (!more && more.error().code == Code::kDeadlineExceeded)
       return CheckAcknowledged(fd_, limit_);
     if (!more) return more.error();
-    if (!*more) return Unavailable("the receiver broke off before it had ended the session");
+    // Some close without TLS's own word for it (rsyslog with GnuTLS). Who had not read all would
+    // have reset the connection.
+    if (!*more) return CheckAcknowledged(fd_, limit_);
   }
 }
 

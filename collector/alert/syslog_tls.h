@@ -20,9 +20,9 @@ struct TlsPeer {
   std::string certificate_file, key_file;  // who we are; empty = nobody asks
 };
 
-// Ok once the receiver has ended the session in answer to our end of it, which it does after it has
-// read what came before; or, if it never does, once its system has acknowledged all. A connection
-// that breaks off is no delivery.
+// Ok once the receiver has ended the session or closed the connection in answer to our end of it,
+// which it does after it has read what came before; or, if it never does, once its system has
+// acknowledged all. A connection that is reset is no delivery.
 Status SendOverTls(int fd, const TlsPeer& peer, std::string_view bytes, const SendLimit& limit);
 
 // That the files are there and fit together.

@@ -68,8 +68,8 @@ Status CheckTargetFiles(const AlertTarget& target) {
   }
   const auto syslog = ParseSyslogAddress(target.address);
   if (target.kind == "syslog" && syslog && syslog->transport == SyslogAddress::Transport::kTls)
-    TRY_VOID(CheckTlsFiles(
-        {syslog->host, target.ca_file, target.certificate_file, target.key_file}));
+    TRY_VOID(
+        CheckTlsFiles({syslog->host, target.ca_file, target.certificate_file, target.key_file}));
   if (target.kind == "command" && access(target.command.front().c_str(), X_OK) != 0)
     return ErrnoError(target.command.front());
   return Ok();

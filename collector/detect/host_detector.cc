@@ -103,8 +103,9 @@ void HostDetector::Take(const DecodedFrame& frame) {
   for (const v1::FlowName& name : frame.names) TakeName(name);
   for (const v1::ProcessCounters& counters : frame.counters) TakeCounters(counters);
   TakeSessions();
-  WatchBudget({host_.last, frame.lsn, thresholds_.budget, scene_.tables().prices.get(), ways_, groups_},
-              host_, *this);
+  WatchBudget(
+      {host_.last, frame.lsn, thresholds_.budget, scene_.tables().prices.get(), ways_, groups_},
+      host_, *this);
   Forget();
   frame_ = nullptr;
 }
@@ -170,8 +171,8 @@ FlowEvent HostDetector::Difference(const FlowObservation& seen, bool first,
   return event;
 }
 
-// A server may connect its UDP socket to who spoke first: the connection is its own, the question is
-// not.
+// A server may connect its UDP socket to who spoke first: the connection is its own, the question
+// is not.
 v1::FlowDirection HostDetector::DirectionOf(const FlowFacts& facts, WallTime at) {
   if (facts.protocol != IPPROTO_UDP) return facts.direction;
   const Endpoint remote{facts.remote, facts.remote_port};
@@ -230,8 +231,7 @@ void HostDetector::Charge(const FlowEvent& flow, FlowState* state, Group* group)
   if (ways_.At(state->way).kind == RouteKind::kLocal) return;
   group->newest = flow.facts.process;
   for (Group* one : {group, &host_}) {
-    Need(one->spend)
-        .Add(state->way, flow.at, flow.added.tx_wire_bytes, flow.added.rx_wire_bytes);
+    Need(one->spend).Add(state->way, flow.at, flow.added.tx_wire_bytes, flow.added.rx_wire_bytes);
   }
 }
 
@@ -295,8 +295,8 @@ void HostDetector::TakeName(const v1::FlowName& name) {
 void HostDetector::TakeDns(const v1::DnsQuestion& question) {
   const DnsEvent event{question, Clamped(BootToWall(frame_->clock, question.at_boot_ns())),
                        frame_->lsn};
-  WatchDnsTunnel(event, thresholds_.dns_tunnel,
-                 GroupAt(ProcessId{question.process_id()}, event.at), *this);
+  WatchDnsTunnel(event, thresholds_.dns_tunnel, GroupAt(ProcessId{question.process_id()}, event.at),
+                 *this);
 }
 
 void HostDetector::NoteContact(const FlowEvent& flow) {

@@ -15,6 +15,7 @@ import signal
 import socket
 import socketserver
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -108,7 +109,8 @@ class Receiver:
 
 
 class SyslogReceivers:
-    """Real sockets: a datagram socket as /dev/log is, UDP, TCP, and TLS with certificates on both ends, which breaks off its first connections."""
+    """Real sockets: a datagram socket as /dev/log is, UDP, TCP, and TLS with certificates on both ends, which breaks off its first connections and
+    ends only every other one as TLS wants it."""
 
     def __init__(self, path, certificate, authority):
         self.messages = collections.defaultdict(list)
@@ -140,12 +142,14 @@ class SyslogReceivers:
                     text = b""
                     while part := conn.recv(65536):
                         text += part
-                        if way == "frame":  # all of it came, and nothing says so
-                            return  # closes without a word of TLS
+                        if way == "frame":  # all of it came, and is lost with its receiver
+                            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                            return  # as one that is killed
                     length, message = text.decode().split(" ", 1)
                     check(int(length) == len(message.encode()), f"octet count {length} of {len(message.encode())}")
                     messages["syslog-tls"].append(message)
-                    conn.unwrap()
+                    if len(messages["syslog-tls"]) % 2:
+                        conn.unwrap()
 
         self.tls = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tls)
         self.tls.daemon_threads = True

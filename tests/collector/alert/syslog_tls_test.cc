@@ -35,11 +35,24 @@ class SyslogTlsTest : public ::testing::Test {
   }
   void Make(const std::string& name, const std::string& subject, const std::string& extension,
             const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> command = {
-        "/usr/bin/openssl", "req",     "-x509",  "-newkey", "ec",
-        "-pkeyopt",         "ec_paramgen_curve:prime256v1", "-nodes",
-        "-days",            "2",       "-subj",  subject,   "-addext", extension,
-        "-keyout",          File(name + ".key"), "-out",    File(name + ".crt")};
+    std::vector<std::string> command = {"/usr/bin/openssl",
+                                        "req",
+                                        "-x509",
+                                        "-newkey",
+                                        "ec",
+                                        "-pkeyopt",
+                                        "ec_paramgen_curve:prime256v1",
+                                        "-nodes",
+                                        "-days",
+                                        "2",
+                                        "-subj",
+                                        subject,
+                                        "-addext",
+                                        extension,
+                                        "-keyout",
+                                        File(name + ".key"),
+                                        "-out",
+                                        File(name + ".crt")};
     command.insert(command.end(), more.begin(), more.end());
     Run(command);
     chmod(File(name + ".key").c_str(), 0600);
@@ -47,13 +60,21 @@ class SyslogTlsTest : public ::testing::Test {
   void Issue(const std::string& name, const std::string& extension) const {
     Make(name, "/CN=" + name, extension, {"-CA", File("ca.crt"), "-CAkey", File("ca.key")});
   }
-  // What comes is in the log, in the clear. It would end with its input: that is a pipe with itself.
+  // What comes is in the log, in the clear. It would end with its input: that is a pipe with
+  // itself.
   void Receive(const std::string& name, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> command = {"/bin/sh", "-c",
+    std::vector<std::string> command = {"/bin/sh",
+                                        "-c",
                                         "rm -f \"$0\"; mkfifo \"$0\"; exec \"$@\" 1>&2 0<>\"$0\"",
                                         File("input of " + name),
-                                        "/usr/bin/openssl", "s_server", "-accept", "127.0.0.1:0",
-                                        "-cert", File(name + ".crt"), "-key", File(name + ".key")};
+                                        "/usr/bin/openssl",
+                                        "s_server",
+                                        "-accept",
+                                        "127.0.0.1:0",
+                                        "-cert",
+                                        File(name + ".crt"),
+                                        "-key",
+                                        File(name + ".key")};
     command.insert(command.end(), more.begin(), more.end());
     receiver_ = std::make_unique<Background>(command, File("received by " + name));
     ASSERT_TRUE(receiver_->AwaitLog("ACCEPT 127.0.0.1:")) << receiver_->log();

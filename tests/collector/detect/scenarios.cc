@@ -368,7 +368,8 @@ void Serve(HostScript& host, std::uint64_t bytes, int minutes) {
 
 constexpr std::uint64_t kMega = 1'000'000;
 
-std::vector<Scenario> Make() {
+// What a program tries.
+std::vector<Scenario> MakeAttempts() {
   return {
       {"nine_new_addresses_refuse", "scan", [](auto& h) { Contacts(h, 9, 0); }},
       {"eight_new_addresses_refuse", "", [](auto& h) { Contacts(h, 8, 0); }},
@@ -401,6 +402,12 @@ std::vector<Scenario> Make() {
        [](auto& h) { Guesses(h, 9, 600, 3306, 0, "10.1.2."); }},
       {"thirty_silent_ports", "scan", [](auto& h) { Datagrams(h, 2000, 30); }},
       {"traceroute_through_silence", "", [](auto& h) { Datagrams(h, 33434, 90); }},
+  };
+}
+
+// What it serves, passes on, sends and asks for.
+std::vector<Scenario> MakeTraffic() {
+  return {
       {"film_for_a_client", "", [](auto& h) { Served(h, IPPROTO_UDP, 1); }},
       {"file_for_a_client", "", [](auto& h) { Served(h, IPPROTO_TCP, 90); }},
       {"datagrams_to_who_never_asked", "flood", [](auto& h) { Served(h, IPPROTO_UDP, 0); }},
@@ -460,9 +467,11 @@ std::vector<Scenario> MakeDear() {
 
 const std::vector<Scenario>& Scenarios() {
   static const std::vector<Scenario> all = [] {
-    std::vector<Scenario> both = Make(), dear = MakeDear();
-    both.insert(both.end(), dear.begin(), dear.end());
-    return both;
+    std::vector<Scenario> scenarios = MakeAttempts();
+    for (auto& more : {MakeTraffic(), MakeDear()}) {
+      scenarios.insert(scenarios.end(), more.begin(), more.end());
+    }
+    return scenarios;
   }();
   return all;
 }
