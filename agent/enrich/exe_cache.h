@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/model/event.h"
+#include "agent/model/package.h"
 #include "common/ids.h"
 #include "common/sha256.h"
 
@@ -20,6 +21,7 @@ namespace culprit {
 struct ExeEntry {
   std::string path;  // empty: not delivered yet
   std::optional<Sha256Digest> sha256;
+  PackageFacts package;
   std::vector<ProcessKey> waiting;
 };
 

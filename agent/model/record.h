@@ -13,6 +13,7 @@
 
 #include "agent/model/event.h"
 #include "agent/model/login.h"
+#include "agent/model/package.h"
 #include "agent/model/posture_facts.h"
 #include "common/ids.h"
 #include "common/net_address.h"
@@ -44,6 +45,7 @@ struct ProcessFacts {
   std::string cgroup;
   std::optional<ExeIdentity> exe_file;
   std::optional<Sha256Digest> exe_sha256;
+  PackageFacts exe_package;
   bool exe_deleted = false, exe_memfd = false;
   bool preexisting = false, is_agent = false;
   bool forked = false;              // no exec since the fork: exe and argv are its parent's

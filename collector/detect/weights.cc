@@ -23,6 +23,12 @@ void WeighProgram(const Alarm& alarm, const Group& group, const WeighSources& fr
            system ? "its executable was deleted or replaced" : "its executable is deleted",
            system ? kWeak : kStrong);
   out->Add(traits.odd_path, "its executable lies where anybody may write", kStrong);
+  out->Add(traits.altered,
+           "its executable differs from its package" +
+               (process == nullptr ? "" : " " + process->exe_package().name()),
+           kStrong);
+  out->Add(traits.unpackaged && !traits.deleted && !traits.memory_only,
+           "its executable belongs to no package", kWeak);
   if (!traits.under.empty()) {
     // That an sshd is under sshd is what the rule is about.
     const bool said = std::string_view(alarm.rule) == "ssh-relay";

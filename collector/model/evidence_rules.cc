@@ -46,7 +46,8 @@ bool IsGood(const v1::Process& p) {
   return p.process_id() != 0 && tgid_ok && hash_ok && p.exe().size() <= kMaxPathBytes &&
          p.cwd().size() <= kMaxPathBytes && name_fits(p.comm()) && name_fits(p.user()) &&
          name_fits(p.login_user()) && name_fits(p.container_id()) && name_fits(p.cgroup()) &&
-         ArgvFits(p);
+         name_fits(p.exe_package().name()) && p.exe_package().state() >= v1::PACKAGE_STATE_UNSPECIFIED &&
+         p.exe_package().state() <= v1::PACKAGE_STATE_LISTED && ArgvFits(p);
 }
 bool IsGood(const v1::ProcessExit& e) { return e.process_id() != 0; }
 
