@@ -280,6 +280,7 @@ void Agent::Impl::Sweep(BootTime now) {
   PumpLogins();
   ShipPosture();
   next_tick_ = now;
+  RestoreSpool();
   ShipLosses();
   PumpSender();
   RedefineIfDue(now);

@@ -57,4 +57,19 @@ void Agent::Impl::PumpControl() {
   }
 }
 
+// Whoever removes the spool removes what is not sent yet, and nothing that comes after.
+void Agent::Impl::RestoreSpool() {
+  if (!spool_) return;
+  const std::uint32_t before = spool_->files_removed();
+  const Status restored = spool_->RestoreRemoved();
+  if (!restored) {
+    if (const auto n = spool_log_.Allow(); n > 0)
+      spdlog::error("spool times={} error={}", n, restored.error().message);
+  }
+  if (spool_->files_removed() != before) {
+    spdlog::warn("files of the spool were removed under the agent files={}; it goes on",
+                 spool_->files_removed() - before);
+  }
+}
+
 }  // namespace culprit

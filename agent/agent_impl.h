@@ -68,6 +68,7 @@ class Agent::Impl {
   void ShipPosture();
   void ShipFacts();
   void PumpLogins();
+  void RestoreSpool();
   void ShipLosses();
   void PumpSender();
   void PumpControl();
@@ -154,7 +155,8 @@ class Agent::Impl {
   ProcessUsage usage_;                   // of all own processes, as of the last heartbeat
   std::uint64_t ended_senders_cpu_us_ = 0, sender_cpu_us_ = 0;
   std::uint32_t beats_ = 0;
-  LogLimit pump_log_{std::chrono::seconds(30)}, sweep_log_{std::chrono::seconds(60)};
+  LogLimit pump_log_{std::chrono::seconds(30)}, sweep_log_{std::chrono::seconds(60)},
+      spool_log_{std::chrono::seconds(30)};
 };
 
 }  // namespace culprit

@@ -136,7 +136,7 @@ HeartbeatFacts Agent::Impl::Heartbeat(BootTime now) {
     beat.stop_reason = stop_reason_;
     if (beat.spool_files_missing > 0)
       beat.degraded.push_back("spool: " + std::to_string(beat.spool_files_missing) +
-                              " of its files were removed while the agent runs");
+                              " of its files were removed under it; what was not sent is declared as lost");
   }
   return beat;
 }

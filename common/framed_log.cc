@@ -102,7 +102,7 @@ std::string EncodeRecord(const Frame& frame) {
 }
 
 Result<SegmentWriter> SegmentWriter::Create(const std::string& path, const SegmentHeader& header) {
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
   if (!fd) return ErrnoError("create " + path);
   SegmentWriter writer(std::move(fd), 0);
   Status written = writer.AppendEncoded(EncodeSegmentHeader(header));
@@ -116,7 +116,7 @@ Result<SegmentWriter> SegmentWriter::Create(const std::string& path, const Segme
 }
 
 Result<SegmentWriter> SegmentWriter::OpenAt(const std::string& path, std::uint64_t end_offset) {
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!fd) return ErrnoError("open " + path);
   TRY(const std::uint64_t size, FileSize(fd.get()));
   if (size < end_offset) return DataLoss(path + ": shorter than what was read of it");

@@ -113,6 +113,8 @@ Status Spool::Impl::SyncLane(Lane lane) {
 }
 
 Status Spool::Impl::CloseSegment(Lane lane) {
+  // Its bytes are gone with the descriptor.
+  if (WriterLostItsFile(lane)) return RestoreRemoved();
   Status synced = SyncLane(lane);
   log(lane).writer.reset();
   return synced;
@@ -145,6 +147,7 @@ bool Spool::Impl::ShedOldest(Lane lane, bool also_open) {
   const bool is_open = lane_log.segments.size() == 1 && lane_log.writer;
   if (is_open && (!also_open || lane_log.segments.front().frames == 0)) return false;
   if (is_open) static_cast<void>(CloseSegment(lane));
+  if (lane_log.segments.empty()) return true;  // it was removed under us, and could not be written again
   const SegmentInfo info = lane_log.segments.front();
   if (info.segment.last_seq > lane_log.acked_seq) ledger_.Add(LossOf(info, lane_log.acked_seq));
   lane_log.segments.pop_front();
@@ -298,6 +301,8 @@ Result<FrameHeader> Spool::Append(Lane lane, FrameKind kind, const ClockPair& cl
                                   std::uint32_t record_count, std::string_view inflated) {
   return impl_->Append(lane, kind, clock, record_count, inflated);
 }
+Status Spool::RestoreRemoved() { return impl_->RestoreRemoved(); }
+std::uint32_t Spool::files_removed() const { return impl_->files_removed(); }
 Status Spool::Sync() { return impl_->Sync(); }
 Status Spool::Acknowledge(Lane lane, std::uint64_t seq) { return impl_->Acknowledge(lane, seq); }
 Status Spool::BeginNewStream(std::string_view reason) { return impl_->BeginNewStream(reason); }

@@ -96,6 +96,13 @@ class Spool {
   // The hash of frame `seq`, to compare with what the collector has. nullopt if it is not on disk.
   std::optional<Sha256Digest> HashOf(Lane lane, std::uint64_t seq) const;
 
+  // Looks whether segments, the lock or the whole directory were removed by somebody else, and goes on without a new stream:
+  // a segment that was being written is written again from its open file; of others, what was not acked is a loss
+  // (cause kCorrupt) with range and hash. Cheap: a look at each name. Call every other second.
+  Status RestoreRemoved();
+  // Segments that were found removed since Open().
+  std::uint32_t files_removed() const;
+
   LaneState lane(Lane lane) const;
   std::uint64_t bytes() const;
   std::vector<SpoolSegment> segments(Lane lane) const;  // oldest first; the last may still grow

@@ -34,7 +34,9 @@ class Spool::Impl {
   std::vector<SpoolSegment> Segments(Lane lane) const;
   Result<UniqueFd> OpenSegment(Lane lane, std::uint64_t number) const;
   std::vector<SpoolLoss> TakeLosses();
+  Status RestoreRemoved();  // spool_restore.cc
 
+  std::uint32_t files_removed() const { return files_removed_; }
   const SpoolStream& stream() const { return stream_; }
   const std::string& reported_reason() const { return reported_reason_; }
 
@@ -67,6 +69,11 @@ class Spool::Impl {
   Status SaveAcked();
   Status SaveLosses();
 
+  // spool_restore.cc
+  bool WriterLostItsFile(Lane lane) const;
+  std::uint32_t CountRemoved() const;
+  void RestoreLane(Lane lane);
+
   // spool_open.cc
   using FoundLanes = std::array<std::vector<FoundSegment>, kLaneCount>;
   struct ChainEnd {
@@ -93,6 +100,7 @@ class Spool::Impl {
   std::array<LaneLog, kLaneCount> lanes_;
   LossLedger ledger_;
   std::vector<SpoolLoss> foreign_;  // found by DropForeign(), on their way into the ledger
+  std::uint32_t files_removed_ = 0;
   bool write_failing_ = false;      // the last append failed
   std::uint64_t saved_acks_ = 0;  // sum of acked seqs in DIR/acked
 };
