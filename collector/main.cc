@@ -3,6 +3,7 @@
 // Stage: wiring. Thread: this one; signals are blocked and taken one by one.
 #include <pthread.h>
 #include <spdlog/fmt/fmt.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,7 +101,16 @@ Status Serve(Collector& collector, const sigset_t& signals) {
   }
 }
 
+// A descriptor an agent: a shell's soft limit is 1,024.
+void RaiseFileLimit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int Run(const CollectorConfig& config) {
+  RaiseFileLimit();
   if (const Status log = InitLog("culprit-collector", config.log_level); !log)
     return Fail(log.error(), kExitUsage);
   const sigset_t signals = BlockSignals();

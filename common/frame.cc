@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 #include "common/bytes.h"
 
@@ -22,6 +24,37 @@ struct FreeZstd {
 struct Compressor {
   std::unique_ptr<ZSTD_CCtx, FreeZstd> context{ZSTD_createCCtx()};
   std::string output;
+};
+
+// The collector has a thread an agent, and a context has 96 KB: threads share as many as inflate at once.
+class InflateContexts {
+ public:
+  using Context = std::unique_ptr<ZSTD_DCtx, FreeZstd>;
+
+  static InflateContexts& Shared() {
+    static auto* const shared = new InflateContexts;  // outlives threads that run on at the end
+    return *shared;
+  }
+  Context Take() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        Context context = std::move(idle_.back());
+        idle_.pop_back();
+        return context;
+      }
+    }
+    return Context(ZSTD_createDCtx());
+  }
+  void Give(Context context) {
+    const std::lock_guard lock(mutex_);
+    if (idle_.size() < kKept) idle_.push_back(std::move(context));
+  }
+
+ private:
+  static constexpr std::size_t kKept = 16;
+  std::mutex mutex_;
+  std::vector<Context> idle_;
 };
 
 bool IsKnownKind(std::uint8_t kind) {
@@ -156,10 +189,12 @@ Status InflatePayloadInto(const FrameHeader& header, std::string_view payload, s
   if (ZSTD_getFrameContentSize(payload.data(), payload.size()) != header.inflated_len) {
     return InvalidArgument("compressed payload does not announce the header's length");
   }
-  thread_local const std::unique_ptr<ZSTD_DCtx, FreeZstd> context(ZSTD_createDCtx());
+  InflateContexts::Context context = InflateContexts::Shared().Take();
+  if (!context) return MakeError(Code::kResourceExhausted, "no memory to inflate a payload");
   out->resize(header.inflated_len);
   const std::size_t n = ZSTD_decompressDCtx(context.get(), out->data(), out->size(),
                                             payload.data(), payload.size());
+  InflateContexts::Shared().Give(std::move(context));
   if (ZSTD_isError(n) != 0) {
     return InvalidArgument(std::string("payload does not inflate: ") + ZSTD_getErrorName(n));
   }

@@ -55,7 +55,8 @@ class Ingest {
   // Ends the connections of agents that are not welcome any more. `why` says so; empty = it may
   // stay.
   virtual void EndUnwelcome(const std::function<std::string(const ConnectedAgent&)>& why) = 0;
-  // Asks every agent to come back later and refuses new ones; call before TlsServer::Stop.
+  // Asks every agent to come back later, the first one then and each other one a little after the
+  // one before, and refuses new ones; call before TlsServer::Stop.
   virtual void Drain(std::chrono::milliseconds reconnect_after) = 0;
 };
 

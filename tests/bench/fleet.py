@@ -136,8 +136,10 @@ def play(rig, arguments):
     result = {"agents": arguments.agents, "rows": arguments.rows, "period_ms": arguments.period_ms,
               "enrolled_per_s": enrolled["enrolled"] / enrolled["seconds"]}
     fleet.ask("connect", 1)
+    fleet.ask("run", 2)
     result["alone"] = measure(rig, fleet, arguments.seconds)
     result["connect_s"] = fleet.ask("connect", arguments.agents)["seconds"]
+    fleet.ask("run", 2)  # what was made before there was a connection
     result["fleet"] = measure(rig, fleet, arguments.seconds)
     result["storms"] = {"kill -9": storm(rig, fleet, rig.collector.kill, arguments.outage),
                         "an orderly stop": storm(rig, fleet, lambda: rig.collector.stop(30), arguments.outage)}
