@@ -21,7 +21,7 @@ from campaign import SETTLE, Campaign  # noqa: E402
 from harness import Rig, check, descendants, note, run, wait_until  # noqa: E402
 
 RATE, OPEN, LIVES = 60, 20, 40  # connections a second, open ones, processes a second
-AGENT_DISK, COLLECTOR_DISK = 64, 2048  # MB
+AGENT_DISK, COLLECTOR_DISK = 64, 1024  # MB
 FULL = 8  # seconds of a full disk
 GROWTH, SLACK, FD_SLACK = 1.25, 12e6, 8
 CLOSED = 7399
@@ -104,8 +104,13 @@ class Soak(Campaign):
     def full(self, place, name):
         fill = place / "fill"
         with open(fill, "wb") as file:
-            free = os.statvfs(place)
-            os.posix_fallocate(file.fileno(), 0, max(4096, (free.f_bavail - 4) * free.f_frsize))
+            size, part = 0, 1 << 30
+            while part >= 4096:  # others write, too
+                try:
+                    os.posix_fallocate(file.fileno(), size, part)
+                    size += part
+                except OSError:
+                    part //= 2
         try:
             self.watch(FULL, f"{name}'s disk is full")
         finally:
