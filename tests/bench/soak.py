@@ -6,8 +6,8 @@ Under a load of short connections whose truth is written down, and of processes 
 stopped, and each one's disk (a small file system of its own) fills up, in turns; twice, one life each is left alone and watched. Printed
 are memory, descriptors and threads of both along the way, and what became of the evidence. Fails if a frame that was acknowledged is not
 in the journal exactly once, in order and chained; if a connection that was made while an agent was at work and could write is not in the
-index exactly once with its bytes; if a daemon of an undisturbed life, or the last one of each, has more descriptors or clearly more memory
-than the first. Root; everything in namespaces and directories of its own."""
+index exactly once with its bytes; if a daemon grows in a life that is left alone; if the last one of each has more descriptors (and the agent
+clearly more memory) than the first. Root; everything in namespaces and directories of its own."""
 import argparse
 import json
 import os
