@@ -111,6 +111,7 @@ Json Fleet::Enrol() {
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(kEnrolThreads);
   for (int i = 0; i < kEnrolThreads; ++i) threads.emplace_back(work);
   for (std::thread& thread : threads) thread.join();
   if (!failed.empty()) Fail("enrol: " + failed);
@@ -214,6 +215,7 @@ Json Fleet::Acked() const {
 
 Json Fleet::Quit() {
   std::vector<std::thread> threads;
+  threads.reserve(kEnrolThreads);
   std::atomic<std::size_t> next{0};
   for (int t = 0; t < kEnrolThreads; ++t) {
     threads.emplace_back([&] {

@@ -163,7 +163,7 @@ Status FleetAgent::WriteBeat(const std::string& stop_reason) {
   HeartbeatFacts& beat = batch.heartbeat.emplace();
   beat.at = ReadBootClock();
   beat.at_mono_ns = static_cast<std::uint64_t>(SteadyClock::now().time_since_epoch().count());
-  beat.interval_ms = static_cast<std::uint32_t>(options_.period.count() * kBeatEvery);
+  beat.interval_ms = static_cast<std::uint32_t>(options_.period.count()) * static_cast<std::uint32_t>(kBeatEvery);
   beat.flows_live = static_cast<std::uint64_t>(options_.rows);
   beat.processes_live = 1;
   beat.spool_bytes = spool_->bytes();
