@@ -96,6 +96,9 @@ class Spool {
   // The hash of frame `seq`, to compare with what the collector has. nullopt if it is not on disk.
   std::optional<Sha256Digest> HashOf(Lane lane, std::uint64_t seq) const;
 
+  // Another cap from the next append on; segments of at most an eighth of it.
+  void SetMaxBytes(std::uint64_t max_bytes);
+
   LaneState lane(Lane lane) const;
   std::uint64_t bytes() const;
   std::vector<SpoolSegment> segments(Lane lane) const;  // oldest first; the last may still grow
