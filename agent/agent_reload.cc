@@ -62,8 +62,11 @@ Status Agent::Impl::Reload(const AgentConfig& file) {
   restart_pending_ = std::move(pending);
   if (new_sender) {
     // The spool holds what comes in between; the new one goes on behind what was acknowledged.
-    if (sender_) sender_->Stop(std::chrono::milliseconds(0));
-    sender_.reset();
+    if (sender_) {
+      sender_->Stop(std::chrono::milliseconds(0));
+      for (SpoolLoss& loss : sender_->TakeQuarantined()) quarantined_.push_back(std::move(loss));
+      sender_.reset();
+    }
     if (Status started = StartSender(); !started)
       return std::move(started).error().Context("the sender was not started again");
     PumpSender();
