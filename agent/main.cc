@@ -202,10 +202,17 @@ int Replay(const Options& options) {
   return code;
 }
 
+// A mistake in the file is when the running agent is asked most: it goes on with what it has.
 int ShowStatus(const Options& options) {
-  auto config = Configuration(options);
-  if (!config) return Fail(config.error(), kExitConfig);
-  auto answer = AskStatus(config->state_dir, options.metrics ? StatusForm::kMetrics
+  std::string state_dir = options.data;
+  if (state_dir.empty()) {
+    const auto config = Configuration(options);
+    if (!config)
+      std::cerr << "culprit-agent: " << config.error().message
+                << "\nculprit-agent: asking in the default state directory (--data names another)\n";
+    state_dir = config ? config->state_dir : AgentConfig{}.state_dir;
+  }
+  auto answer = AskStatus(state_dir, options.metrics ? StatusForm::kMetrics
                                                   : options.json  ? StatusForm::kJson
                                                                   : StatusForm::kText);
   if (!answer) {

@@ -64,7 +64,7 @@ find_package(gRPC CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 
 # Each has its own way of naming the libraries below it, so what stands behind a shared object is left to that.
-foreach(library libarchive libbpf libevent_extra libmaxminddb libpcap libseccomp libzstd)
+foreach(library libarchive libbpf libevent libmaxminddb libpcap libseccomp libzstd)
   pkg_check_modules(${library} REQUIRED IMPORTED_TARGET ${library})
   get_target_property(shared PkgConfig::${library} INTERFACE_LINK_LIBRARIES)
   string(REPLACE "lib" "" name ${library})
@@ -73,8 +73,6 @@ foreach(library libarchive libbpf libevent_extra libmaxminddb libpcap libseccomp
     set(more elf z)
   elseif(library MATCHES "^lib(archive|pcap)$")
     set(more BEFORE culprit_portable_${name})
-  elseif(library STREQUAL libevent_extra)
-    set(more event_core)
   endif()
   culprit_two_ways(PkgConfig::${library} SHARED ${shared} ARCHIVES ${name} ${more})
 endforeach()
