@@ -105,12 +105,12 @@ TEST_F(DaemonTest, AHangUpReadsTheConfigurationAgainAndABrokenOneChangesNothing)
   daemon->Signal(SIGHUP);
   ASSERT_TRUE(daemon->AwaitLog("not reloaded, nothing was changed")) << daemon->log();
   EXPECT_THAT(Culprit({"status"}, pki()).out,
-              AllOf(HasSubstr("refused"), HasSubstr("index.max_bytes")));
+              AllOf(HasSubstr("was refused"), HasSubstr("index.max_bytes")));
   std::ofstream(path) << good << "[index]\npart_rows = 10000\n";
   daemon->Signal(SIGHUP);
   ASSERT_TRUE(daemon->AwaitLog("takes effect after a restart: index.part_rows")) << daemon->log();
   EXPECT_THAT(Culprit({"status"}, pki()).out,
-              AllOf(testing::Not(HasSubstr("refused")), HasSubstr("index.part_rows")));
+              AllOf(testing::Not(HasSubstr("was refused")), HasSubstr("index.part_rows")));
   daemon->Signal(SIGTERM);
   EXPECT_EQ(daemon->Wait(), 0) << daemon->log();
 }
