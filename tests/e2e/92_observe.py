@@ -99,8 +99,11 @@ def one(samples, name, **labels):
 def collector_metrics(rig):
     status, headers, _ = rig.get("/metrics")
     check(status == 200 and headers["Content-Type"].startswith("text/plain; version=0.0.4"), str(headers))
-    samples = wait_until("the agent is counted", lambda: rig.values() if one(rig.values(), "culprit_collector_agents_connected") == 1 else None)
-    check(one(samples, "culprit_collector_frames_total", result="accepted") > 0, samples)
+    def counted():
+        samples = rig.values()
+        frames = one(samples, "culprit_collector_frames_total", result="accepted")
+        return samples if frames > 0 and one(samples, "culprit_collector_agents_connected") == 1 else None
+    samples = wait_until("the agent and its frames are counted", counted)
     check(one(samples, "culprit_collector_healthy") == 1 and one(samples, "culprit_collector_journal_writable") == 1, samples)
     check(rig.get("/metrics", "POST")[0] >= 400 and rig.get("/other")[0] == 404, "only two paths are read, and nothing is taken")
     code, checks = rig.health()
