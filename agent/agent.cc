@@ -66,6 +66,8 @@ void Agent::Impl::OnEvent(const Event& event) {
     ++moved_;
   }
   if (const auto* seen = std::get_if<ObservationEvent>(&event)) names_.On(*seen);
+  if (const auto* flow = std::get_if<FlowEvent>(&event); flow != nullptr && canary_)
+    canary_->On(*flow);
   enricher_->Apply(event);
   if (logins_) logins_->On(event);
   if (posture_) posture_->On(event);
@@ -81,17 +83,6 @@ void Agent::Impl::AskForHash(const ExecEvent& exec) {
   } else {
     hasher_->OnExec(exec.key.tgid, exec.exe, exec.memfd);
   }
-}
-
-// What user space adds: hashes of executables, a better identity.
-void Agent::Impl::NoteUserEvents() {
-  if (hasher_) {
-    for (const ExeHashEvent& event : hasher_->Take()) {
-      if (recorder_) recorder_->ExeHash(event);
-      OnEvent(event);
-    }
-  }
-  if (identity_) identity_->ClearEvent();
 }
 
 void Agent::Impl::PumpParser() {
@@ -272,6 +263,7 @@ void Agent::Impl::Sweep(BootTime now) {
   }
   next_sweep_ = now + (moved_ == swept_ && !setup_.replay ? kQuietSweep : kSweep);
   swept_ = moved_;
+  if (canary_) canary_->Tick(now, kernel_lost_);
   NoteHashLosses(now);
   AddProcessText(enricher_->TakeUnresolved());
   enricher_->Tick(now);
@@ -333,19 +325,6 @@ void Agent::Impl::ReadLedger() {
   }
 }
 
-void Agent::Impl::NoteHashLosses(BootTime now) {
-  if (!hasher_) return;
-  const ExeHasherStats stats = hasher_->stats();
-  const std::pair<std::string_view, std::uint64_t> sources[] = {
-      {"fanotify queue", stats.fanotify_overflows},
-      {"requests", stats.requests_dropped},
-      {"results", stats.results_dropped},
-  };
-  for (const auto& [source, count] : sources) {
-    if (count > 0) aggregator_->OnLoss(LossCause::kHashQueue, source, count, now);
-  }
-}
-
 void Agent::Impl::Beat(BootTime now) {
   next_beat_ = now + setup_.config.heartbeat;
   Sweep(now);  // what passed is then on both sides of the coverage
@@ -364,6 +343,7 @@ void Agent::Impl::Beat(BootTime now) {
     spdlog::debug("heartbeat not written error={}", written.error().message);
   }
   SdNotify("WATCHDOG=1");
+  WriteMetricsIfDue(now);
   PumpSender();
 }
 
@@ -385,7 +365,7 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 12> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 13> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
@@ -396,9 +376,11 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
                              {packets_->answers_fd(), POLLIN, 0},
                              {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
                              {posture_ ? posture_->poll_fd() : -1, POLLIN, 0},
-                             {snapshots_->answers_fd(), POLLIN, 0}}};
+                             {snapshots_->answers_fd(), POLLIN, 0},
+                             {setup_.reload_fd, POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
+  if (fds[12].revents != 0) ReloadIfAsked();
   if (fds[2].revents != 0) PumpSender();
   if (fds[3].revents != 0) NoteUserEvents();
   if (fds[4].revents != 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What comes beside the kernel's records: logins, and the state of SSH.
+// What comes beside the kernel's records: hashes of executables, logins, and the state of SSH.
 #include "agent/agent_impl.h"
 
 namespace culprit {
@@ -8,6 +8,30 @@ namespace {
 constexpr std::size_t kFeedRows = 1000;  // enough for a frame
 
 }  // namespace
+
+// What user space adds: hashes of executables, a better identity.
+void Agent::Impl::NoteUserEvents() {
+  if (hasher_) {
+    for (const ExeHashEvent& event : hasher_->Take()) {
+      if (recorder_) recorder_->ExeHash(event);
+      OnEvent(event);
+    }
+  }
+  if (identity_) identity_->ClearEvent();
+}
+
+void Agent::Impl::NoteHashLosses(BootTime now) {
+  if (!hasher_) return;
+  const ExeHasherStats stats = hasher_->stats();
+  const std::pair<std::string_view, std::uint64_t> sources[] = {
+      {"fanotify queue", stats.fanotify_overflows},
+      {"requests", stats.requests_dropped},
+      {"results", stats.results_dropped},
+  };
+  for (const auto& [source, count] : sources) {
+    if (count > 0) aggregator_->OnLoss(LossCause::kHashQueue, source, count, now);
+  }
+}
 
 // What the logs say by now; logins, failures and sessions that are ready go out.
 void Agent::Impl::PumpLogins() {

@@ -88,6 +88,10 @@ struct AgentConfig {
     std::uint64_t history_bytes = 0;
   } logins;
 
+  struct Metrics {
+    std::string textfile;  // empty: none
+  } metrics;
+
   struct Limits {
     std::uint32_t max_flows = 65'536;
     std::uint32_t max_processes = 32'768;
@@ -95,6 +99,7 @@ struct AgentConfig {
   } limits;
 
   std::chrono::milliseconds heartbeat = std::chrono::seconds(10);
+  std::chrono::milliseconds canary = std::chrono::seconds(60);  // 0 = off
 
   std::string PacketDirectory() const { return state_dir + "/packets"; }
   std::string SpoolDirectory() const { return state_dir + "/spool"; }

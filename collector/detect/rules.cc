@@ -183,14 +183,15 @@ constexpr Rule kRules[] = {
      "Upgrades, and whoever edits the configuration on purpose.",
      "SHA-256 of both files with each heartbeat, also while the agent runs."},
     {"hooks-detached",
-     1,
+     2,
      "an agent was blinded",
      {"T1562.006", "T1562.001"},
      "A link by which a kernel program of the agent is attached is gone or holds another program, "
-     "or a run "
-     "has hooks fewer than before.",
+     "or a run has hooks fewer than before, or the agent does not see connections of its own any "
+     "more (its canary).",
      "Another kernel, or hooks that were switched off in the configuration.",
-     "bpftool link detach; the agent asks the kernel about each of its links at every heartbeat."},
+     "bpftool link detach; programs that are in place and see nothing. The agent asks the kernel "
+     "about each of its links at every heartbeat, and connects to itself now and then."},
     {"evidence-gap",
      1,
      "evidence is missing",
