@@ -71,6 +71,10 @@ FidelityFacts Agent::Impl::Fidelity() const {
   }
   if (logins_) facts.hooks.push_back({"logins", logins_->active(), logins_->note(), false});
   if (posture_) facts.hooks.push_back({"ssh", posture_->active(), posture_->note(), false});
+  if (snapshots_->watches_shutdown()) {
+    std::string note = snapshots_->shutdown_note();
+    facts.hooks.push_back({"shutdown inhibitor", note.empty(), std::move(note), false});
+  }
   facts.owner_mode = std::move(source.owner_mode);
   facts.source = std::move(source.source);
   facts.exe_hash_mode = hasher_         ? hasher_->mode()
