@@ -93,7 +93,11 @@ Status CloudNotices::Ask(NoticeKind kind) {
   if (!answer && answer.error().code != Code::kNotFound) return std::move(answer).error();
   answers_[static_cast<std::size_t>(kind)] = answer.has_value();
   if (!answer) return Ok();
-  for (CloudNotice& notice : ReadNotices(kind, *answer)) Give(std::move(notice));
+  std::vector<CloudNotice> notices = ReadNotices(kind, *answer);
+  // Out of a warm pool an instance comes back: its next end is another.
+  if (kind == NoticeKind::kScaling && notices.empty())
+    std::erase_if(seen_, [](const std::string& key) { return key.find(" scaling ") != key.npos; });
+  for (CloudNotice& notice : notices) Give(std::move(notice));
   return Ok();
 }
 

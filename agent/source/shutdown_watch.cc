@@ -127,7 +127,7 @@ class ShutdownWatch::Impl {
   }
 
   Status Inhibit(sd_bus* bus) {
-    sd_bus_error error = SD_BUS_ERROR_NULL;
+    sd_bus_error error{};
     sd_bus_message* answer = nullptr;
     const int called = sd_bus_call_method(
         bus, kName, kPath, kManager, "Inhibit", &error, &answer, "ssss", "shutdown",
@@ -177,10 +177,8 @@ class ShutdownWatch::Impl {
     impl.prepared_ = Clock::now();
     impl.release_ = false;
     impl.going_down = start != 0;
-    if (start == 0) {
-      impl.deadline_.reset();
-      impl.Wake();
-    }
+    if (start == 0) impl.deadline_.reset();
+    impl.Wake();
     return 0;
   }
 

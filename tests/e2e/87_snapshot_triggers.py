@@ -82,7 +82,6 @@ def check_bundle(rig, record, trigger):
     check(record["whole_tiers"] == [0, 1] and record["last_tier"] == 1 and record["offered"], f"{record}")
     shown = json.loads(rig.snapshot("show", record["id"], "--json").stdout)["snapshot"]
     check(shown["custody"][0]["action"] == "offered" and shown["custody"][0]["note"] == trigger, f"{shown['custody']}")
-    check(trigger in rig.snapshot("list").stdout, "list does not name the trigger")
 
 
 def check_notices(rig, double):
@@ -91,8 +90,7 @@ def check_notices(rig, double):
     for path, (answer, trigger) in NOTICES.items():
         double.answers[META + path] = answer
         record = rig.begun(trigger)
-        if path.startswith("spot"):
-            check(INSTANCE in rig.snapshot("show", record["id"]).stdout + rig.snapshot("ls", record["id"]).stdout or record["host"], "host")
+        check(record["host"] == INSTANCE or record["host"] == "web-1", f"{record}")
         check_bundle(rig, record, trigger)
         note(f"{trigger}: {int(record['stored_bytes']) >> 10} KiB, verified")
     asked_again(rig)
