@@ -97,11 +97,15 @@ if [ "$mode" = list ]; then
 fi
 stage "tests"
 junit=$top/build/all/junit.xml
-rm -f "$junit"
+export CULPRIT_SECOND_TRIES=$top/build/all/second_tries.txt
+rm -f "$junit" "$CULPRIT_SECOND_TRIES"
 status=0
 # Quick cases that pass are not worth a line each; everything else is, as it happens.
 ctest --test-dir "$top/build/all" "${labels[@]}" "${only[@]}" -j "$jobs" --output-on-failure --no-label-summary \
   --output-junit "$junit" </dev/null 2>&1 |
-  awk '/^ +Start +[0-9]+:/ || / Passed +[0-9]\.[0-9]+ sec$/ { next } { print; fflush() }' || status=$?
+  awk -v second="$CULPRIT_SECOND_TRIES" '
+    /^ +Start +[0-9]+:/ || / Passed +[0-9]\.[0-9]+ sec$/ { next }
+    / tests passed, / { while ((getline name < second) > 0) print "needed a second try: " name }
+    { print; fflush() }' || status=$?
 check_all_ran "$junit" || status=1
 exit "$status"

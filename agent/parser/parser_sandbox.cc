@@ -11,7 +11,7 @@
 namespace culprit {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CULPRIT_ASAN)
 constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;

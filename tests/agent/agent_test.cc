@@ -163,7 +163,7 @@ class AgentTest : public ::testing::Test {
   }
   std::string recording() const { return directory_ + "/events.rec"; }
 
-  AgentSetup Setup() const {
+  AgentSetup Settings() const {
     AgentSetup setup;
     setup.config.state_dir = directory_ + "/state";
     setup.version = "test";
@@ -213,7 +213,7 @@ TEST_F(AgentTest, ReadingsAndPassesOfARecordingBecomeCoverageAndExits) {
       (*recorder)->SweepEnd(at);
     }
   }
-  Run(Setup());
+  Run(Settings());
   std::optional<CoverageFacts> coverage;
   std::vector<ExitFacts> exits;
   for (const RecordBatch& batch : ReadSpool(directory_ + "/state/spool").batches) {
@@ -231,7 +231,7 @@ TEST_F(AgentTest, ReadingsAndPassesOfARecordingBecomeCoverageAndExits) {
 
 TEST_F(AgentTest, ARecordingBecomesChainedEvidenceInTheSpool) {
   Record(3);
-  Run(Setup());
+  Run(Settings());
   const Evidence evidence = ReadSpool(directory_ + "/state/spool");
   ASSERT_FALSE(evidence.batches.empty());
   EXPECT_TRUE(evidence.chained);
@@ -279,7 +279,7 @@ TEST_F(AgentTest, ARecordingBecomesChainedEvidenceInTheSpool) {
 
 TEST_F(AgentTest, FramesCarryTheRecordingsClock) {
   Record(1);
-  Run(Setup());
+  Run(Settings());
   const Evidence evidence = ReadSpool(directory_ + "/state/spool");
   for (const FrameHeader& header : evidence.headers) {
     EXPECT_GE(header.clock.boot, BootTimeFromNs(9 * kSecond));
@@ -292,9 +292,9 @@ TEST_F(AgentTest, FramesCarryTheRecordingsClock) {
 
 TEST_F(AgentTest, ASecondRunGoesOnInTheSameStream) {
   Record(1);
-  Run(Setup());
+  Run(Settings());
   const AgentStatus first = status_;
-  Run(Setup());
+  Run(Settings());
   EXPECT_EQ(status_.stream_id, first.stream_id);
   EXPECT_EQ(status_.stream_reason, "new");  // no collector has heard of it yet
   EXPECT_NE(status_.run_id, first.run_id);
@@ -305,16 +305,16 @@ TEST_F(AgentTest, ASecondRunGoesOnInTheSameStream) {
 
 TEST_F(AgentTest, OneStateDirectoryIsForOneAgent) {
   Record(1);
-  auto first = Agent::Create(Setup());
+  auto first = Agent::Create(Settings());
   ASSERT_TRUE(first.has_value()) << first.error().message;
-  const auto second = Agent::Create(Setup());
+  const auto second = Agent::Create(Settings());
   ASSERT_FALSE(second.has_value());
   EXPECT_THAT(second.error().message, HasSubstr("is another culprit-agent running?"));
 }
 
 TEST_F(AgentTest, OverTheCapBulkGoesFirstAndTheLossIsDeclared) {
   Record(3000);
-  AgentSetup setup = Setup();
+  AgentSetup setup = Settings();
   setup.config.spool.max_bytes = 24 << 10;
   setup.config.spool.segment_bytes = 4 << 10;
   Run(std::move(setup));
@@ -335,7 +335,7 @@ TEST_F(AgentTest, OverTheCapBulkGoesFirstAndTheLossIsDeclared) {
 TEST_F(AgentTest, ADamagedRecordingIsReadAsFarAsItGoes) {
   Record(2);
   std::filesystem::resize_file(recording(), std::filesystem::file_size(recording()) - 5);
-  Run(Setup());
+  Run(Settings());
   EXPECT_GE(ReadSpool(directory_ + "/state/spool").batches.size(), 2U);
 }
 
@@ -343,7 +343,7 @@ TEST_F(AgentTest, AStopRequestEndsTheReplayAndDrains) {
   Record(1);
   const std::uint64_t one = 1;
   ASSERT_EQ(write(stop_.get(), &one, sizeof(one)), 8);
-  Run(Setup());
+  Run(Settings());
   EXPECT_FALSE(ReadSpool(directory_ + "/state/spool").batches.empty());
 }
 

@@ -46,8 +46,8 @@ void AppendRow(const Row& row, v1::FlowBatch* b) {
   b->add_local_port(row.local_port);
   b->add_remote_port(row.remote_port);
   b->add_protocol(row.protocol);
-  b->add_direction(row.direction);
-  b->add_state(row.state);
+  b->add_direction(static_cast<std::uint32_t>(row.direction));
+  b->add_state(static_cast<std::uint32_t>(row.state));
   b->add_error(row.error);
   b->add_flags(row.flags);
   b->add_start_boot_ns(start - SumOf(b->start_boot_ns()));

@@ -31,6 +31,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
+// Never to "all processes", which a parser that did not start would be.
+bool Signal(int pid, int signal) { return pid > 0 && kill(pid, signal) == 0; }
+
 std::string Describe(const ObservationEvent& event) {
   std::string out = event.source.ToString() + (event.from_client ? " asks " : " answers ");
   if (const auto* dns = std::get_if<DnsMessage>(&event.what)) {
@@ -185,7 +188,7 @@ TEST_F(ParserLinkTest, AKilledParserIsRestartedAndGoesOn) {
   ASSERT_TRUE(AwaitAll());
   const int first = link_->status().pid;
   for (int i = 0; i < 10; ++i) OfferQuery("meanwhile.example");
-  ASSERT_EQ(kill(first, SIGKILL), 0);
+  ASSERT_TRUE(Signal(first, SIGKILL));
   ASSERT_TRUE(Await([this] { return link_->status().restarts == 1; }));
   EXPECT_NE(link_->status().pid, first);
   EXPECT_THAT(link_->status().last_error, HasSubstr("killed by signal 9"));
@@ -197,14 +200,14 @@ TEST_F(ParserLinkTest, AKilledParserIsRestartedAndGoesOn) {
 
 TEST_F(ParserLinkTest, AFloodIsBoundedAndEverySampleIsProcessedOrCounted) {
   Start();
-  ASSERT_EQ(kill(link_->status().pid, SIGSTOP), 0);
+  ASSERT_TRUE(Signal(link_->status().pid, SIGSTOP));
   constexpr std::uint64_t kFlood = 100'000;  // some 9 MB, far over what the socket holds
   for (std::uint64_t i = 0; i < kFlood; ++i) OfferQuery("flood.example");
   const ParserStatus stopped = link_->status();
   EXPECT_EQ(stopped.offered, kFlood);
   EXPECT_GT(stopped.dropped, kFlood / 2);
   EXPECT_LT(stopped.dropped, kFlood);
-  ASSERT_EQ(kill(stopped.pid, SIGCONT), 0);
+  ASSERT_TRUE(Signal(stopped.pid, SIGCONT));
   ASSERT_TRUE(AwaitAll());
   const ParserStatus status = link_->status();
   EXPECT_EQ(status.dropped, stopped.dropped);
@@ -220,7 +223,7 @@ TEST_F(ParserLinkTest, AParserThatDoesNotAnswerIsReplaced) {
   options.patience = milliseconds(300);
   Start(options);
   const int first = link_->status().pid;
-  ASSERT_EQ(kill(first, SIGSTOP), 0);
+  ASSERT_TRUE(Signal(first, SIGSTOP));
   OfferQuery("a.example");
   ASSERT_TRUE(Await([this] { return link_->status().restarts >= 1; }));
   EXPECT_NE(link_->status().pid, first);

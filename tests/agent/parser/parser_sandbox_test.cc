@@ -134,7 +134,7 @@ TEST(ParserSandboxTest, TheLimitsHold) {
     getrlimit(RLIMIT_STACK, &stack);
     getrlimit(RLIMIT_NPROC, &processes);
     if (stack.rlim_max != kParserStackBytes || processes.rlim_max != 0) _exit(3);
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(CULPRIT_ASAN)
     void* memory = mmap(nullptr, 2 * kParserDataBytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory != MAP_FAILED || errno != ENOMEM) _exit(4);

@@ -138,7 +138,8 @@ TEST_F(TriageTest, AProgramWithoutAFileIsNamedOnlyIfItTalks) {
   Add(951, 1, "/memfd:y", {"y"}).exe_memfd = true;
   Add(952, 1, "/opt/z", {"z"}).exe_deleted = true;
   Add(953, 1, "/dev/shm/.w", {"w"});
-  for (const std::uint32_t pid : {950, 952, 953}) Flow(pid, Direction::kOut, "203.0.113.9:443", 10);
+  for (const std::uint32_t pid : {950U, 952U, 953U})
+    Flow(pid, Direction::kOut, "203.0.113.9:443", 10);
   const TriageReport report = Report();
   EXPECT_THAT(Kinds(report),
               ElementsAre("memory-program", "deleted-program", "odd-place", "sends-most"));

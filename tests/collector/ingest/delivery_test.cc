@@ -175,8 +175,9 @@ TEST_F(DeliveryTest, SenderKilledAndCollectorRestartedAtRandomLoseAndRepeatNothi
   for (int i = 0; i < 4'000; ++i) {
     Append(i % 5 == 0 ? Lane::kEvidence : Lane::kBulk);
     if (i % 10 == 0) PumpOnce();
-    if (random() % 300 == 0 && link_->status().pid > 0) {
-      kill(link_->status().pid, SIGKILL);
+    const int pid = link_->status().pid;
+    if (random() % 300 == 0 && pid > 0) {
+      kill(pid, SIGKILL);
       ++kills;
       ASSERT_TRUE(PumpUntil([this] { return link_->status().connected; }));
     }
