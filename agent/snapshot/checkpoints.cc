@@ -63,6 +63,19 @@ std::uint64_t SocketInode(int directory, const char* name) {
   return inode;
 }
 
+// As /proc has them, whose descriptors are looked at there.
+std::vector<std::uint32_t> Pids() {
+  std::vector<std::uint32_t> pids;
+  const Directory directory(opendir("/proc"));
+  while (const dirent* entry = directory ? readdir(directory.get()) : nullptr) {
+    const std::string_view name(entry->d_name);
+    std::uint32_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error == std::errc() && end == name.data() + name.size()) pids.push_back(pid);
+  }
+  return pids;
+}
+
 std::uint64_t ThreadCpuUs() {
   rusage usage{};
   getrusage(RUSAGE_THREAD, &usage);
@@ -77,7 +90,7 @@ std::uint64_t ThreadCpuUs() {
 // only new sockets cost a look at descriptors.
 class SocketTable {
  public:
-  void Add(const std::vector<CheckpointProcess>& processes, CheckpointRows* rows) {
+  void Add(CheckpointRows* rows) {
     std::vector<std::pair<Row, std::uint64_t>> sockets;
     for (const std::uint8_t protocol :
          {std::uint8_t{IPPROTO_TCP}, std::uint8_t{IPPROTO_UDP}, std::uint8_t{IPPROTO_RAW}}) {
@@ -99,7 +112,7 @@ class SocketTable {
     of_packet.sdiag_family = AF_PACKET;
     of_packet.pdiag_show = PACKET_SHOW_INFO;
     Read(of_packet, &sockets, PacketSocketRow);
-    FindOwners(sockets, processes);
+    FindOwners(sockets);
     for (const auto& [row, inode] : sockets) rows->push_back(SocketLine(row, owners_[inode]));
   }
 
@@ -120,10 +133,9 @@ class SocketTable {
     static_cast<void>(read);  // a kind that this kernel cannot list; the snapshot itself says so
   }
 
-  void FindOwners(const std::vector<std::pair<Row, std::uint64_t>>& sockets,
-                  const std::vector<CheckpointProcess>& processes) {
-    std::unordered_set<std::uint32_t> live;
-    for (const CheckpointProcess& process : processes) live.insert(process.pid);
+  void FindOwners(const std::vector<std::pair<Row, std::uint64_t>>& sockets) {
+    const std::vector<std::uint32_t> pids = Pids();
+    const std::unordered_set<std::uint32_t> live(pids.begin(), pids.end());
     std::unordered_map<std::uint64_t, std::uint32_t> known;
     bool missing = false;
     for (const auto& [row, inode] : sockets) {
@@ -134,13 +146,11 @@ class SocketTable {
       missing |= !still && inode != 0;
     }
     owners_ = std::move(known);
-    if (missing || unfinished_) LookAtDescriptors(processes);
+    if (missing || unfinished_) LookAtDescriptors(pids);
   }
 
   // Goes on behind the process at which the last look ended.
-  void LookAtDescriptors(const std::vector<CheckpointProcess>& processes) {
-    std::vector<std::uint32_t> pids;
-    for (const CheckpointProcess& process : processes) pids.push_back(process.pid);
+  void LookAtDescriptors(std::vector<std::uint32_t> pids) {
     std::sort(pids.begin(), pids.end());
     const auto from = std::upper_bound(pids.begin(), pids.end(), last_pid_);
     std::rotate(pids.begin(), from, pids.end());
@@ -252,7 +262,7 @@ class Checkpoints::Impl {
   Status Make(const std::vector<CheckpointProcess>& processes) {
     CheckpointRows rows;
     for (const CheckpointProcess& process : processes) rows.push_back(ProcessLine(process));
-    sockets_.Add(processes, &rows);
+    sockets_.Add(&rows);
     for (std::string& line : ModuleLines(ReadWholeFile("/proc/modules", kModules).value_or("")))
       rows.push_back(std::move(line));
     programs_.Add(&rows);
