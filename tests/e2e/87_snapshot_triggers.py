@@ -31,7 +31,7 @@ BUS_SOCKET, PRIVATE_SOCKET = "/run/dbus/system_bus_socket", "/run/systemd/privat
 BUS = f"""<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>system</type><listen>unix:path={BUS_SOCKET}</listen>
-<policy context="default"><allow send_destination="*"/><allow own="*"/></policy></busconfig>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>
 """
 NOTICES = {
     "spot/instance-action": (b'{"action": "terminate", "time": "2026-05-01T08:22:00Z"}', "spot interruption: terminate at 2026-05-01T08:22:00Z"),
@@ -155,7 +155,7 @@ class Host:
         self.bus = rig.spawn("dbus-daemon", "--nofork", f"--config-file={config}", log="bus.log")
         wait_until("the bus", pathlib.Path(BUS_SOCKET).exists, 10)
         self.log = rig.dir / "systemd1.log"
-        self.systemd = rig.spawn(rig.compile("systemd1", "-lsystemd"), BUS_SOCKET, PRIVATE_SOCKET, log=self.log.name)
+        self.systemd = rig.spawn("/mnt/rig/systemd1", BUS_SOCKET, PRIVATE_SOCKET, log=self.log.name)
         wait_until("systemd's double", lambda: "ready" in self.log.read_text(), 10)
         self.logind = rig.spawn("/lib/systemd/systemd-logind", log="logind.log")
         wait_until("logind", lambda: self.call("get-property", "InhibitDelayMaxUSec").startswith("t 30000000"), 20)
@@ -224,7 +224,7 @@ def check_unit_stop(rig, host):
     rig.await_agent()
 
     def noted():
-        hooks = [hook for hook in rig.agent_status()["hooks"] if hook["name"] == "shutdown inhibitor"]
+        hooks = [hook for hook in rig.agent_status()["fidelity"]["hooks"] if hook["name"] == "shutdown inhibitor"]
         return hooks and not hooks[0]["active"] and "logind" in hooks[0]["note"]
     wait_until("a note that no logind answers", noted, 20)
     host.systemd.process.send_signal(signal.SIGUSR1)
@@ -274,6 +274,7 @@ def main():
         note("root is needed")
         sys.exit(harness.SKIP)
     with tempfile.TemporaryDirectory(prefix="culprit-e2e-triggers-") as share:
+        run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", f"{share}/systemd1", harness.HERE / "bins/systemd1.c", "-lsystemd")
         done = subprocess.run([*BOX, "/usr/bin/python3", __file__, "scene", share], check=False)
     sys.exit(done.returncode)
 
