@@ -127,9 +127,12 @@ TEST_F(SnapshotsTest, WhatAnAgentBeganIsFetchedOnceUnderItsTriggersName) {
   EXPECT_EQ(snapshot.trigger().find('\x1b'), std::string::npos);
   EXPECT_EQ(snapshot.custody(0).action(), "offered");
   EXPECT_EQ(snapshots_->List(agent_id_, 10).size(), 1U);
+  snapshots_->Stop();  // joins the transfer, whose last word is the release
+  EXPECT_FALSE(agent_.released.empty());
   // The release was lost: the agent offers it again, and is told again.
+  agent_.released.clear();
   ASSERT_TRUE(snapshots_->TakeOffered(agent_id_, "web-1", offer));
-  EXPECT_THAT(agent_.released, ElementsAre(id.ToString(), id.ToString()));
+  EXPECT_THAT(agent_.released, ElementsAre(id.ToString()));
 }
 
 TEST_F(SnapshotsTest, AnAgentThatOffersWithoutEndUsesUpNothingOfOthers) {
