@@ -44,9 +44,9 @@ void CountPackets(const ActivityEvent& activity, const FloodThresholds& t, Group
     return;
   }
   if (state.packet_seconds == 0) state.packets_since = activity.at;
-  state.packets += static_cast<std::uint64_t>(sent);
+  state.packets += sent;
   // A fast upload has few acknowledgements, too.
-  if (state.streams.Sum(activity.at) * kStreamShare >= state.packets) return;
+  if (static_cast<double>(state.streams.Sum(activity.at)) * kStreamShare >= state.packets) return;
   state.packet_seconds += static_cast<std::uint32_t>(std::max(1.0, activity.seconds));
   const bool burst = rate >= t.burst_packets_per_second && state.packet_seconds >= 2;
   if (state.packet_seconds < t.seconds && !burst) return;

@@ -53,8 +53,8 @@ struct ScanState {
 struct FloodState {
   std::uint32_t packet_seconds = 0, attempt_seconds = 0;
   WallTime packets_since, attempts_since;
-  std::uint64_t packets = 0;  // since packets_since
-  WindowSum<10> streams{1};   // packets of TCP connections that are answered
+  double packets = 0;        // since packets_since; no sum of a stranger's counters fits an integer
+  WindowSum<10> streams{1};  // packets of TCP connections that are answered
   RecentMap<Endpoint, std::uint64_t> targets{seconds(20), 64};  // packets
 };
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -89,8 +90,8 @@ TEST(SyslogTest, IsWhatItWas) {
 
 // PRI VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG, as RFC 5424 has them.
 TEST(SyslogTest, KeepsToRfc5424AndToItsLengthWhateverAHostWrote) {
-  const std::regex form(
-      R"(<([0-9]{1,3})>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z [!-~]{1,255} [!-~]{1,48} - [!-~]{1,32} \[origin software="culprit"\] [^\x00-\x1f\x7f]*)");
+  const std::regex header(
+      R"(<([0-9]{1,3})>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z [!-~]{1,255} [!-~]{1,48} - [!-~]{1,32} \[origin software="culprit"\] )");
   v1::Finding hostile = MakeHostileFinding();
   for (int i = 0; i < 9; ++i) hostile.set_reason(hostile.reason() + hostile.reason());
   hostile.set_exe(hostile.reason());
@@ -98,7 +99,12 @@ TEST(SyslogTest, KeepsToRfc5424AndToItsLengthWhateverAHostWrote) {
     for (const v1::Finding& finding : {MakeFinding(), hostile}) {
       const std::string text = SyslogMessage(MakeAlert(finding), "local7", "a host\nname", max);
       EXPECT_LE(text.size(), max);
-      EXPECT_TRUE(std::regex_match(text, form)) << text;
+      EXPECT_EQ(std::count_if(text.begin(), text.end(),
+                              [](char c) { return (c & 0xe0) == 0 || c == 0x7f; }),
+                0)
+          << text;
+      // The expression is for the header alone: libstdc++ matches by recursion.
+      EXPECT_TRUE(std::regex_search(text, header, std::regex_constants::match_continuous)) << text;
       EXPECT_THAT(text, HasSubstr("finding=\"4f1c09a2b7d3e865\""));
     }
   }
