@@ -271,6 +271,7 @@ void Agent::Impl::Sweep(BootTime now) {
   names_.Tick(now);
   PumpLogins();
   ShipPosture();
+  CheckpointIfDue(now);
   next_tick_ = now;
   RestoreSpool();
   ShipLosses();
@@ -365,7 +366,7 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 13> fds{{{stop_fd, POLLIN, 0},
+  std::array<pollfd, 14> fds{{{stop_fd, POLLIN, 0},
                              {source_->poll_fd(), POLLIN, 0},
                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
@@ -377,7 +378,8 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
                              {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
                              {posture_ ? posture_->poll_fd() : -1, POLLIN, 0},
                              {snapshots_->answers_fd(), POLLIN, 0},
-                             {setup_.reload_fd, POLLIN, 0}}};
+                             {setup_.reload_fd, POLLIN, 0},
+                             {snapshots_->triggers_fd(), POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
   if (fds[12].revents != 0) ReloadIfAsked();
@@ -386,8 +388,9 @@ Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   if (fds[4].revents != 0) {
     identity_->ClearEvent();
     ShipFacts();
+    snapshots_->KnowsHost(Host());
   }
-  if (fds[8].revents != 0 || fds[11].revents != 0) PumpControl();
+  if (fds[8].revents != 0 || fds[11].revents != 0 || fds[13].revents != 0) PumpControl();
   if (fds[6].revents != 0 || fds[7].revents != 0) PumpParser();
   if (fds[5].revents != 0) status_server_->Serve([this] { return status(); });
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {
@@ -416,7 +419,9 @@ Status Agent::Impl::Run(int stop_fd) {
     auto woken = Wait(stop_fd);
     if (!woken) return std::move(woken).error();
     if (*woken == Woken::kStop) {
-      stop_reason_ = !setup_.replay && HostGoesDown() ? "shutdown" : "signal";
+      const bool goes_down = !setup_.replay && HostGoesDown();
+      SnapshotAtStop(goes_down, stop_fd);
+      stop_reason_ = goes_down ? "shutdown" : "signal";
       break;
     }
     Assemble(Now());

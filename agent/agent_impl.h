@@ -73,6 +73,9 @@ class Agent::Impl {
   void ShipLosses();
   void PumpSender();
   void PumpControl();
+  bool Connected() const;
+  void SnapshotAtStop(bool host_goes_down, int stop_fd);
+  void CheckpointIfDue(BootTime now);
   void RedefineIfDue(BootTime now);
 
   Status OpenSpool();

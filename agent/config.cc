@@ -64,6 +64,12 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bool("snapshot.enabled", config.snapshot.enabled);
   toml.Bytes("snapshot.max_bytes", config.snapshot.max_bytes, 16 * kMiB, kTiB);
   toml.Bytes("snapshot.bytes_per_second", config.snapshot.bytes_per_second, 0, kTiB);
+  toml.Duration("snapshot.notices", config.snapshot.notices, milliseconds(0), minutes(60));
+  toml.Bool("snapshot.on_shutdown", config.snapshot.on_shutdown);
+  toml.Bool("snapshot.on_stop", config.snapshot.on_stop);
+  toml.Duration("snapshot.checkpoint", config.snapshot.checkpoint, milliseconds(0), minutes(60));
+  toml.Bytes("snapshot.checkpoint_bytes", config.snapshot.checkpoint_bytes, 256ULL << 10,
+             256 * kMiB);
   toml.Bool("logins.enabled", config.logins.enabled);
   toml.Bool("logins.journal", config.logins.journal);
   toml.Path("logins.journal_directory", config.logins.journal_directory);
@@ -265,6 +271,10 @@ Status ValidateAgentConfig(const AgentConfig& config) {
     return InvalidArgument(
         "snapshot.bytes_per_second: expected at least 64 KiB, or 0 for no bound");
   }
+  if (config.snapshot.notices.count() != 0 && config.snapshot.notices < milliseconds(100))
+    return InvalidArgument("snapshot.notices: expected at least \"100ms\", or 0 for none");
+  if (config.snapshot.checkpoint.count() != 0 && config.snapshot.checkpoint < seconds(1))
+    return InvalidArgument("snapshot.checkpoint: expected at least \"1s\", or 0 for none");
   if (config.spool.segment_bytes * 4 > config.spool.max_bytes) {
     return InvalidArgument(
         "spool.segment_bytes: expected at most a quarter of spool.max_bytes, so that the cap can "
@@ -307,6 +317,11 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          "\n\n[snapshot]\nenabled = " + flag(config.snapshot.enabled) +
          "\nmax_bytes = " + std::to_string(config.snapshot.max_bytes) +
          "\nbytes_per_second = " + std::to_string(config.snapshot.bytes_per_second) +
+         "\nnotices = " + Millis(config.snapshot.notices) +
+         "\non_shutdown = " + flag(config.snapshot.on_shutdown) +
+         "\non_stop = " + flag(config.snapshot.on_stop) +
+         "\ncheckpoint = " + Millis(config.snapshot.checkpoint) +
+         "\ncheckpoint_bytes = " + std::to_string(config.snapshot.checkpoint_bytes) +
          "\n\n[logins]\nenabled = " + flag(config.logins.enabled) +
          "\njournal = " + flag(config.logins.journal) +
          "\njournal_directory = " + Quoted(config.logins.journal_directory) + "\nfiles = [" +

@@ -76,6 +76,13 @@ struct AgentConfig {
     bool enabled = true;                 // when the collector asks
     std::uint64_t max_bytes = 1ULL << 30;  // of bundles that wait for it
     std::uint64_t bytes_per_second = 0;  // on their way; 0 = no bound
+    // What begins one without the collector:
+    std::chrono::milliseconds notices = std::chrono::seconds(5);  // asked for on EC2; 0 = not
+    bool on_shutdown = true;
+    bool on_stop = false;  // of the agent alone
+    // What is kept of the time before:
+    std::chrono::milliseconds checkpoint = std::chrono::minutes(1);  // 0 = nothing
+    std::uint64_t checkpoint_bytes = 4ULL << 20;
   } snapshot;
 
   struct Logins {

@@ -33,6 +33,7 @@
 #include "collector/query/login_service.h"
 #include "collector/query/custody_service.h"
 #include "collector/query/posture_service.h"
+#include "collector/query/render.h"
 #include "collector/query/service.h"
 #include "collector/query/snapshot_service.h"
 #include "collector/reload.h"
@@ -144,7 +145,11 @@ class CollectorImpl : public Collector {
     alerter_ = Alerter::Start(AlerterOptionsOf(config_, *places_), *findings_);
     // The configuration has been checked: a zone that is gone since then weighs nothing.
     const WorkHours hours = LoadWorkHours(config_.detect.hours).value_or(WorkHours());
-    ingest_ = Ingest::Create(IngestOptionsOf(config_), journal_.get());
+    IngestOptions ingest = IngestOptionsOf(config_);
+    ingest.on_offer = [this](const PeerIdentity& peer, const v1::SnapshotOffer& offer) {
+      TakeOffered(peer, offer);
+    };
+    ingest_ = Ingest::Create(ingest, journal_.get());
     detectors_ = std::make_unique<DetectFollower>(*journal_, *findings_, config_.detect,
                                                   SceneInputs{places_.get(), hours},
                                                   [this] { return ingest_->stats().agents; });
@@ -345,6 +350,17 @@ class CollectorImpl : public Collector {
       spdlog::warn("journal damage file={} offset={} bytes={} what={}", damage.file, damage.offset,
                    damage.bytes, damage.what);
     }
+  }
+
+  // A snapshot that an agent began by itself. Agents are heard once all of this is made.
+  void TakeOffered(const PeerIdentity& peer, const v1::SnapshotOffer& offer) {
+    std::string host = peer.name;
+    for (const HostRecord& known : store_->Hosts()) {
+      if (known.agent_id == peer.agent_id) host = HostLabel(&known);
+    }
+    if (const Status taken = snapshots_->TakeOffered(peer.agent_id, host, offer); !taken)
+      spdlog::warn("snapshot of an agent's own waits host={} why=\"{}\"", host,
+                   taken.error().message);
   }
 
   void Retain() {
