@@ -58,6 +58,8 @@ class Table {
     toml_.Path(Key("url_file"), t.url_file);
     toml_.Path(Key("secret_file"), t.secret_file);
     toml_.Path(Key("ca_file"), t.ca_file);
+    toml_.Path(Key("certificate_file"), t.certificate_file);
+    toml_.Path(Key("key_file"), t.key_file);
     toml_.String(Key("proxy"), t.proxy);
     toml_.Choice(Key("format"), t.format, kFormats);
     toml_.String(Key("address"), t.address);
@@ -100,9 +102,17 @@ class Table {
   void CheckKind(const AlertTarget& t) {
     const bool webhook = t.kind == "webhook", syslog = t.kind == "syslog",
                command = t.kind == "command";
-    for (const char* key : {"url", "url_file", "secret_file", "ca_file", "proxy"}) {
+    const auto address = ParseSyslogAddress(t.address);
+    const bool tls = syslog && address && address->transport == SyslogAddress::Transport::kTls;
+    for (const char* key : {"url", "url_file", "secret_file", "proxy"}) {
       if (!webhook) RefuseKey(key, t.kind);
     }
+    for (const char* key : {"certificate_file", "key_file"}) {
+      if (!tls) RefuseKey(key, syslog ? "syslog\" without \"tls://" : t.kind);
+    }
+    if (!webhook && !tls) RefuseKey("ca_file", syslog ? "syslog\" without \"tls://" : t.kind);
+    if (t.certificate_file.empty() != t.key_file.empty())
+      Error("key_file", "certificate_file and key_file go together");
     for (const char* key : {"address", "facility"}) {
       if (!syslog) RefuseKey(key, t.kind);
     }
@@ -112,8 +122,9 @@ class Table {
       Error("url", "a webhook has one of url and url_file");
     if (webhook && !t.url.empty() && !IsWebUrl(t.url))
       Error("url", "expected an address such as \"https://alerts.example/culprit\"");
-    if (syslog && !ParseSyslogAddress(t.address))
-      Error("address", "expected \"/dev/log\", \"udp://HOST:514\" or \"tcp://HOST:601\"");
+    if (syslog && !address)
+      Error("address",
+            "expected \"/dev/log\", \"udp://HOST:514\", \"tcp://HOST:601\" or \"tls://HOST:6514\"");
     if (command && (t.command.empty() || !t.command.front().starts_with('/')))
       Error("command", "expected a program by its absolute path, and its arguments");
   }
@@ -159,6 +170,8 @@ std::string FormatAlertTargets(const std::vector<AlertTarget>& targets) {
     add_text("url_file", t.url_file);
     add_text("secret_file", t.secret_file);
     add_text("ca_file", t.ca_file);
+    add_text("certificate_file", t.certificate_file);
+    add_text("key_file", t.key_file);
     add_text("proxy", t.proxy);
     if (t.kind != "syslog") add("format", Quoted(t.format));
     add_text("address", t.address);

@@ -65,7 +65,20 @@ Result<RegionCertificates> LoadRegionCertificates(const std::vector<std::string>
 }
 
 Enrolment::Enrolment(const CollectorConfig& config, std::string ca_pem)
-    : config_(config), ca_pem_(std::move(ca_pem)) {}
+    : config_(config) {
+  SetRules({std::move(ca_pem), config.ingest.revoked});
+}
+
+std::shared_ptr<const Enrolment::Rules> Enrolment::rules() const {
+  const std::lock_guard lock(mutex_);
+  return rules_;
+}
+
+void Enrolment::SetRules(Rules rules) {
+  auto next = std::make_shared<const Rules>(std::move(rules));
+  const std::lock_guard lock(mutex_);
+  rules_ = std::move(next);
+}
 
 Enrolment::~Enrolment() { Stop(); }
 
@@ -107,6 +120,12 @@ Status Enrolment::Listen(const Credentials& credentials) {
   return Ok();
 }
 
+Status Enrolment::Reload(std::vector<std::string> revoked, const Credentials& credentials) {
+  if (server_) TRY_VOID(server_->SetCredentials(credentials));
+  SetRules({credentials.ca_pem, std::move(revoked)});
+  return Ok();
+}
+
 void Enrolment::Stop() {
   if (server_) server_->Stop(std::chrono::milliseconds(1000));
   server_.reset();
@@ -114,7 +133,7 @@ void Enrolment::Stop() {
 
 Status Enrolment::CheckCertificate(std::string_view certificate_pem) {
   const WallTime now = ReadWallClock();
-  CertificateRefusal refusal = CheckClientCertificate(certificate_pem, ca_pem_, now);
+  CertificateRefusal refusal = CheckClientCertificate(certificate_pem, rules()->ca_pem, now);
   if (refusal.reason.empty()) return Ok();
   const auto info = ReadCertificate(certificate_pem);
   audit_->AppendBounded(
@@ -197,7 +216,8 @@ Status Enrolment::Refresh() {
 
 std::string Enrolment::WhyNotWelcome(const ConnectedAgent& agent) const {
   const std::string fingerprint = HexOf(agent.peer.cert_sha256);
-  for (const std::string& entry : config_.ingest.revoked) {
+  const auto rules_now = rules();
+  for (const std::string& entry : rules_now->revoked) {
     if (entry == fingerprint || entry == agent.peer.agent_id.ToString()) {
       return "this certificate was revoked";
     }

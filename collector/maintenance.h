@@ -27,6 +27,9 @@ Result<std::string> ReindexCommand(const CollectorConfig& config);
 // anything; may run beside the collector. kDataLoss, with one line a place, if anything does not check out.
 Result<std::string> VerifyCommand(const CollectorConfig& config);
 
+// Files that alert targets name. Errors: kInvalidArgument, with the target's name.
+Status CheckAlertFiles(const CollectorConfig& config);
+
 // The server's certificate, checked. Every error is kInvalidArgument and says what to run.
 Result<Credentials> LoadServerCredentials(const CollectorConfig& config);
 

@@ -244,6 +244,11 @@ std::optional<Sha256Digest> Spool::Impl::HashOf(Lane lane, std::uint64_t seq) co
   return std::nullopt;
 }
 
+void Spool::Impl::SetMaxBytes(std::uint64_t max_bytes) {
+  options_.max_bytes = max_bytes;
+  options_.segment_bytes = std::min(options_.segment_bytes, max_bytes / 8);
+}
+
 LaneState Spool::Impl::State(Lane lane) const {
   const LaneLog& lane_log = log(lane);
   LaneState state;
@@ -309,6 +314,7 @@ Status Spool::BeginNewStream(std::string_view reason) { return impl_->BeginNewSt
 std::optional<Sha256Digest> Spool::HashOf(Lane lane, std::uint64_t seq) const {
   return impl_->HashOf(lane, seq);
 }
+void Spool::SetMaxBytes(std::uint64_t max_bytes) { impl_->SetMaxBytes(max_bytes); }
 LaneState Spool::lane(Lane lane) const { return impl_->State(lane); }
 std::uint64_t Spool::bytes() const { return impl_->TotalBytes(); }
 std::vector<SpoolSegment> Spool::segments(Lane lane) const { return impl_->Segments(lane); }

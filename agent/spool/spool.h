@@ -103,6 +103,9 @@ class Spool {
   // Segments that were found removed since Open().
   std::uint32_t files_removed() const;
 
+  // Another cap from the next append on; segments of at most an eighth of it.
+  void SetMaxBytes(std::uint64_t max_bytes);
+
   LaneState lane(Lane lane) const;
   std::uint64_t bytes() const;
   std::vector<SpoolSegment> segments(Lane lane) const;  // oldest first; the last may still grow

@@ -29,6 +29,7 @@ class Spool::Impl {
   Status Acknowledge(Lane lane, std::uint64_t seq);
   Status BeginNewStream(std::string_view reason);  // spool_open.cc
   std::optional<Sha256Digest> HashOf(Lane lane, std::uint64_t seq) const;
+  void SetMaxBytes(std::uint64_t max_bytes);
   LaneState State(Lane lane) const;
   std::uint64_t TotalBytes() const;
   std::vector<SpoolSegment> Segments(Lane lane) const;

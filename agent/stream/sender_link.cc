@@ -459,6 +459,8 @@ void SenderLinkImpl::Stop(milliseconds drain) {
 
 }  // namespace
 
+Status SenderLink::Check(const SenderOptions& options) { return CheckFiles(options); }
+
 Result<std::unique_ptr<SenderLink>> SenderLink::Start(const SenderOptions& options, Spool* spool) {
   TRY_VOID(CheckFiles(options));
   auto link = std::make_unique<SenderLinkImpl>(options, spool);

@@ -49,8 +49,8 @@ std::unique_ptr<AlertSender> MakeAlertSender(const AlertTarget& target, const st
 // redirection is an error and not followed.
 std::unique_ptr<AlertSender> MakeWebhookSender(const AlertTarget& target,
                                                const std::string& version);
-// RFC 5424: a datagram to /dev/log or by UDP, or one connection an alert by TCP with octet counting
-// (RFC 6587), of which the other side's close says that it has read it all.
+// RFC 5424: a datagram to /dev/log or by UDP, or one connection an alert with octet counting, by
+// TCP (RFC 6587) or TLS (RFC 5425), of which the other side's close says that it has read it all.
 std::unique_ptr<AlertSender> MakeSyslogSender(const AlertTarget& target);
 // The program gets the body on its standard input; exit code 0 is delivered. It is ended with its
 // process group after the time-out.

@@ -26,12 +26,13 @@ struct AlertTarget {
   // How. Of a webhook:
   std::string url, url_file;       // one of them; a URL that is a secret itself belongs in a file
   std::string secret_file;         // key of the signature; empty = unsigned
-  std::string ca_file;             // empty = the system's authorities
+  std::string ca_file;             // empty = the system's authorities; of syslog by TLS too
   std::string proxy;               // empty = none, whatever the environment says
   std::string format = "culprit";  // "culprit", "slack", "ocsf", "ecs"; of a command too
-  // Of syslog: "/dev/log", "udp://HOST:514", "tcp://HOST:601".
+  // Of syslog: "/dev/log", "udp://HOST:514", "tcp://HOST:601", "tls://HOST:6514".
   std::string address, facility = "authpriv";
-  std::vector<std::string> command;  // program and arguments, no shell
+  std::string certificate_file, key_file;  // who we are by TLS; empty = nobody asks
+  std::vector<std::string> command;        // program and arguments, no shell
 
   std::chrono::milliseconds timeout{10'000};  // of one attempt, as a whole
   std::chrono::milliseconds retry_max{300'000};

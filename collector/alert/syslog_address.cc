@@ -2,11 +2,24 @@
 #include "collector/alert/syslog_address.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxLocalPath = 107;  // of sockaddr_un
+
+struct Scheme {
+  std::string_view prefix;
+  SyslogAddress::Transport transport;
+  const char* port;
+};
+constexpr std::array<Scheme, 3> kSchemes = {{
+    {"udp://", SyslogAddress::Transport::kUdp, "514"},
+    {"tcp://", SyslogAddress::Transport::kTcp, "601"},
+    {"tls://", SyslogAddress::Transport::kTls, "6514"},
+}};
 
 bool IsPort(const std::string& text) {
   return !text.empty() && text.size() <= 5 &&
@@ -22,11 +35,13 @@ std::optional<SyslogAddress> ParseSyslogAddress(const std::string& text) {
     address.host = text;
     return text.size() <= kMaxLocalPath ? std::optional(address) : std::nullopt;
   }
-  const bool udp = text.starts_with("udp://");
-  if (!udp && !text.starts_with("tcp://")) return std::nullopt;
-  address.transport = udp ? SyslogAddress::Transport::kUdp : SyslogAddress::Transport::kTcp;
-  address.port = udp ? "514" : "601";
-  std::string rest = text.substr(6);
+  const auto scheme = std::find_if(kSchemes.begin(), kSchemes.end(), [&text](const Scheme& one) {
+    return text.starts_with(one.prefix);
+  });
+  if (scheme == kSchemes.end()) return std::nullopt;
+  address.transport = scheme->transport;
+  address.port = scheme->port;
+  std::string rest = text.substr(scheme->prefix.size());
   const std::size_t bracket = rest.rfind(']');
   const std::size_t colon = rest.rfind(':');
   if (colon != std::string::npos && (bracket == std::string::npos || colon > bracket)) {

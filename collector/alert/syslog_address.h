@@ -10,12 +10,13 @@
 namespace culprit {
 
 struct SyslogAddress {
-  enum class Transport : std::uint8_t { kLocal, kUdp, kTcp } transport = Transport::kLocal;
+  enum class Transport : std::uint8_t { kLocal, kUdp, kTcp, kTls } transport = Transport::kLocal;
   std::string host;  // of kLocal the path
   std::string port;
 };
 
-// "/dev/log", "udp://HOST:PORT", "tcp://[2001:db8::1]:601"; without a port 514 (UDP) or 601 (TCP).
+// "/dev/log", "udp://HOST:PORT", "tcp://[2001:db8::1]:601", "tls://HOST"; without a port 514 (UDP),
+// 601 (TCP) or 6514 (TLS).
 std::optional<SyslogAddress> ParseSyslogAddress(const std::string& text);
 
 }  // namespace culprit

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "collector/alert/syslog_address.h"
+#include "collector/alert/syslog_tls.h"
 #include "common/file.h"
 #include "common/toml_reader.h"
 
@@ -64,6 +66,10 @@ Status CheckTargetFiles(const AlertTarget& target) {
     if (!target.ca_file.empty() && access(target.ca_file.c_str(), R_OK) != 0)
       return ErrnoError(target.ca_file);
   }
+  const auto syslog = ParseSyslogAddress(target.address);
+  if (target.kind == "syslog" && syslog && syslog->transport == SyslogAddress::Transport::kTls)
+    TRY_VOID(
+        CheckTlsFiles({syslog->host, target.ca_file, target.certificate_file, target.key_file}));
   if (target.kind == "command" && access(target.command.front().c_str(), X_OK) != 0)
     return ErrnoError(target.command.front());
   return Ok();

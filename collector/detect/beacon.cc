@@ -87,9 +87,8 @@ void WatchBeacon(const FlowEvent& flow, const BeaconThresholds& t, Group& group,
   // Updates and monitoring call as regularly: more than low only where the program speaks against
   // itself.
   const ProcessTraits traits = out.processes().TraitsOf(flow.facts.process);
-  const bool odd = traits.deleted || traits.memory_only || traits.odd_path || !traits.under.empty();
-  Alarm alarm =
-      MakeAlarm("beacon", odd ? v1::SEVERITY_MEDIUM : v1::SEVERITY_LOW, flow.facts.process);
+  Alarm alarm = MakeAlarm("beacon", traits.driven() ? v1::SEVERITY_MEDIUM : v1::SEVERITY_LOW,
+                          flow.facts.process);
   alarm.confidence = v1::CONFIDENCE_LOW;
   alarm.first = rhythm.starts.front();
   alarm.at = flow.at;

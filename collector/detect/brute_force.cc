@@ -17,14 +17,37 @@ constexpr std::size_t kMaxTries = 256;
 struct LoginService {
   std::uint16_t port;
   const char* name;
+  // Programs log in there all day, and many keep no connection: short ones are no sign by
+  // themselves.
+  bool of_programs = false;
 };
 constexpr std::array<LoginService, 26> kServices = {{
-    {21, "FTP"},          {22, "SSH"},      {23, "Telnet"},  {25, "SMTP"},         {110, "POP3"},
-    {139, "SMB"},         {143, "IMAP"},    {389, "LDAP"},   {445, "SMB"},         {465, "SMTP"},
-    {587, "SMTP"},        {993, "IMAP"},    {995, "POP3"},   {1433, "SQL Server"}, {1521, "Oracle"},
-    {2222, "SSH"},        {2323, "Telnet"}, {3306, "MySQL"}, {3389, "RDP"},        {5060, "SIP"},
-    {5432, "PostgreSQL"}, {5900, "VNC"},    {5985, "WinRM"}, {5986, "WinRM"},      {6379, "Redis"},
-    {27017, "MongoDB"},
+    {21, "FTP"},
+    {22, "SSH"},
+    {23, "Telnet"},
+    {25, "SMTP", true},
+    {110, "POP3"},
+    {139, "SMB"},
+    {143, "IMAP"},
+    {389, "LDAP", true},
+    {445, "SMB"},
+    {465, "SMTP", true},
+    {587, "SMTP", true},
+    {993, "IMAP"},
+    {995, "POP3"},
+    {1433, "SQL Server", true},
+    {1521, "Oracle", true},
+    {2222, "SSH"},
+    {2323, "Telnet"},
+    {3306, "MySQL", true},
+    {3389, "RDP"},
+    {5060, "SIP", true},
+    {5432, "PostgreSQL", true},
+    {5900, "VNC"},
+    {5985, "WinRM"},
+    {5986, "WinRM"},
+    {6379, "Redis", true},
+    {27017, "MongoDB", true},
 }};
 
 const LoginService* ServiceOf(std::uint16_t port) {
@@ -79,6 +102,12 @@ void WatchBruteForce(const FlowEvent& flow, const BruteForceThresholds& t, Group
   });
   const std::uint32_t needed = ssh ? t.ssh_connections : t.connections;
   if (here < needed && targets < t.targets) return;
+  if (service->of_programs) {
+    // A service of the host's asks its own database; it has no business at many of other people.
+    const bool driven = out.processes().TraitsOf(flow.facts.process).driven();
+    if (!driven && (targets < t.targets || !flow.facts.remote.IsPublic())) return;
+    alarm.severity = v1::SEVERITY_MEDIUM;
+  }
   alarm.confidence = here >= 2 * std::size_t{needed} ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;
   alarm.first = first;
   alarm.at = flow.at;

@@ -96,15 +96,24 @@ void CountAttempts(const ActivityEvent& activity, const FloodThresholds& t, Grou
   out.Raise(group, std::move(alarm));
 }
 
+// A download, or a film for a client that reports now and then. One question alone may have come
+// under somebody else's address.
+bool WasAskedFor(const FlowEvent& flow, FloodState* state) {
+  if (flow.facts.protocol == IPPROTO_TCP) return flow.answered;
+  if (!flow.inbound()) return false;
+  if (flow.added.rx_packets > 0) state->clients.Touch(flow.remote(), flow.at);
+  return state->clients.Find(flow.remote()) != nullptr;
+}
+
 }  // namespace
 
 // Rows say where it went.
 void WatchFlood(const FlowEvent& flow, Group& group) {
-  if (flow.inbound() || flow.added.tx_packets == 0) return;
+  if (flow.added.tx_packets + flow.added.rx_packets == 0) return;
   FloodState& state = Need(group.flood);
+  if (WasAskedFor(flow, &state)) state.streams.Add(flow.at, flow.added.tx_packets);
+  if (flow.inbound() || flow.added.tx_packets == 0) return;
   state.targets.Touch(flow.remote(), flow.at) += flow.added.tx_packets;
-  if (flow.facts.protocol == IPPROTO_TCP && flow.answered)
-    state.streams.Add(flow.at, flow.added.tx_packets);
 }
 
 void WatchFlood(const ActivityEvent& activity, const FloodThresholds& t, Group& group,

@@ -56,6 +56,7 @@ struct FloodState {
   double packets = 0;        // since packets_since; no sum of a stranger's counters fits an integer
   WindowSum<10> streams{1};  // packets of TCP connections that are answered
   RecentMap<Endpoint, std::uint64_t> targets{seconds(20), 64};  // packets
+  RecentMap<Endpoint, bool> clients{seconds(15), 256};  // who spoke first, by UDP, and goes on
 };
 
 struct Guessing {

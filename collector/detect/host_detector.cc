@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/detect/host_detector.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 
 #include "collector/detect/detectors.h"
@@ -101,8 +103,9 @@ void HostDetector::Take(const DecodedFrame& frame) {
   for (const v1::FlowName& name : frame.names) TakeName(name);
   for (const v1::ProcessCounters& counters : frame.counters) TakeCounters(counters);
   TakeSessions();
-  WatchBudget({host_.last, frame.lsn, thresholds_.budget, scene_.tables().prices.get(), ways_, groups_},
-              host_, *this);
+  WatchBudget(
+      {host_.last, frame.lsn, thresholds_.budget, scene_.tables().prices.get(), ways_, groups_},
+      host_, *this);
   Forget();
   frame_ = nullptr;
 }
@@ -168,6 +171,22 @@ FlowEvent HostDetector::Difference(const FlowObservation& seen, bool first,
   return event;
 }
 
+// A server may connect its UDP socket to who spoke first: the connection is its own, the question
+// is not.
+v1::FlowDirection HostDetector::DirectionOf(const FlowFacts& facts, WallTime at) {
+  if (facts.protocol != IPPROTO_UDP) return facts.direction;
+  const Endpoint remote{facts.remote, facts.remote_port};
+  if (facts.direction == v1::FLOW_DIRECTION_INBOUND) {
+    udp_clients_.Touch(remote, at) = facts.local_port;
+  } else if (facts.direction == v1::FLOW_DIRECTION_OUTBOUND) {
+    const std::uint16_t* port = udp_clients_.Find(remote);
+    if (port == nullptr || *port != facts.local_port) return facts.direction;
+    udp_clients_.Touch(remote, at);
+    return v1::FLOW_DIRECTION_INBOUND;
+  }
+  return facts.direction;
+}
+
 void HostDetector::TakeFlow(const FlowObservation& seen) {
   if ((seen.facts.flags & v1::FLOW_FLAG_AGENT) != 0 ||
       seen.facts.direction == v1::FLOW_DIRECTION_LISTEN)
@@ -179,6 +198,8 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
   const v1::FlowState before = state.facts.state;
   state.facts = seen.facts;
   if (!first && state.ended) state.facts.state = before;  // a late row does not open it again
+  state.facts.direction =
+      DirectionOf(seen.facts, Clamped(BootToWall(frame_->clock, seen.emitted_boot_ns)));
   state.facts.start = Clamped(state.facts.start);
   state.facts.last = Clamped(state.facts.last);
   const FlowEvent event = Difference(seen, first, &state);
@@ -210,8 +231,7 @@ void HostDetector::Charge(const FlowEvent& flow, FlowState* state, Group* group)
   if (ways_.At(state->way).kind == RouteKind::kLocal) return;
   group->newest = flow.facts.process;
   for (Group* one : {group, &host_}) {
-    Need(one->spend)
-        .Add(state->way, flow.at, flow.added.tx_wire_bytes, flow.added.rx_wire_bytes);
+    Need(one->spend).Add(state->way, flow.at, flow.added.tx_wire_bytes, flow.added.rx_wire_bytes);
   }
 }
 
@@ -275,8 +295,8 @@ void HostDetector::TakeName(const v1::FlowName& name) {
 void HostDetector::TakeDns(const v1::DnsQuestion& question) {
   const DnsEvent event{question, Clamped(BootToWall(frame_->clock, question.at_boot_ns())),
                        frame_->lsn};
-  WatchDnsTunnel(event, thresholds_.dns_tunnel,
-                 GroupAt(ProcessId{question.process_id()}, event.at), *this);
+  WatchDnsTunnel(event, thresholds_.dns_tunnel, GroupAt(ProcessId{question.process_id()}, event.at),
+                 *this);
 }
 
 void HostDetector::NoteContact(const FlowEvent& flow) {

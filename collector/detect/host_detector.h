@@ -67,6 +67,7 @@ class HostDetector final : private DetectContext {
   void TakeName(const v1::FlowName& name);
   void TakeDns(const v1::DnsQuestion& question);
   FlowEvent Difference(const FlowObservation& seen, bool first, FlowState* state) const;
+  v1::FlowDirection DirectionOf(const FlowFacts& facts, WallTime at);
   void NoteContact(const FlowEvent& flow);
   void NoteProgram(ProcessId process);
   bool WasKnown(const IpAddress& address, WallTime at) const;
@@ -100,6 +101,7 @@ class HostDetector final : private DetectContext {
   std::unordered_map<std::string, Group> groups_;
   std::unordered_map<IpAddress, Contact> contacts_;
   std::set<std::uint16_t> ssh_ports_;
+  RecentMap<Endpoint, std::uint16_t> udp_clients_{seconds(600), 8192};  // value: our port
   WayBook ways_;
   Group host_;  // all of the host's processes together
   Episodes episodes_;

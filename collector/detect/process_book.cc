@@ -106,8 +106,11 @@ ProcessTraits ProcessBook::TraitsOf(ProcessId id) const {
                             !traits.memory_only && process->login_uid() == kNoLogin;
   traits.is_agent = process->is_agent();
   const v1::Process* above = ParentOf(*process);
+  // A worker of a server is the server itself.
+  bool itself = !traits.is_sshd;
   for (int depth = 0; above != nullptr && depth < kMaxDepth; ++depth) {
-    traits.under = StarterKind(*above);
+    itself = itself && above->exe() == process->exe();
+    if (!itself) traits.under = StarterKind(*above);
     if (!traits.under.empty()) break;
     above = ParentOf(*above);
   }

@@ -20,6 +20,8 @@ struct ProcessTraits {
   bool is_sshd = false, is_agent = false;
   // A program of the system, under no login, whose configuration says where it connects to.
   bool configured_proxy = false;
+  // Somebody runs it, or it hides: not what the host's own configuration starts.
+  bool driven() const { return deleted || memory_only || odd_path || !under.empty(); }
   std::string under;  // "sshd", "a web server", "cron": an ancestor that starts programs for others
 };
 

@@ -8,37 +8,41 @@ namespace {
 
 constexpr Rule kRules[] = {
     {"scan",
-     1,
+     2,
      "scanning other hosts",
      {"T1046", "T1595.001"},
      "Each address and port that a program tries for the first time counts for a scan if it is "
      "refused or not answered, "
      "and against it if it is answered; nine more failures than successes are a finding. Also: "
      "datagrams or pings to many "
-     "targets of which hardly any answers, and SYNs made past the system's own TCP to many "
-     "targets.",
+     "targets of which hardly any answers (the ports of a traceroute to one address are one), and "
+     "SYNs made past the system's own TCP to many targets.",
      "Peer-to-peer programs, service discovery, a backend of many addresses that is down.",
      "Jung, Paxson, Berger, Balakrishnan: Fast Portscan Detection Using Sequential Hypothesis "
      "Testing (2004)."},
     {"flood",
-     2,
+     3,
      "flooding a target",
      {"T1498.001"},
      "Thousands of packets a second with next to nothing coming back, or more than a hundred "
      "attempts a second to connect to "
      "a few targets that do not answer, for three seconds in a row; for two, or one, where it is "
-     "many more.",
+     "many more. What clients asked for, or acknowledge, is none.",
      "Load tests, telemetry and media that are sent one way by UDP at a high rate.",
      "CESNET NEMEA HostStats; sizes of the AWS GuardDuty tester."},
     {"brute-force",
-     1,
+     2,
      "guessing passwords",
      {"T1110.001", "T1110.003"},
      "Connections to a service with logins (SSH, RDP, FTP, databases, mail) that are answered, "
      "short and small: several to one "
-     "server within a minute, or to several servers.",
-     "Configuration management with very short runs, health checks of databases, a client that "
-     "reconnects in a loop.",
+     "server within a minute, or to several servers. Databases, directories and mail servers are "
+     "asked by programs all day: there it counts only for what somebody runs by a login, by cron "
+     "or "
+     "from a web server, or what hides; for a service of the host, only at "
+     "eight public servers; and medium is the most that it begins with.",
+     "Configuration management with very short runs, a script that opens a connection for each "
+     "question, a client that reconnects in a loop.",
      "Shapes of CESNET NEMEA and Zeek detect-bruteforcing."},
     {"ssh-relay",
      2,
@@ -179,14 +183,15 @@ constexpr Rule kRules[] = {
      "Upgrades, and whoever edits the configuration on purpose.",
      "SHA-256 of both files with each heartbeat, also while the agent runs."},
     {"hooks-detached",
-     1,
+     2,
      "an agent was blinded",
      {"T1562.006", "T1562.001"},
      "A link by which a kernel program of the agent is attached is gone or holds another program, "
-     "or a run "
-     "has hooks fewer than before.",
+     "or a run has hooks fewer than before, or the agent does not see connections of its own any "
+     "more (its canary).",
      "Another kernel, or hooks that were switched off in the configuration.",
-     "bpftool link detach; the agent asks the kernel about each of its links at every heartbeat."},
+     "bpftool link detach; programs that are in place and see nothing. The agent asks the kernel "
+     "about each of its links at every heartbeat, and connects to itself now and then."},
     {"evidence-gap",
      1,
      "evidence is missing",

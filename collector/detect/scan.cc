@@ -15,6 +15,8 @@ constexpr auto kForget = std::chrono::seconds(1800);
 constexpr auto kAnswerTime =
     std::chrono::seconds(3);  // a first contact that has none by then failed
 constexpr std::size_t kMaxTargets = 16;
+// Where traceroute sends to: one port more for each of its probes, of which routers answer few.
+constexpr std::uint16_t kTraceFirst = 33434, kTraceLast = 33534;
 
 struct Spread {
   std::size_t addresses = 0, ports = 0;
@@ -108,6 +110,7 @@ void TakeProbe(const FlowEvent& flow, const ScanThresholds& t, Group& group, Det
   ScanState& state = Need(group.scan);
   Endpoint to = flow.remote();
   if (flow.facts.protocol != IPPROTO_UDP) to.port = flow.facts.protocol;  // kept apart, not shown
+  if (to.port >= kTraceFirst && to.port <= kTraceLast) to.port = kTraceFirst;
   bool& answered = state.probes.Touch(to, flow.at);
   answered = answered || flow.answered;
   if (answered || !flow.first || !out.IsDue(group, "scan", flow.at)) return;

@@ -171,6 +171,7 @@ bool IngestSession::SendHelloAck() {
     }
   }
   if (!stream_->Write(message)) return false;
+  if (options_.on_offer) calls_.Watch();
   const Lock lock(mutex_);
   durable_ = acked_ = durable;
   hello_done_ = true;

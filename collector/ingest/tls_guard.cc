@@ -122,13 +122,10 @@ void OnGrpcLog(gpr_log_func_args* args) {
 
 }  // namespace
 
-std::shared_ptr<grpc::ServerCredentials> GuardedTls(const Credentials& credentials,
+std::shared_ptr<grpc::ServerCredentials> GuardedTls(const TlsIdentity& identity,
                                                     AccessGuard* guard) {
   namespace tls = grpc::experimental;
-  const auto provider = std::make_shared<tls::StaticDataCertificateProvider>(
-      credentials.ca_pem,
-      std::vector<tls::IdentityKeyCertPair>{{credentials.key_pem, credentials.certificate_pem}});
-  tls::TlsServerCredentialsOptions options(provider);
+  tls::TlsServerCredentialsOptions options(identity.provider());
   options.watch_root_certs();  // sent to the client as a hint which certificate to show
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "collector/ingest/access_guard.h"
-#include "common/credentials.h"
+#include "collector/ingest/tls_identity.h"
 
 namespace grpc {
 class ServerBuilder;
@@ -18,7 +18,7 @@ namespace culprit {
 
 // Mutual TLS in which the guard verifies: gRPC asks for a certificate and insists on one, and leaves
 // the verdict to the guard, which alone can say why not. Every call is checked, too.
-std::shared_ptr<grpc::ServerCredentials> GuardedTls(const Credentials& credentials,
+std::shared_ptr<grpc::ServerCredentials> GuardedTls(const TlsIdentity& identity,
                                                     AccessGuard* guard);
 // Tells the guard what is asked.
 void AddAudit(AccessGuard* guard, grpc::ServerBuilder* builder);

@@ -43,6 +43,9 @@ class TlsServer {
  public:
   virtual ~TlsServer() = default;
   virtual int port() const = 0;
+  // For connections that come a second later and after; those that there are go on. Errors: nothing
+  // changes.
+  virtual Status SetCredentials(const Credentials& credentials) = 0;
   // Ends the calls that are still running after `drain`, then returns.
   virtual void Stop(std::chrono::milliseconds drain) = 0;
 };

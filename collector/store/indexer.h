@@ -40,6 +40,8 @@ class Indexer {
   // Blocks until asked to stop; flushes before it returns. Latency of a stop: one commit interval.
   void Run(std::stop_token stop);
   IndexerStats stats() const;
+  // Holds from the next look at it on, a minute later at most.
+  void SetRetention(std::uint64_t max_bytes, std::chrono::seconds max_age);
 
  private:
   Status CatchUp(const std::stop_token& stop);
@@ -49,7 +51,7 @@ class Indexer {
 
   Journal& journal_;
   EvidenceStore& store_;
-  const IndexerOptions options_;
+  IndexerOptions options_;  // its retention guarded by mutex_
   mutable std::mutex mutex_;
   std::condition_variable_any stopped_;
   IndexerStats stats_;  // guarded by mutex_

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detection, live: real tools between namespaces, each run in a login of its own, with varied rates; and what looks alike and is honest.
 
-  sudo tests/bench/detection_live.py [--runs N] [--only NAME,...] [--json FILE]
+  sudo tests/bench/detection_live.py [--runs N] [--only NAME,...] [--night] [--json FILE]
 
 For each class: how many runs were flagged by its rule (with the Wilson interval of 95 %), seconds from the start of the tool to the record that
 tripped the rule (median, 95th percentile), and whether the finding names the right program. For each honest class: findings in its runs.
@@ -119,18 +119,23 @@ def main():
     parser.add_argument("--only", default="", help="classes whose names contain one of these")
     parser.add_argument("--without", default="", help="no classes whose names contain one of these")
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--night", action="store_true", help="working hours that are over, so that everything is done outside them")
+    parser.add_argument("--honest", action="store_true", help="honest classes alone")
     parser.add_argument("--strict", action="store_true", help="fail unless every run is flagged, by the right program, and no honest one is")
     args = parser.parse_args()
     with Rig("live") as rig:
         field = Field(rig)
         rig.live_in(field.inside)
+        if args.night:
+            begin = (datetime.datetime.now(datetime.timezone.utc).hour + 12) % 22
+            rig.collector_extra = f'[detect.hours]\nzone = "Etc/UTC"\nbegin_hour = {begin}\nend_hour = {begin + 1}\nweekend = true\n'
         rig.start_collector()
         start_servers_of_honest_tools(field)
         rig.agent_extra = f'[logins]\nfiles = ["{field.host.log}"]\n[packets]\nenabled = true\n'
         rig.start_agent()
         field.host.start()
         only, without = ([part for part in text.split(",") if part] for text in (args.only, args.without))
-        out = {"attacks": run_attacks(rig, field, args.runs, chosen(ATTACKS, only, without)),
+        out = {"attacks": run_attacks(rig, field, args.runs, [] if args.honest else chosen(ATTACKS, only, without)),
                "honest": run_honest(rig, field, args.runs, chosen(HONEST, only, without))}
         if args.json:
             args.json.write_text(json.dumps(out, indent=1))

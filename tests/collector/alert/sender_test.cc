@@ -242,8 +242,10 @@ TEST(SyslogAddressTest, Forms) {
   EXPECT_EQ(ParseSyslogAddress("tcp://log.example")->port, "601");
   EXPECT_EQ(ParseSyslogAddress("tcp://[2001:db8::1]:6514")->host, "2001:db8::1");
   EXPECT_EQ(ParseSyslogAddress("udp://[2001:db8::1]")->host, "2001:db8::1");
+  EXPECT_EQ(ParseSyslogAddress("tls://log.example")->port, "6514");
+  EXPECT_EQ(ParseSyslogAddress("tls://[2001:db8::1]:99")->port, "99");
   for (const char* bad : {"", "log", "udp://", "udp://:514", "tcp://h:0", "tcp://h:99999",
-                          "tcp://h:x", "http://h", "udp://h/x", "tcp://a b"}) {
+                          "tcp://h:x", "tls://", "http://h", "udp://h/x", "tcp://a b"}) {
     EXPECT_FALSE(ParseSyslogAddress(bad)) << bad;
   }
 }

@@ -77,11 +77,12 @@ void Stream(HostScript& host, std::uint64_t a_second, int seconds) {
   }
 }
 
-void Guesses(HostScript& host, int tries, std::uint64_t bytes, std::uint16_t port) {
-  const auto process = host.Process("/usr/bin/client");
+void Guesses(HostScript& host, int tries, std::uint64_t bytes, std::uint16_t port,
+             std::uint64_t process = 0, const char* net = nullptr) {
+  if (process == 0) process = host.Process("/usr/bin/client");
   for (int i = 0; i < tries; ++i) {
     host.Flow({.process = process,
-               .remote = "198.51.100.9",
+               .remote = net == nullptr ? "198.51.100.9" : fmt::format("{}{}", net, i + 1),
                .remote_port = port,
                .state = v1::FLOW_STATE_CLOSED,
                .tx = bytes / 2,
@@ -90,6 +91,47 @@ void Guesses(HostScript& host, int tries, std::uint64_t bytes, std::uint16_t por
                .rx_packets = 10,
                .lived = 2 * kSecond});
     host.Wait(3);
+  }
+}
+
+std::uint64_t OfLogin(HostScript& host) {
+  const auto sshd = host.Process("/usr/sbin/sshd", host.Process("/usr/sbin/sshd"));
+  return host.Process("/usr/bin/client", host.Process("/bin/bash", sshd));
+}
+
+// UDP to port after port of one address, without an answer.
+void Datagrams(HostScript& host, std::uint16_t first, int ports) {
+  const auto process = host.Process("/usr/bin/tool");
+  for (int i = 0; i < ports; ++i) {
+    host.Flow({.process = process,
+               .remote = "198.51.100.9",
+               .remote_port = static_cast<std::uint16_t>(first + i),
+               .protocol = IPPROTO_UDP});
+    host.Wait(0.1);
+  }
+}
+
+// What a client asked for: a film by UDP, a file of which the network card sums up the
+// acknowledgements.
+void Served(HostScript& host, std::uint8_t protocol, std::uint64_t questions) {
+  v1::ProcessCounters counters;
+  counters.set_process_id(host.Process("/usr/bin/server"));
+  std::uint64_t flow = 0;
+  for (std::uint64_t i = 1; i <= 6; ++i) {
+    flow = host.Flow({.process = counters.process_id(),
+                      .remote = "203.0.113.9",
+                      .protocol = protocol,
+                      .direction = v1::FLOW_DIRECTION_INBOUND,
+                      .tx = 9'000'000 * i,
+                      .tx_packets = 9000 * i,
+                      .rx_packets = questions * i,
+                      .lived = i * kSecond,
+                      .flow = flow,
+                      .local_port = 9443});
+    host.Wait(1);
+    counters.set_tx_packets(9000 * i);
+    counters.set_rx_packets(questions * i);
+    host.Counters(counters);
   }
 }
 
@@ -150,6 +192,34 @@ void ProxyAsked(HostScript& host, int asked, int reached) {
     host.Wait(0.1);
     if (i < reached) host.Ended(process, fmt::format("203.0.113.{}", i + 1), 443, true);
     host.Wait(0.1);
+  }
+}
+
+// A server by UDP whose child connects the socket to the client, as socat's does, and passes on.
+void ConnectedLegs(HostScript& host, int clients, std::uint16_t listens_at) {
+  const auto listener = host.Process("/usr/bin/socat", 0, 50);
+  for (int i = 0; i < clients; ++i) {
+    FlowSpec leg{.process = listener,
+                 .remote = "198.51.100.7",
+                 .remote_port = static_cast<std::uint16_t>(50000 + i),
+                 .protocol = IPPROTO_UDP,
+                 .direction = v1::FLOW_DIRECTION_INBOUND,
+                 .rx = 1000,
+                 .tx_packets = 0,
+                 .rx_packets = 1,
+                 .local_port = 7000};
+    host.Flow(leg);
+    leg.process = host.Process("/usr/bin/socat", listener);
+    leg.direction = v1::FLOW_DIRECTION_OUTBOUND;
+    leg.tx = leg.rx = 300'000;
+    leg.tx_packets = leg.rx_packets = 300;
+    leg.local_port = listens_at;
+    host.Flow(leg);
+    leg.remote = fmt::format("203.0.113.{}", i + 1);
+    leg.remote_port = 5300;
+    leg.local_port = 40001;
+    host.Flow(leg);
+    host.Wait(2);
   }
 }
 
@@ -298,7 +368,8 @@ void Serve(HostScript& host, std::uint64_t bytes, int minutes) {
 
 constexpr std::uint64_t kMega = 1'000'000;
 
-std::vector<Scenario> Make() {
+// What a program tries.
+std::vector<Scenario> MakeAttempts() {
   return {
       {"nine_new_addresses_refuse", "scan", [](auto& h) { Contacts(h, 9, 0); }},
       {"eight_new_addresses_refuse", "", [](auto& h) { Contacts(h, 8, 0); }},
@@ -320,6 +391,26 @@ std::vector<Scenario> Make() {
       {"five_short_connections_to_ssh", "", [](auto& h) { Guesses(h, 5, 6000, 22); }},
       {"sessions_that_got_in", "", [](auto& h) { Guesses(h, 12, 40'000, 22); }},
       {"short_connections_to_a_web_server", "", [](auto& h) { Guesses(h, 19, 6000, 443); }},
+      {"lookups_of_a_service_at_its_database", "", [](auto& h) { Guesses(h, 19, 600, 6379); }},
+      {"guesses_at_a_database_by_somebody", "brute-force",
+       [](auto& h) { Guesses(h, 19, 600, 5432, OfLogin(h)); }},
+      {"questions_of_somebody_that_say_much", "",
+       [](auto& h) { Guesses(h, 19, 14'000, 5432, OfLogin(h)); }},
+      {"a_service_at_eight_public_databases", "brute-force",
+       [](auto& h) { Guesses(h, 9, 600, 3306, 0, "203.0.113."); }},
+      {"a_service_at_eight_databases_of_the_house", "",
+       [](auto& h) { Guesses(h, 9, 600, 3306, 0, "10.1.2."); }},
+      {"thirty_silent_ports", "scan", [](auto& h) { Datagrams(h, 2000, 30); }},
+      {"traceroute_through_silence", "", [](auto& h) { Datagrams(h, 33434, 90); }},
+  };
+}
+
+// What it serves, passes on, sends and asks for.
+std::vector<Scenario> MakeTraffic() {
+  return {
+      {"film_for_a_client", "", [](auto& h) { Served(h, IPPROTO_UDP, 1); }},
+      {"file_for_a_client", "", [](auto& h) { Served(h, IPPROTO_TCP, 90); }},
+      {"datagrams_to_who_never_asked", "flood", [](auto& h) { Served(h, IPPROTO_UDP, 0); }},
       {"sshd_of_a_login_connects", "ssh-relay",
        [](auto& h) { SshForward(h, "/usr/sbin/sshd", 443); }},
       {"sshd_of_a_login_asks_ldap", "", [](auto& h) { SshForward(h, "/usr/sbin/sshd", 389); }},
@@ -329,6 +420,9 @@ std::vector<Scenario> Make() {
       {"proxy_reaches_what_a_client_asks_for", "relay", [](auto& h) { ProxyAsked(h, 2, 2); }},
       {"proxy_refuses", "", [](auto& h) { ProxyAsked(h, 6, 1); }},
       {"bytes_conserved_to_many", "relay", [](auto& h) { Conserved(h, 5, 100); }},
+      {"datagrams_passed_on_by_connected_sockets", "relay",
+       [](auto& h) { ConnectedLegs(h, 6, 7000); }},
+      {"as_many_questions_of_its_own", "", [](auto& h) { ConnectedLegs(h, 6, 39999); }},
       {"bytes_conserved_to_few", "", [](auto& h) { Conserved(h, 4, 100); }},
       {"downloads_conserved_to_many", "relay", [](auto& h) { Fetched(h, 5, 900); }},
       {"downloads_with_much_that_is_not_passed_on", "", [](auto& h) { Fetched(h, 5, 90'000); }},
@@ -373,9 +467,11 @@ std::vector<Scenario> MakeDear() {
 
 const std::vector<Scenario>& Scenarios() {
   static const std::vector<Scenario> all = [] {
-    std::vector<Scenario> both = Make(), dear = MakeDear();
-    both.insert(both.end(), dear.begin(), dear.end());
-    return both;
+    std::vector<Scenario> scenarios = MakeAttempts();
+    for (auto& more : {MakeTraffic(), MakeDear()}) {
+      scenarios.insert(scenarios.end(), more.begin(), more.end());
+    }
+    return scenarios;
   }();
   return all;
 }

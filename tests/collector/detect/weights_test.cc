@@ -93,6 +93,13 @@ TEST(WeightsTest, WhatStartedItIsTold) {
   }
 }
 
+TEST(WeightsTest, AWorkerOfAWebServerIsTheServerItself) {
+  HostScript host;
+  const auto main = host.Process("/usr/sbin/nginx", host.Process("/sbin/init", 0, 1));
+  Spam(host, host.Process("/usr/sbin/nginx", main));
+  EXPECT_THAT(LinesOf(Only(Detected(host))), IsEmpty());
+}
+
 TEST(WeightsTest, APacketSocketOfTheGroupIsTold) {
   HostScript host;
   const auto process = host.Process("/usr/sbin/mailer");
