@@ -25,6 +25,13 @@ DEFAULT_SECONDS = 60  # snapshot.checkpoint
 fetch = importlib.import_module("86_snapshot_fetch")
 
 
+def serve(server):
+    """Takes connections, and closes each with its peer."""
+    while True:
+        end, _ = server.accept()
+        threading.Thread(target=lambda peer=end: (peer.recv(1), peer.close()), daemon=True).start()
+
+
 def load(until, listener):
     """Some life: a process and five connections a second."""
     while time.monotonic() < until:
@@ -71,6 +78,7 @@ def scene(processes, seconds, share):
     harness.BIN = pathlib.Path("/mnt/bin")
     tempfile.tempdir = "/mnt/rig"
     server = socket.create_server(("127.0.0.1", 0), backlog=64)
+    threading.Thread(target=serve, args=(server,), daemon=True).start()
     idle = [subprocess.Popen(["/bin/sleep", str(10 * seconds + 600)]) for _ in range(processes)]
     try:
         with BenchRig("checkpoint-cost") as rig:
