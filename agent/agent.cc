@@ -367,19 +367,19 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
   std::array<pollfd, 14> fds{{{stop_fd, POLLIN, 0},
-                             {source_->poll_fd(), POLLIN, 0},
-                             {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
-                             {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
-                             {identity_->poll_fd(), POLLIN, 0},
-                             {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0},
-                             {packets_->samples_fd(), POLLIN, 0},
-                             {packets_->parser_fd(), POLLIN, 0},
-                             {packets_->answers_fd(), POLLIN, 0},
-                             {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
-                             {posture_ ? posture_->poll_fd() : -1, POLLIN, 0},
-                             {snapshots_->answers_fd(), POLLIN, 0},
-                             {setup_.reload_fd, POLLIN, 0},
-                             {snapshots_->triggers_fd(), POLLIN, 0}}};
+                              {source_->poll_fd(), POLLIN, 0},
+                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
+                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
+                              {identity_->poll_fd(), POLLIN, 0},
+                              {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0},
+                              {packets_->samples_fd(), POLLIN, 0},
+                              {packets_->parser_fd(), POLLIN, 0},
+                              {packets_->answers_fd(), POLLIN, 0},
+                              {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
+                              {posture_ ? posture_->poll_fd() : -1, POLLIN, 0},
+                              {snapshots_->answers_fd(), POLLIN, 0},
+                              {setup_.reload_fd, POLLIN, 0},
+                              {snapshots_->triggers_fd(), POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
   if (fds[12].revents != 0) ReloadIfAsked();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What comes beside the kernel's records: hashes of executables, logins, the state of SSH, what asks for snapshots.
+// What comes beside the kernel's records: hashes of executables, logins, the state of SSH, what
+// asks for snapshots.
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -10,7 +11,7 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kFeedRows = 1000;  // enough for a frame
+constexpr std::size_t kFeedRows = 1000;        // enough for a frame
 constexpr std::chrono::seconds kStopWait{60};  // of the 90 that the unit gives
 
 // As a checkpoint keeps it. Threads of the kernel come and go for nothing.
@@ -104,9 +105,10 @@ void Agent::Impl::PumpControl() {
         continue;
       }
       auto* packets = std::get_if<PacketFetch>(&question);
-      const auto refusal = packets != nullptr
-                               ? packets_->Ask(std::move(*packets))
-                               : snapshots_->Ask(std::move(std::get<SnapshotFetch>(question)), Host());
+      const auto refusal =
+          packets != nullptr
+              ? packets_->Ask(std::move(*packets))
+              : snapshots_->Ask(std::move(std::get<SnapshotFetch>(question)), Host());
       if (refusal) sender_->Answer(*refusal);
     }
   }

@@ -10,16 +10,16 @@
 #include <vector>
 
 #include "agent/agent.h"
-#include "agent/canary.h"
 #include "agent/aggregate/aggregator.h"
 #include "agent/aggregate/coverage.h"
+#include "agent/canary.h"
 #include "agent/decode/decoder.h"
 #include "agent/enrich/enricher.h"
 #include "agent/enrich/name_book.h"
 #include "agent/flow_memory_file.h"
 #include "agent/identity.h"
-#include "agent/output.h"
 #include "agent/login_feed.h"
+#include "agent/output.h"
 #include "agent/packet_feed.h"
 #include "agent/posture_feed.h"
 #include "agent/self_check.h"
@@ -137,7 +137,7 @@ class Agent::Impl {
   std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<PacketFeed> packets_;
   std::unique_ptr<SnapshotFeed> snapshots_;
-  std::unique_ptr<LoginFeed> logins_;  // null in a replay
+  std::unique_ptr<LoginFeed> logins_;     // null in a replay
   std::unique_ptr<PostureFeed> posture_;  // null: a replay, or switched off
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool

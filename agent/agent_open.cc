@@ -101,7 +101,8 @@ Status Agent::Impl::Open() {
   if (!setup_.replay) {
     logins_ = std::make_unique<LoginFeed>(config, boot_id_, *enricher_, *users_);
   }
-  if (!setup_.replay && config.posture.enabled) posture_ = std::make_unique<PostureFeed>(*enricher_);
+  if (!setup_.replay && config.posture.enabled)
+    posture_ = std::make_unique<PostureFeed>(*enricher_);
   packets_ = std::make_unique<PacketFeed>(setup_.replay ? AgentConfig{} : config, setup_.version);
   AgentConfig none;
   none.snapshot.enabled = false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SIGHUP: the configuration and the certificates are read again, and what can change while the agent
-// runs is taken over; whole, or not at all.
+// SIGHUP: the configuration and the certificates are read again, and what can change while the
+// agent runs is taken over; whole, or not at all.
 #include <unistd.h>
 
 #include <utility>

@@ -151,8 +151,9 @@ HeartbeatFacts Agent::Impl::Heartbeat(BootTime now) {
     beat.program_ids = links_.programs;
     beat.stop_reason = stop_reason_;
     if (beat.spool_files_missing > 0)
-      beat.degraded.push_back("spool: " + std::to_string(beat.spool_files_missing) +
-                              " of its files were removed under it; what was not sent is declared as lost");
+      beat.degraded.push_back(
+          "spool: " + std::to_string(beat.spool_files_missing) +
+          " of its files were removed under it; what was not sent is declared as lost");
   }
   return beat;
 }

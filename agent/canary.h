@@ -5,9 +5,9 @@
 //
 //   Probe (sockets) --port--> Canary <--flow events-- source
 //
-// Stage: wiring (Canary is pure: the time is given). Thread: the loop's. A connection that could not
-// be made, or at whose time the kernel declared lost records, says nothing; of two in a row that
-// were made and not seen, the second makes it blind, until one is seen again.
+// Stage: wiring (Canary is pure: the time is given). Thread: the loop's. A connection that could
+// not be made, or at whose time the kernel declared lost records, says nothing; of two in a row
+// that were made and not seen, the second makes it blind, until one is seen again.
 #ifndef CULPRIT_AGENT_CANARY_H_
 #define CULPRIT_AGENT_CANARY_H_
 
@@ -27,7 +27,8 @@ class Canary {
   // Makes the connection; the port on 127.0.0.1 that it went to.
   using Probe = std::function<Result<std::uint16_t>()>;
 
-  static constexpr std::chrono::seconds kBound{5};  // an event takes 0.25 s, a pass over sockets 2 s
+  static constexpr std::chrono::seconds kBound{
+      5};  // an event takes 0.25 s, a pass over sockets 2 s
 
   Canary(std::uint32_t own_pid, std::chrono::milliseconds interval, Probe probe)
       : own_pid_(own_pid), interval_(interval), probe_(std::move(probe)) {}
@@ -44,7 +45,9 @@ class Canary {
   std::string note() const;
   std::uint64_t made() const { return made_; }
   std::uint64_t seen() const { return seen_; }
-  const std::string& failure() const { return failure_; }  // why it could not connect; empty = it did
+  const std::string& failure() const {
+    return failure_;
+  }  // why it could not connect; empty = it did
 
  private:
   static constexpr std::uint32_t kMisses = 2;

@@ -126,8 +126,9 @@ void CheckCollector(const AgentConfig& config, std::vector<ConfigFinding>* out) 
   out->push_back({Level::kOk, "collector " + config.collector.address});
   if (access(config.collector.certificate.c_str(), F_OK) != 0 &&
       access(config.collector.key.c_str(), F_OK) == 0) {
-    out->push_back({Level::kWarning, "this host has not enrolled yet: run `culprit-agent enrol`; "
-                                     "evidence stays in the spool until then"});
+    out->push_back({Level::kWarning,
+                    "this host has not enrolled yet: run `culprit-agent enrol`; "
+                    "evidence stays in the spool until then"});
     return;
   }
   const auto credentials = CheckCredentials(
@@ -252,7 +253,8 @@ Result<AgentConfig> LoadAgentConfig(const std::string& path, bool required) {
 }
 
 Status ValidateAgentConfig(const AgentConfig& config) {
-  if (!config.collector.address.empty()) TRY_VOID(CheckAddress("address", config.collector.address));
+  if (!config.collector.address.empty())
+    TRY_VOID(CheckAddress("address", config.collector.address));
   if (!config.collector.enrol_address.empty())
     TRY_VOID(CheckAddress("enrol_address", config.collector.enrol_address));
   if (!config.identity.endpoint.starts_with("http://")) {

@@ -73,9 +73,9 @@ struct AgentConfig {
   } packets;
 
   struct Snapshot {
-    bool enabled = true;                 // when the collector asks
+    bool enabled = true;                   // when the collector asks
     std::uint64_t max_bytes = 1ULL << 30;  // of bundles that wait for it
-    std::uint64_t bytes_per_second = 0;  // on their way; 0 = no bound
+    std::uint64_t bytes_per_second = 0;    // on their way; 0 = no bound
     // What begins one without the collector:
     std::chrono::milliseconds notices = std::chrono::seconds(5);  // asked for on EC2; 0 = not
     bool on_shutdown = true;

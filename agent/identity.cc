@@ -149,8 +149,7 @@ constexpr std::chrono::seconds kOneTalk{60};
 Result<InstanceProof> AskImdsDocument(const IdentityOptions& options) {
   TRY(const ImdsSession imds, ImdsSession::Open(options.endpoint, options.timeout, kOneTalk));
   InstanceProof proof;
-  TRY(proof.document,
-      imds.Get(std::string(kIdentity) + "document", "the identity document"));
+  TRY(proof.document, imds.Get(std::string(kIdentity) + "document", "the identity document"));
   TRY(proof.rsa2048,
       imds.Get(std::string(kIdentity) + "rsa2048", "the identity document's signature"));
   HostFacts facts;

@@ -208,13 +208,14 @@ int ShowStatus(const Options& options) {
   if (state_dir.empty()) {
     const auto config = Configuration(options);
     if (!config)
-      std::cerr << "culprit-agent: " << config.error().message
-                << "\nculprit-agent: asking in the default state directory (--data names another)\n";
+      std::cerr
+          << "culprit-agent: " << config.error().message
+          << "\nculprit-agent: asking in the default state directory (--data names another)\n";
     state_dir = config ? config->state_dir : AgentConfig{}.state_dir;
   }
   auto answer = AskStatus(state_dir, options.metrics ? StatusForm::kMetrics
-                                                  : options.json  ? StatusForm::kJson
-                                                                  : StatusForm::kText);
+                                     : options.json  ? StatusForm::kJson
+                                                     : StatusForm::kText);
   if (!answer) {
     const bool absent = answer.error().code == Code::kNotFound;
     return absent ? Fail(answer.error(), kExitNotRunning) : FailBy(answer.error());
@@ -397,7 +398,8 @@ int Main(int argc, char** argv) {
       "culprit-agent"};
   app.require_subcommand(1);
   app.footer(kFooter);
-  CLI::App* run = app.add_subcommand("run", "Capture, until SIGTERM or SIGINT; SIGHUP reads configuration and certificates again");
+  CLI::App* run = app.add_subcommand(
+      "run", "Capture, until SIGTERM or SIGINT; SIGHUP reads configuration and certificates again");
   CLI::App* status = app.add_subcommand(
       "status", "Ask the running agent: hooks, degraded modes, spool, losses, cost");
   CLI::App* check =

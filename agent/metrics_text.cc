@@ -93,8 +93,7 @@ std::string StatusMetrics(const AgentStatus& status) {
 Status WriteTextfile(const std::string& path, std::string_view text) {
   const std::string next = path + ".tmp";
   TRY_VOID(RemoveFile(next));
-  const UniqueFd fd(
-      open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  const UniqueFd fd(open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return ErrnoError("create " + next);
   Status written = WriteAll(fd.get(), text);
   if (written && fchmod(fd.get(), 0644) != 0) written = ErrnoError("fchmod " + next);

@@ -75,8 +75,8 @@ void SnapshotFeed::OpenCheckpoints(const AgentConfig& config) {
   }
 }
 
-void SnapshotFeed::Checkpoint(
-    BootTime now, const std::function<std::vector<CheckpointProcess>()>& processes) {
+void SnapshotFeed::Checkpoint(BootTime now,
+                              const std::function<std::vector<CheckpointProcess>()>& processes) {
   if (!checkpoints_ || now < next_checkpoint_) return;
   next_checkpoint_ = now + checkpoint_every_;
   checkpoints_->Take(processes());
@@ -102,7 +102,8 @@ std::vector<ControlAnswer> SnapshotFeed::TakeAnswers() {
 
 std::vector<std::string> SnapshotFeed::problems() const {
   if (!problem_.empty()) return {problem_};
-  std::vector<std::string> problems = triggers_ ? triggers_->problems() : std::vector<std::string>{};
+  std::vector<std::string> problems =
+      triggers_ ? triggers_->problems() : std::vector<std::string>{};
   const std::string checkpoint = checkpoints_ ? checkpoints_->problem() : std::string();
   if (!checkpoint.empty()) problems.push_back("checkpoints: " + checkpoint);
   return problems;

@@ -48,8 +48,7 @@ class SnapshotFeed {
   std::string shutdown_note() const { return triggers_ ? triggers_->shutdown_note() : ""; }
 
   // Keeps how this host is now, if it is time for that; `processes` is asked only then.
-  void Checkpoint(BootTime now,
-                  const std::function<std::vector<CheckpointProcess>()>& processes);
+  void Checkpoint(BootTime now, const std::function<std::vector<CheckpointProcess>()>& processes);
 
   int answers_fd() const { return fetches_ ? fetches_->poll_fd() : -1; }
   std::vector<ControlAnswer> TakeAnswers();
@@ -61,7 +60,7 @@ class SnapshotFeed {
  private:
   void OpenCheckpoints(const AgentConfig& config);
 
-  std::unique_ptr<SnapshotFetches> fetches_;  // null: off, or it could not start
+  std::unique_ptr<SnapshotFetches> fetches_;    // null: off, or it could not start
   std::unique_ptr<SnapshotTriggers> triggers_;  // null: likewise
   std::unique_ptr<Checkpoints> checkpoints_;    // null: likewise, or switched off
   std::chrono::milliseconds checkpoint_every_{0};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What makes the agent begin a snapshot by itself: notices of the cloud, and the host that goes down.
-// Stage: wiring. Thread: the loop's; what is waited for is on threads of its own. Failure: problems()
-// and shutdown_note(); the triggers that are there work.
+// What makes the agent begin a snapshot by itself: notices of the cloud, and the host that goes
+// down. Stage: wiring. Thread: the loop's; what is waited for is on threads of its own. Failure:
+// problems() and shutdown_note(); the triggers that are there work.
 #ifndef CULPRIT_AGENT_SNAPSHOT_TRIGGERS_H_
 #define CULPRIT_AGENT_SNAPSHOT_TRIGGERS_H_
 

@@ -5,7 +5,6 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <set>
 #include <thread>
@@ -28,16 +27,17 @@
 #include "collector/place_files.h"
 #include "collector/query/alerts_service.h"
 #include "collector/query/audit_service.h"
+#include "collector/query/custody_service.h"
 #include "collector/query/engine.h"
 #include "collector/query/findings_service.h"
 #include "collector/query/login_service.h"
-#include "collector/query/custody_service.h"
 #include "collector/query/posture_service.h"
 #include "collector/query/render.h"
 #include "collector/query/service.h"
 #include "collector/query/snapshot_service.h"
 #include "collector/reload.h"
 #include "collector/snapshot/finding_trigger.h"
+#include "collector/stage_options.h"
 #include "collector/store/indexer.h"
 #include "common/config_diff.h"
 #include "common/file.h"
@@ -53,75 +53,6 @@ constexpr auto kRetentionInterval = std::chrono::seconds(60);
 constexpr auto kReconnectAfter = std::chrono::seconds(2);
 constexpr auto kExpiryWarning = std::chrono::hours(24 * 30);
 constexpr std::uint64_t kLagWarning = 5000;  // frames
-
-JournalOptions JournalOptionsOf(const CollectorConfig& config) {
-  JournalOptions options;
-  options.directory = config.journal_dir();
-  options.segment_bytes = config.journal.segment_bytes;
-  options.signing_key_path = PkiPathsIn(config.pki()).journal_key;
-  return options;
-}
-
-SqliteStoreOptions StoreOptionsOf(const CollectorConfig& config) {
-  SqliteStoreOptions options;
-  options.directory = config.index_dir();
-  options.part_rows = config.index.part_rows;
-  options.part_age = config.index.part_age;
-  return options;
-}
-
-IndexerOptions IndexerOptionsOf(const CollectorConfig& config) {
-  IndexerOptions options;
-  options.commit_interval = config.index.commit_interval;
-  options.max_bytes = config.index.max_bytes;
-  options.max_age = config.index.max_age;
-  return options;
-}
-
-IngestOptions IngestOptionsOf(const CollectorConfig& config) {
-  IngestOptions options;
-  options.collector_version = CULPRIT_VERSION;
-  options.max_inflight_frames = config.ingest.max_inflight_frames;
-  options.max_inflight_bytes = config.ingest.max_inflight_bytes;
-  options.max_rate = config.ingest.max_rate;
-  return options;
-}
-
-SnapshotStoreLimits SnapshotLimitsOf(const CollectorConfig& config) {
-  SnapshotStoreLimits limits;
-  limits.max_bytes = config.snapshot.max_bytes;
-  limits.max_bundle_bytes = config.snapshot.max_bundle_bytes;
-  limits.min_free_bytes = config.snapshot.min_free;
-  limits.give_up = config.snapshot.give_up;
-  return limits;
-}
-
-// By the place in this list; nullopt: off.
-std::optional<FindingTriggerOptions> TriggerOptionsOf(const CollectorConfig& config) {
-  constexpr std::array<std::string_view, 5> kNames = {"off", "low", "medium", "high", "critical"};
-  const auto name = std::find(kNames.begin(), kNames.end(), config.snapshot.on_finding);
-  if (name == kNames.begin() || name == kNames.end()) return std::nullopt;
-  return FindingTriggerOptions{static_cast<v1::Severity>(name - kNames.begin()),
-                               config.snapshot.finding_interval};
-}
-
-TlsServerOptions ServerOptionsOf(const CollectorConfig& config) {
-  TlsServerOptions options;
-  options.listen = config.listen;
-  options.max_memory_bytes = config.ingest.max_memory;
-  options.max_threads = static_cast<int>(config.ingest.max_threads);
-  return options;
-}
-
-// `places` outlives the alerter.
-AlerterOptions AlerterOptionsOf(const CollectorConfig& config, const PlaceSource& places) {
-  AlerterOptions options;
-  options.path = config.alerts_path();
-  options.targets = config.alerts;
-  options.version = CULPRIT_VERSION;
-  options.annotate = [&places](v1::Finding* finding) { AnnotateFinding(*places.Read(), finding); };
-  return options;
-}
 
 class CollectorImpl : public Collector {
  public:
@@ -164,26 +95,15 @@ class CollectorImpl : public Collector {
       trigger_ = std::make_unique<FindingTrigger>(*findings_, *snapshots_, *trigger);
       trigger_thread_ = std::jthread([this](const std::stop_token& stop) { trigger_->Run(stop); });
     }
-    engine_ = std::make_unique<QueryEngine>(
-        QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
-    packets_ =
-        std::make_unique<PacketFetcher>(PacketFetchDeps{*store_, &ingest_->control(), &activity_});
-    query_service_ = MakeQueryService(*engine_, packets_.get());
-    findings_service_ = MakeFindingsService(findings_.get(), places_.get());
-    alerts_service_ = MakeAlertsService(alerter_.get());
-    login_service_ = MakeLoginService(*engine_);
-    posture_service_ = MakePostureService(*engine_);
-    custody_service_ = MakeCustodyService(*engine_);
-    audit_service_ = MakeAuditService(config_.audit_dir());
-    snapshot_service_ = MakeSnapshotService(*store_, *snapshots_);
+    MakeServices();
     TlsServerOptions options = ServerOptionsOf(config_);
     options.guard = enrolment_.get();
-    TRY(server_, StartTlsServer(options, credentials,
-                                {ingest_->service(), query_service_.get(), findings_service_.get(),
-                                 alerts_service_.get(), login_service_.get(),
-                                 posture_service_.get(), custody_service_.get(),
-                                 audit_service_.get(), snapshot_service_.get(),
-                                 enrolment_->renewal_service()}));
+    TRY(server_,
+        StartTlsServer(options, credentials,
+                       {ingest_->service(), query_service_.get(), findings_service_.get(),
+                        alerts_service_.get(), login_service_.get(), posture_service_.get(),
+                        custody_service_.get(), audit_service_.get(), snapshot_service_.get(),
+                        enrolment_->renewal_service()}));
     TRY_VOID(enrolment_->Listen(credentials));
     TRY_VOID(ListenForMetrics());
     spdlog::info(
@@ -249,6 +169,21 @@ class CollectorImpl : public Collector {
   }
 
  private:
+  void MakeServices() {
+    engine_ = std::make_unique<QueryEngine>(
+        QueryEngineDeps{*store_, &activity_, &status_, &ReadWallClock, places_.get()});
+    packets_ =
+        std::make_unique<PacketFetcher>(PacketFetchDeps{*store_, &ingest_->control(), &activity_});
+    query_service_ = MakeQueryService(*engine_, packets_.get());
+    findings_service_ = MakeFindingsService(findings_.get(), places_.get());
+    alerts_service_ = MakeAlertsService(alerter_.get());
+    login_service_ = MakeLoginService(*engine_);
+    posture_service_ = MakePostureService(*engine_);
+    custody_service_ = MakeCustodyService(*engine_);
+    audit_service_ = MakeAuditService(config_.audit_dir());
+    snapshot_service_ = MakeSnapshotService(*store_, *snapshots_);
+  }
+
   // What the query service asks of the other stages.
   struct Activity : HostActivity {
     explicit Activity(const CollectorImpl& owner_in) : owner(owner_in) {}
@@ -396,9 +331,8 @@ class CollectorImpl : public Collector {
     };
     if (any_below("detect.")) detectors_->Retune(config.detect, *hours);
     if (any_below("alert[")) alerter_->SetTargets(config.alerts);
-    const bool renewed =
-        credentials.certificate.sha256 != before->credentials.certificate.sha256 ||
-        credentials.ca_pem != before->credentials.ca_pem;
+    const bool renewed = credentials.certificate.sha256 != before->credentials.certificate.sha256 ||
+                         credentials.ca_pem != before->credentials.ca_pem;
     spdlog::info("reloaded changed=\"{}\" certificate={} until={}", ListKeys(changed),
                  renewed ? "new" : "same", FormatUtc(credentials.certificate.not_after));
     if (!next.pending.empty())
@@ -410,8 +344,8 @@ class CollectorImpl : public Collector {
 
   Status ListenForMetrics() {
     if (config_.metrics.listen.empty()) return Ok();
-    auto started =
-        HttpServer::Start(config_.metrics.listen, [this](std::string_view path) { return Answer(path); });
+    auto started = HttpServer::Start(config_.metrics.listen,
+                                     [this](std::string_view path) { return Answer(path); });
     if (!started) return std::move(started).error().Context("metrics.listen");
     metrics_ = std::move(*started);
     spdlog::info("metrics listen={} port={}", config_.metrics.listen, metrics_->port());

@@ -271,8 +271,9 @@ std::vector<Command> AddAccess(CLI::App& app, Options& options) {
 
 std::vector<Command> AddCommands(CLI::App& app, Options& options) {
   std::vector<Command> commands = {
-      {app.add_subcommand("run", "Run the collector in the foreground; SIGHUP reads configuration "
-                                 "and certificates again"),
+      {app.add_subcommand("run",
+                          "Run the collector in the foreground; SIGHUP reads configuration "
+                          "and certificates again"),
        [&options](const CollectorConfig& config) {
          return Run(config, [&options] { return Effective(options); });
        }},
@@ -281,7 +282,8 @@ std::vector<Command> AddCommands(CLI::App& app, Options& options) {
                      CheckConfigCommand),
       AddMaintenance(app, "reindex", "Rebuild the index from the journal (collector stopped)",
                      ReindexCommand),
-      AddMaintenance(app, "verify", "Check the chain, hashes and seals of journal and audit log", VerifyCommand)};
+      AddMaintenance(app, "verify", "Check the chain, hashes and seals of journal and audit log",
+                     VerifyCommand)};
   for (const Command& command : commands) {
     AddPlaces(*command.app, options);
     AddDataDir(*command.app, options);

@@ -20,13 +20,15 @@ struct FreeZstd {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
 
-// A context costs more to make than to use: one a thread, and one output buffer of at most kMaxPayloadBytes.
+// A context costs more to make than to use: one a thread, and one output buffer of at most
+// kMaxPayloadBytes.
 struct Compressor {
   std::unique_ptr<ZSTD_CCtx, FreeZstd> context{ZSTD_createCCtx()};
   std::string output;
 };
 
-// The collector has a thread an agent, and a context has 96 KB: threads share as many as inflate at once.
+// The collector has a thread an agent, and a context has 96 KB: threads share as many as inflate at
+// once.
 class InflateContexts {
  public:
   using Context = std::unique_ptr<ZSTD_DCtx, FreeZstd>;
@@ -97,7 +99,8 @@ Result<FrameHeader> DecodeFrameHeader(std::string_view bytes) {
   if (bytes.size() != kFrameHeaderBytes) return InvalidArgument("frame header is not 96 bytes");
   const char* p = bytes.data();
   if (LoadLe<std::uint32_t>(p) != kFrameMagic) return InvalidArgument("no frame magic");
-  if (LoadLe<std::uint16_t>(p + 4) != kFrameVersion) return InvalidArgument("unknown frame version");
+  if (LoadLe<std::uint16_t>(p + 4) != kFrameVersion)
+    return InvalidArgument("unknown frame version");
   const auto kind = LoadLe<std::uint8_t>(p + 6);
   const auto lane = LoadLe<std::uint8_t>(p + 7);
   const auto codec = LoadLe<std::uint8_t>(p + 60);
@@ -192,8 +195,8 @@ Status InflatePayloadInto(const FrameHeader& header, std::string_view payload, s
   InflateContexts::Context context = InflateContexts::Shared().Take();
   if (!context) return MakeError(Code::kResourceExhausted, "no memory to inflate a payload");
   out->resize(header.inflated_len);
-  const std::size_t n = ZSTD_decompressDCtx(context.get(), out->data(), out->size(),
-                                            payload.data(), payload.size());
+  const std::size_t n =
+      ZSTD_decompressDCtx(context.get(), out->data(), out->size(), payload.data(), payload.size());
   InflateContexts::Shared().Give(std::move(context));
   if (ZSTD_isError(n) != 0) {
     return InvalidArgument(std::string("payload does not inflate: ") + ZSTD_getErrorName(n));

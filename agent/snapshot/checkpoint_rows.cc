@@ -10,9 +10,7 @@ namespace {
 constexpr std::size_t kMaxModules = 4'096;
 constexpr std::size_t kMaxText = 4'096;
 
-std::string Line(const Row& row) {
-  return row.dump(-1, ' ', false, Row::error_handler_t::replace);
-}
+std::string Line(const Row& row) { return row.dump(-1, ' ', false, Row::error_handler_t::replace); }
 
 // The next word; empty at the end.
 std::string_view Word(std::string_view* line) {
@@ -53,9 +51,8 @@ std::string ProcessLine(const CheckpointProcess& process) {
 
 std::string SocketLine(const Row& socket, std::uint32_t pid) {
   Row row;
-  for (const char* name :
-       {"protocol", "state", "local", "local_port", "remote", "remote_port", "uid", "cookie",
-        "inode", "type", "interface"}) {
+  for (const char* name : {"protocol", "state", "local", "local_port", "remote", "remote_port",
+                           "uid", "cookie", "inode", "type", "interface"}) {
     if (const auto at = socket.find(name); at != socket.end())
       row[row.empty() ? "socket" : name] = *at;
   }

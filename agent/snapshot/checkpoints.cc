@@ -98,11 +98,12 @@ class SocketTable {
         inet_diag_req_v2 request{};
         request.sdiag_family = family;
         request.sdiag_protocol = protocol;
-        // Those that somebody has open: what is about to end has no owner, and changes all the time.
+        // Those that somebody has open: what is about to end has no owner, and changes all the
+        // time.
         request.idiag_states = protocol != IPPROTO_TCP
                                    ? ~0U
-                                   : 1U << TCP_LISTEN | 1U << TCP_ESTABLISHED |
-                                         1U << TCP_SYN_SENT | 1U << TCP_CLOSE_WAIT;
+                                   : 1U << TCP_LISTEN | 1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT |
+                                         1U << TCP_CLOSE_WAIT;
         Read(request, &sockets, [protocol](std::string_view body, std::uint64_t* inode) {
           return InetSocketRow(body, protocol, inode);
         });
@@ -140,8 +141,8 @@ class SocketTable {
     bool missing = false;
     for (const auto& [row, inode] : sockets) {
       const auto owner = owners_.find(inode);
-      const bool still = owner != owners_.end() &&
-                         (owner->second == 0 || live.contains(owner->second));
+      const bool still =
+          owner != owners_.end() && (owner->second == 0 || live.contains(owner->second));
       known[inode] = still ? owner->second : 0;
       missing |= !still && inode != 0;
     }

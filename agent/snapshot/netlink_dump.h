@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Questions to netlink that are answered with a list. Stage: snapshot (edge: a socket). Thread: any.
+// Questions to netlink that are answered with a list. Stage: snapshot (edge: a socket). Thread:
+// any.
 #ifndef CULPRIT_AGENT_SNAPSHOT_NETLINK_DUMP_H_
 #define CULPRIT_AGENT_SNAPSHOT_NETLINK_DUMP_H_
 

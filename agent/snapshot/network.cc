@@ -73,15 +73,16 @@ class NamespaceReader {
       std::size_t rows = 0;
       evidence_.At("rtnetlink");
       // Every one of these messages begins with the family; 0 is any.
-      const auto status = NetlinkDump(NETLINK_ROUTE, type, ifinfomsg{}, [&](std::string_view bytes) {
-        ForEachMessage(bytes, [&](std::uint16_t kind, std::string_view body) {
-          Row row = RouteRow(kind, body);
-          if (row.empty() || ++rows > kMaxRows) return;
-          row["net_namespace"] = inode_;
-          evidence_.Add("network", std::move(row));
-        });
-        return rows <= kMaxRows;
-      });
+      const auto status =
+          NetlinkDump(NETLINK_ROUTE, type, ifinfomsg{}, [&](std::string_view bytes) {
+            ForEachMessage(bytes, [&](std::uint16_t kind, std::string_view body) {
+              Row row = RouteRow(kind, body);
+              if (row.empty() || ++rows > kMaxRows) return;
+              row["net_namespace"] = inode_;
+              evidence_.Add("network", std::move(row));
+            });
+            return rows <= kMaxRows;
+          });
       Tell("rtnetlink " + std::to_string(type), status);
     }
   }
@@ -106,10 +107,11 @@ class NamespaceReader {
       head.version = NFNETLINK_V0;
       std::string raw;
       evidence_.At(part.name);
-      const auto status = NetlinkDump(NETLINK_NETFILTER, part.type, head, [&](std::string_view bytes) {
-        raw.append(bytes.substr(0, kMaxRaw - raw.size()));
-        return raw.size() < kMaxRaw;
-      });
+      const auto status =
+          NetlinkDump(NETLINK_NETFILTER, part.type, head, [&](std::string_view bytes) {
+            raw.append(bytes.substr(0, kMaxRaw - raw.size()));
+            return raw.size() < kMaxRaw;
+          });
       Tell(part.name, status);
       if (raw.size() <= NLMSG_LENGTH(sizeof(int))) continue;  // the mark of the end alone
       BundleMember member;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SnapshotFetches: takes the snapshots that a collector asks for, and those that the agent begins by
-// itself, and hands them over window by window, while they are still being collected.
+// SnapshotFetches: takes the snapshots that a collector asks for, and those that the agent begins
+// by itself, and hands them over window by window, while they are still being collected.
 //
 //   Ask() -> own thread: start the process that collects (once), read what it wrote -> Take()
 //

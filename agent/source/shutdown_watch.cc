@@ -102,8 +102,9 @@ class ShutdownWatch::Impl {
       if (done > 0) continue;
       const int fd = sd_bus_get_fd(bus.get()), events = sd_bus_get_events(bus.get());
       if (fd < 0 || events < 0) return Unavailable("the system bus was lost");
-      Wait(fd, events, deadline_ ? std::chrono::ceil<milliseconds>(*deadline_ - Clock::now())
-                                 : milliseconds(-1));
+      Wait(fd, events,
+           deadline_ ? std::chrono::ceil<milliseconds>(*deadline_ - Clock::now())
+                     : milliseconds(-1));
     }
     return Ok();
   }
@@ -129,9 +130,9 @@ class ShutdownWatch::Impl {
   Status Inhibit(sd_bus* bus) {
     sd_bus_error error{};
     sd_bus_message* answer = nullptr;
-    const int called = sd_bus_call_method(
-        bus, kName, kPath, kManager, "Inhibit", &error, &answer, "ssss", "shutdown",
-        "culprit-agent", "keeps the volatile evidence of this host", "delay");
+    const int called = sd_bus_call_method(bus, kName, kPath, kManager, "Inhibit", &error, &answer,
+                                          "ssss", "shutdown", "culprit-agent",
+                                          "keeps the volatile evidence of this host", "delay");
     const std::unique_ptr<sd_bus_message, MessageUnref> owned(answer);
     const std::string why = error.message != nullptr ? error.message : "";
     sd_bus_error_free(&error);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The spool's inside: one chain and one row of segment files a lane, the ledger of losses, the small state files.
-// Stage: spool (edge: files). Thread: the spool's. Not for other folders.
+// The spool's inside: one chain and one row of segment files a lane, the ledger of losses, the
+// small state files. Stage: spool (edge: files). Thread: the spool's. Not for other folders.
 #ifndef CULPRIT_AGENT_SPOOL_SPOOL_IMPL_H_
 #define CULPRIT_AGENT_SPOOL_SPOOL_IMPL_H_
 
@@ -83,14 +83,16 @@ class Spool::Impl {
   };
   Status ClearTemporaries(CorruptBin* bin);
   Status ChooseStream(const Result<std::string>& text, bool had_acked, const FoundLanes& found);
-  // Reads the segments into lanes_. `acked`: what DIR/acked says, if anything. `saved_losses`: what DIR/losses says.
+  // Reads the segments into lanes_. `acked`: what DIR/acked says, if anything. `saved_losses`: what
+  // DIR/losses says.
   Status Load(const std::optional<SpoolAcked>& acked, std::optional<SpoolLosses> saved_losses,
               CorruptBin* bin);
   Status DropForeign(Lane lane, const std::optional<SpoolAcked>& acked,
                      std::vector<FoundSegment>* found, CorruptBin* bin);
   Status TakeScan(Lane lane, LaneScan scan, const SpoolAcked::LaneEntry* acked);
   bool TailLost(const SpoolAcked& acked) const;
-  // Frames what is not acked of the segment anew for the current stream, in a file of the same name. False if all was acked.
+  // Frames what is not acked of the segment anew for the current stream, in a file of the same
+  // name. False if all was acked.
   Result<bool> ConvertSegment(Lane lane, const FoundSegment& found, std::uint64_t acked_seq,
                               ChainEnd* end);
 
@@ -102,7 +104,7 @@ class Spool::Impl {
   LossLedger ledger_;
   std::vector<SpoolLoss> foreign_;  // found by DropForeign(), on their way into the ledger
   std::uint32_t files_removed_ = 0;
-  bool write_failing_ = false;      // the last append failed
+  bool write_failing_ = false;    // the last append failed
   std::uint64_t saved_acks_ = 0;  // sum of acked seqs in DIR/acked
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A spool whose files are removed under it: what is still open is written again, the rest is declared by what is
-// remembered of it. Stream and chain go on, so that the collector sees what went as a hole with its range and hash.
+// A spool whose files are removed under it: what is still open is written again, the rest is
+// declared by what is remembered of it. Stream and chain go on, so that the collector sees what
+// went as a hole with its range and hash.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@ constexpr const char* kRemoved = "removed under the agent";
 
 // Whether another file, or none, is where `fd` was opened.
 bool GoneFrom(const std::string& path, int fd) {
-  struct stat open_file {}, there {};
+  struct stat open_file {
+  }, there{};
   if (fstat(fd, &open_file) != 0) return true;
   return lstat(path.c_str(), &there) != 0 || there.st_ino != open_file.st_ino ||
          there.st_dev != open_file.st_dev;
@@ -41,7 +43,8 @@ Status CopyOut(int fd, std::uint64_t bytes, const std::string& path) {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(chunk.size(), bytes - at));
     const ssize_t n = pread(fd, chunk.data(), want, static_cast<off_t>(at));
     if (n <= 0) {
-      copied = n < 0 ? Status(ErrnoError("read the removed segment")) : Status(DataLoss("cut short"));
+      copied =
+          n < 0 ? Status(ErrnoError("read the removed segment")) : Status(DataLoss("cut short"));
     } else {
       copied = WriteAll(out.get(), {chunk.data(), static_cast<std::size_t>(n)});
       at += static_cast<std::uint64_t>(n);

@@ -150,8 +150,8 @@ class AlerterImpl final : public Alerter {
   FindingStore& findings_;
   mutable Mutex mutex_;
   std::shared_ptr<const std::vector<AlertTarget>> targets_ GUARDED_BY(mutex_);
-  std::uint64_t baseline_;                        // not while the feeder runs
-  std::map<std::string, std::uint64_t> cursors_;  // of the feeder alone
+  std::uint64_t baseline_;                         // not while the feeder runs
+  std::map<std::string, std::uint64_t> cursors_;   // of the feeder alone
   std::shared_ptr<Open> open_ GUARDED_BY(mutex_);  // null until the queue is open
   std::string failing_ GUARDED_BY(mutex_);
   std::jthread thread_;

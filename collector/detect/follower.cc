@@ -12,7 +12,7 @@
 namespace culprit {
 namespace {
 
-constexpr Lsn kWarmFrames = 20'000;  // read again after a start
+constexpr Lsn kWarmFrames = 20'000;       // read again after a start
 constexpr std::uint32_t kResumed = 4096;  // findings that may go on
 constexpr auto kPause = std::chrono::milliseconds(200);
 constexpr auto kCommitInterval = std::chrono::milliseconds(500);

@@ -225,7 +225,8 @@ constexpr Rule kRules[] = {
      1,
      "a spool was removed",
      {"T1070.004"},
-     "The agent began a new spool though it had one (what had not been sent is gone), or finds files of "
+     "The agent began a new spool though it had one (what had not been sent is gone), or finds "
+     "files of "
      "its spool removed under it (it goes on in the same stream, and declares what is gone).",
      "A new installation with the old key, a state directory that was moved.",
      "The stream's id is made with the spool."},

@@ -26,8 +26,10 @@ class GrpcTlsServer final : public TlsServer {
  public:
   GrpcTlsServer(std::unique_ptr<TlsIdentity> identity, std::unique_ptr<grpc::Server> server,
                 int port, bool has_log)
-      : identity_(std::move(identity)), server_(std::move(server)), port_(port), has_log_(has_log) {
-  }
+      : identity_(std::move(identity)),
+        server_(std::move(server)),
+        port_(port),
+        has_log_(has_log) {}
   ~GrpcTlsServer() override { Stop(std::chrono::milliseconds(0)); }
 
   int port() const override { return port_; }

@@ -64,8 +64,7 @@ void AddStorage(const CollectorFacts& facts, MetricText* out) {
              facts.disk_free_bytes);
   out->Gauge("culprit_collector_index_lag_frames", "Frames on disk that answers do not show yet.",
              facts.index.lag);
-  out->Gauge("culprit_collector_index_size_bytes", "Size of the index on disk.",
-             facts.index.bytes);
+  out->Gauge("culprit_collector_index_size_bytes", "Size of the index on disk.", facts.index.bytes);
   out->Counter("culprit_collector_index_records_total", "Records indexed since the start.");
   out->Sample({{"result", "indexed"}}, facts.index.records);
   out->Sample({{"result", "rejected"}}, facts.index.rejected_records);

@@ -66,9 +66,9 @@ HealthCheck AlertsCheck(const CollectorFacts& facts) {
   std::string reason;
   for (const CollectorFacts::AlertTarget& target : facts.alerts) {
     if (target.queued == 0 || target.failures < kFailuresToTell) continue;
-    reason += fmt::format("{}{}: {} wait, {} failures in a row, the last: {}",
-                          reason.empty() ? "" : "; ", target.name, target.queued, target.failures,
-                          target.last_error);
+    reason +=
+        fmt::format("{}{}: {} wait, {} failures in a row, the last: {}", reason.empty() ? "" : "; ",
+                    target.name, target.queued, target.failures, target.last_error);
   }
   const HealthLevel level = reason.empty() ? HealthLevel::kOk : HealthLevel::kWarning;
   return {"alerts", level, std::move(reason)};
@@ -84,9 +84,9 @@ HealthCheck AgentsCheck(const CollectorFacts& facts) {
 
 HealthCheck ConfigCheck(const CollectorFacts& facts) {
   if (facts.config_refused.empty()) return {"config", HealthLevel::kOk, ""};
-  return {"config", HealthLevel::kWarning,
-          "the newest configuration was refused, the one before is in force: " +
-              facts.config_refused};
+  return {
+      "config", HealthLevel::kWarning,
+      "the newest configuration was refused, the one before is in force: " + facts.config_refused};
 }
 
 HealthCheck CertificateCheck(const CollectorFacts& facts) {
@@ -104,26 +104,24 @@ HealthCheck CertificateCheck(const CollectorFacts& facts) {
 }  // namespace
 
 std::size_t SilentAgents(const CollectorFacts& facts) {
-  return static_cast<std::size_t>(
-      std::count_if(facts.ingest.agents.begin(), facts.ingest.agents.end(),
-                    [&](const AgentIngestStats& agent) {
-                      return agent.last_received != WallTime{} &&
-                             facts.now - agent.last_received > facts.silence;
-                    }));
+  return static_cast<std::size_t>(std::count_if(
+      facts.ingest.agents.begin(), facts.ingest.agents.end(), [&](const AgentIngestStats& agent) {
+        return agent.last_received != WallTime{} && facts.now - agent.last_received > facts.silence;
+      }));
 }
 
 Health JudgeHealth(const CollectorFacts& facts) {
   Health health;
-  health.checks = {JournalCheck(facts),
-                   DiskCheck(facts),
-                   FollowerCheck("index", facts.index.lag, facts.index.failing,
-                                 "answers do not show it yet"),
-                   FollowerCheck("detect", facts.detect.lag, facts.detect.failing,
-                                 "findings are made once this is over"),
-                   AlertsCheck(facts),
-                   AgentsCheck(facts),
-                   ConfigCheck(facts),
-                   CertificateCheck(facts)};
+  health.checks = {
+      JournalCheck(facts),
+      DiskCheck(facts),
+      FollowerCheck("index", facts.index.lag, facts.index.failing, "answers do not show it yet"),
+      FollowerCheck("detect", facts.detect.lag, facts.detect.failing,
+                    "findings are made once this is over"),
+      AlertsCheck(facts),
+      AgentsCheck(facts),
+      ConfigCheck(facts),
+      CertificateCheck(facts)};
   for (const HealthCheck& check : health.checks) health.level = std::max(health.level, check.level);
   return health;
 }

@@ -18,7 +18,8 @@ namespace culprit {
 enum class HealthLevel : std::uint8_t { kOk, kWarning, kFailing };
 
 struct HealthCheck {
-  std::string_view name;  // "journal", "disk", "index", "detect", "alerts", "agents", "config", "certificate"
+  std::string_view
+      name;  // "journal", "disk", "index", "detect", "alerts", "agents", "config", "certificate"
   HealthLevel level = HealthLevel::kOk;
   std::string reason;  // empty = fine
 };

@@ -46,7 +46,8 @@ class EventHttpServer final : public HttpServer {
   Status Open(const std::string& listen) {
     const auto endpoint = Endpoint::Parse(listen);
     if (!endpoint) {
-      return InvalidArgument("\"" + listen + "\" is not ADDRESS:PORT (for instance 127.0.0.1:9464)");
+      return InvalidArgument("\"" + listen +
+                             "\" is not ADDRESS:PORT (for instance 127.0.0.1:9464)");
     }
     base_.reset(event_base_new());
     if (base_) http_.reset(evhttp_new(base_.get()));
@@ -73,7 +74,9 @@ class EventHttpServer final : public HttpServer {
     port_ = PortOf(evhttp_bound_socket_get_fd(bound));
     stop_.reset(event_new(
         base_.get(), stop_fd_.get(), EV_READ,
-        [](evutil_socket_t, short, void* base) { event_base_loopbreak(static_cast<event_base*>(base)); },
+        [](evutil_socket_t, short, void* base) {
+          event_base_loopbreak(static_cast<event_base*>(base));
+        },
         base_.get()));
     if (!stop_ || event_add(stop_.get(), nullptr) != 0)
       return Unavailable("an HTTP server cannot be made");
@@ -106,8 +109,8 @@ class EventHttpServer final : public HttpServer {
   }
 
   void Serve(evhttp_request* request) {
-    const HttpAnswer answer =
-        AnswerTo(request).value_or(HttpAnswer{404, "text/plain", "there are /metrics and /healthz\n"});
+    const HttpAnswer answer = AnswerTo(request).value_or(
+        HttpAnswer{404, "text/plain", "there are /metrics and /healthz\n"});
     evkeyvalq* headers = evhttp_request_get_output_headers(request);
     evhttp_add_header(headers, "Content-Type", answer.content_type.c_str());
     evhttp_add_header(headers, "Content-Length", std::to_string(answer.body.size()).c_str());

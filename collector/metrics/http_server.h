@@ -3,8 +3,8 @@
 // paths, nothing is taken. No TLS and no login: who can reach the address can read it.
 //
 // Stage: metrics (edge: network, libevent). Thread: one of its own, which calls `ask`; Start() and
-// the destructor from one thread. Hostile input: libevent's parser, headers of 8 KiB, no bodies, ten
-// seconds for a client.
+// the destructor from one thread. Hostile input: libevent's parser, headers of 8 KiB, no bodies,
+// ten seconds for a client.
 #ifndef CULPRIT_COLLECTOR_METRICS_HTTP_SERVER_H_
 #define CULPRIT_COLLECTOR_METRICS_HTTP_SERVER_H_
 

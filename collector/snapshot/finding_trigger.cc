@@ -64,7 +64,8 @@ void FindingTrigger::Consider(const v1::Finding& finding) {
 bool FindingTrigger::TakenLately(const std::string& agent_id, WallTime now) const {
   const std::vector<v1::Snapshot> taken = snapshots_.List(*Uuid::Parse(agent_id), kMost);
   return std::any_of(taken.begin(), taken.end(), [&](const v1::Snapshot& snapshot) {
-    return !snapshot.offered() && snapshot.last_tier() >= kLastTier && snapshot.state() != v1::SNAPSHOT_STATE_FAILED &&
+    return !snapshot.offered() && snapshot.last_tier() >= kLastTier &&
+           snapshot.state() != v1::SNAPSHOT_STATE_FAILED &&
            now - WallTimeFromNs(snapshot.asked_ns()) < options_.interval;
   });
 }

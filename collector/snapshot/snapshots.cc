@@ -80,8 +80,8 @@ class SnapshotsImpl final : public Snapshots {
     snapshot.set_agent_id(agent_id.ToString());
     const std::lock_guard lock(mutex_);
     if (const auto known = records_.find(snapshot.id()); known != records_.end()) {
-      const bool done = IsFinal(known->second.state()) &&
-                        known->second.agent_id() == snapshot.agent_id();
+      const bool done =
+          IsFinal(known->second.state()) && known->second.agent_id() == snapshot.agent_id();
       if (done) control_.ReleaseSnapshot(agent_id, offer.snapshot_id());
       return Ok();
     }
@@ -240,7 +240,8 @@ class SnapshotsImpl final : public Snapshots {
 
   // A host that lies must not use up what there is for others.
   Status CheckOffers(const v1::Snapshot& offered) const {
-    const std::int64_t hour_ago = offered.asked_ns() - std::chrono::nanoseconds(std::chrono::hours(1)).count();
+    const std::int64_t hour_ago =
+        offered.asked_ns() - std::chrono::nanoseconds(std::chrono::hours(1)).count();
     const auto lately = std::count_if(records_.begin(), records_.end(), [&](const auto& entry) {
       const v1::Snapshot& before = entry.second;
       return before.offered() && before.agent_id() == offered.agent_id() &&

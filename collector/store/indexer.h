@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Follows the journal and keeps the index up to date; applies its retention. What is acknowledged never depends on it.
+// Follows the journal and keeps the index up to date; applies its retention. What is acknowledged
+// never depends on it.
 //
-// Stage: store. Thread: Run() belongs to one thread; the rest from any. Failure: when the store refuses a write, the
-// indexer says so in stats(), waits and tries again from the last applied LSN; it never skips a frame.
+// Stage: store. Thread: Run() belongs to one thread; the rest from any. Failure: when the store
+// refuses a write, the indexer says so in stats(), waits and tries again from the last applied LSN;
+// it never skips a frame.
 #ifndef CULPRIT_COLLECTOR_STORE_INDEXER_H_
 #define CULPRIT_COLLECTOR_STORE_INDEXER_H_
 
@@ -59,12 +61,13 @@ class Indexer {
   std::chrono::steady_clock::time_point next_retention_{}, last_flush_{};
 };
 
-// Rebuilds the index from the journal into a new directory beside options.directory and swaps the two. The index must
-// not be open. `progress` (may be empty) is told the LSN now and then.
+// Rebuilds the index from the journal into a new directory beside options.directory and swaps the
+// two. The index must not be open. `progress` (may be empty) is told the LSN now and then.
 Result<StoreStats> Reindex(Journal& journal, const SqliteStoreOptions& options,
                            const std::function<void(Lsn)>& progress);
 
-// Opens the index; where its schema version is another one or it is too damaged to open, rebuilds it from the journal.
+// Opens the index; where its schema version is another one or it is too damaged to open, rebuilds
+// it from the journal.
 Result<std::unique_ptr<EvidenceStore>> OpenOrReindex(Journal& journal,
                                                      const SqliteStoreOptions& options);
 

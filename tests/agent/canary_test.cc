@@ -71,7 +71,8 @@ TEST_F(CanaryTest, AnothersConnectionAndAnOldOneAreNotIt) {
 }
 
 TEST_F(CanaryTest, WhereRecordsWereLostNothingIsSaid) {
-  for (int second = 0, lost = 0; second < 600; second += 6) Tick(second, static_cast<std::uint64_t>(++lost));
+  for (int second = 0, lost = 0; second < 600; second += 6)
+    Tick(second, static_cast<std::uint64_t>(++lost));
   EXPECT_FALSE(canary_.blind());
 }
 

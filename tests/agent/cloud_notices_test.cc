@@ -33,12 +33,11 @@ TEST(CloudNoticeTest, EachAnswerOfAwsIsUnderstood) {
       ElementsAre("spot interruption: terminate at 2026-05-01T08:22:00Z"));
   EXPECT_THAT(Triggers(NoticeKind::kRebalance, R"({"noticeTime": "2026-05-01T08:20:00Z"})"),
               ElementsAre("rebalance recommendation of 2026-05-01T08:20:00Z"));
-  EXPECT_THAT(
-      Triggers(NoticeKind::kMaintenance,
-               R"([{"NotBefore": "21 Jan 2027 09:00:43 GMT", "Code": "system-reboot",
+  EXPECT_THAT(Triggers(NoticeKind::kMaintenance,
+                       R"([{"NotBefore": "21 Jan 2027 09:00:43 GMT", "Code": "system-reboot",
                     "EventId": "instance-event-0d59937288b749b32", "State": "active"},
                    {"NotBefore": "x", "Code": "instance-stop", "State": "completed"}])"),
-      ElementsAre("scheduled event: system-reboot not before 21 Jan 2027 09:00:43 GMT"));
+              ElementsAre("scheduled event: system-reboot not before 21 Jan 2027 09:00:43 GMT"));
   EXPECT_THAT(Triggers(NoticeKind::kScaling, "Terminated"), ElementsAre(HasSubstr("Terminated")));
 }
 

@@ -22,10 +22,9 @@ AgentConfig Parse(const std::string& text) {
 
 TEST(AgentReloadTest, WhatCanChangeIsTakenOver) {
   const std::string first = FormatAgentConfig(Parse(""));
-  for (const char* text :
-       {"server_name = \"x\"", "certificate = \"/x\"", "[sender]\ndrain = \"1s\"",
-        "[spool]\nmax_bytes = \"1 GiB\"", "[ssh]\nenabled = false",
-        "[metrics]\ntextfile = \"/x/y.prom\""}) {
+  for (const char* text : {"server_name = \"x\"", "certificate = \"/x\"",
+                           "[sender]\ndrain = \"1s\"", "[spool]\nmax_bytes = \"1 GiB\"",
+                           "[ssh]\nenabled = false", "[metrics]\ntextfile = \"/x/y.prom\""}) {
     AgentConfig now = Parse("");
     const AgentConfig file = Parse(text);
     EXPECT_THAT(AdoptLive(file, &now), IsEmpty()) << text;
@@ -48,9 +47,8 @@ TEST(AgentReloadTest, WhatCannotIsNamedAndStaysAsItIs) {
               ElementsAre("kernel.measure_cost", "limits.max_flows", "packets.enabled"));
   EXPECT_FALSE(now.kernel.measure_cost);
   AgentConfig alone;
-  EXPECT_THAT(AdoptLive(file, &alone),
-              ElementsAre("collector.address", "kernel.measure_cost", "limits.max_flows",
-                          "packets.enabled"))
+  EXPECT_THAT(AdoptLive(file, &alone), ElementsAre("collector.address", "kernel.measure_cost",
+                                                   "limits.max_flows", "packets.enabled"))
       << "an agent without a collector gets none while it runs";
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A fleet of agents (fleet_agent.h) in one process, each with the real sender as a process of its
-// own. Does what its standard input says, a word a line, and answers each with a line of JSON; times
-// are seconds of CLOCK_MONOTONIC. Used by fleet.py, which starts the collector and measures it.
+// own. Does what its standard input says, a word a line, and answers each with a line of JSON;
+// times are seconds of CLOCK_MONOTONIC. Used by fleet.py, which starts the collector and measures
+// it.
 //
 //   enrol            every agent gets its certificate
 //   connect N        the first N agents connect, all at once; answers when all are connected
@@ -50,7 +51,8 @@ double Seconds(SteadyClock::time_point at) {
 double Percentile(std::vector<double>* values, double part) {
   if (values->empty()) return 0;
   const auto at = static_cast<std::size_t>(part * static_cast<double>(values->size() - 1));
-  std::nth_element(values->begin(), values->begin() + static_cast<std::ptrdiff_t>(at), values->end());
+  std::nth_element(values->begin(), values->begin() + static_cast<std::ptrdiff_t>(at),
+                   values->end());
   return (*values)[at];
 }
 
@@ -178,7 +180,8 @@ Json Fleet::Run(seconds span) {
   const auto until = SteadyClock::now() + span;
   while (SteadyClock::now() < until) Step();
   Json out{{"frames", waits_.size()}};
-  for (const auto& [name, part] : {std::pair{"p50_ms", 0.5}, {"p90_ms", 0.9}, {"p99_ms", 0.99}, {"max_ms", 1.0}}) {
+  for (const auto& [name, part] :
+       {std::pair{"p50_ms", 0.5}, {"p90_ms", 0.9}, {"p99_ms", 0.99}, {"max_ms", 1.0}}) {
     out[name] = Percentile(&waits_, part);
   }
   return out;
@@ -229,8 +232,9 @@ Json Fleet::Quit() {
 FleetOptions ParseOptions(int argc, char** argv) {
   FleetOptions o;
   const std::map<std::string, std::string*> texts = {
-      {"--dir", &o.directory},     {"--sender", &o.sender_program}, {"--collector", &o.collector},
-      {"--enrol", &o.enrol_address}, {"--ca", &o.ca_path},          {"--token", &o.token}};
+      {"--dir", &o.directory},       {"--sender", &o.sender_program},
+      {"--collector", &o.collector}, {"--enrol", &o.enrol_address},
+      {"--ca", &o.ca_path},          {"--token", &o.token}};
   int period_ms = 1000;
   const std::map<std::string, int*> numbers = {
       {"--agents", &o.agents}, {"--rows", &o.rows}, {"--period-ms", &period_ms}};
@@ -245,7 +249,8 @@ FleetOptions ParseOptions(int argc, char** argv) {
       Fail("unknown option " + key + "; this program is started by fleet.py");
     }
   }
-  if (o.agents < 1 || o.agents > 5000 || period_ms < 10) Fail("--agents is 1 to 5000, --period-ms at least 10");
+  if (o.agents < 1 || o.agents > 5000 || period_ms < 10)
+    Fail("--agents is 1 to 5000, --period-ms at least 10");
   o.period = std::chrono::milliseconds(period_ms);
   return o;
 }

@@ -87,7 +87,8 @@ Status FleetAgent::Pump(std::vector<double>* waits) {
     const std::uint64_t acked = spool_->lane(static_cast<Lane>(lane)).acked_seq;
     auto& waiting = waiting_[lane];
     while (!waiting.empty() && waiting.front().seq <= acked) {
-      waits->push_back(std::chrono::duration<double, std::milli>(now - waiting.front().made).count());
+      waits->push_back(
+          std::chrono::duration<double, std::milli>(now - waiting.front().made).count());
       waiting.pop_front();
     }
     if (marked_ && !back_at_ && acked > mark_[lane]) back_at_ = now;
@@ -163,7 +164,8 @@ Status FleetAgent::WriteBeat(const std::string& stop_reason) {
   HeartbeatFacts& beat = batch.heartbeat.emplace();
   beat.at = ReadBootClock();
   beat.at_mono_ns = static_cast<std::uint64_t>(SteadyClock::now().time_since_epoch().count());
-  beat.interval_ms = static_cast<std::uint32_t>(options_.period.count()) * static_cast<std::uint32_t>(kBeatEvery);
+  beat.interval_ms =
+      static_cast<std::uint32_t>(options_.period.count()) * static_cast<std::uint32_t>(kBeatEvery);
   beat.flows_live = static_cast<std::uint64_t>(options_.rows);
   beat.processes_live = 1;
   beat.spool_bytes = spool_->bytes();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One agent of a simulated fleet: a real spool, the real sender program with a key and a certificate
-// of its own, and frames made by the agent's code of rows that no kernel has told. What it lacks is
-// the kernel side. Thread: the fleet's, but for Enrol().
+// One agent of a simulated fleet: a real spool, the real sender program with a key and a
+// certificate of its own, and frames made by the agent's code of rows that no kernel has told. What
+// it lacks is the kernel side. Thread: the fleet's, but for Enrol().
 #ifndef CULPRIT_TESTS_BENCH_FLEET_AGENT_H_
 #define CULPRIT_TESTS_BENCH_FLEET_AGENT_H_
 
@@ -34,7 +34,8 @@ class FleetAgent {
  public:
   FleetAgent(const FleetOptions& options, int number);
 
-  // Makes a key and gets a certificate by the token, through a sender process as culprit-agent does.
+  // Makes a key and gets a certificate by the token, through a sender process as culprit-agent
+  // does.
   Status Enrol() const;
   // Opens the spool and starts the sender.
   Status Connect();

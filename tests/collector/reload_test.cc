@@ -42,8 +42,7 @@ TEST(CollectorReloadTest, WhatCannotIsNamedAndStaysAsItIs) {
   const CollectorConfig file = Parse(
       "listen = \"127.0.0.1:1\"\nlog_level = \"error\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n"
       "[snapshot]\nmax_bytes = \"1 GiB\"\n");
-  EXPECT_THAT(AdoptLive(file, &now),
-              ElementsAre("listen", "metrics.listen", "snapshot.max_bytes"));
+  EXPECT_THAT(AdoptLive(file, &now), ElementsAre("listen", "metrics.listen", "snapshot.max_bytes"));
   EXPECT_EQ(now.listen, CollectorConfig().listen);
   EXPECT_EQ(now.log_level, "error");
   // As it was: nothing is asked for any more.

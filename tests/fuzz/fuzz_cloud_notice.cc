@@ -16,8 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (notices.size() > culprit::kMaxNotices) std::abort();
   for (const culprit::CloudNotice& notice : notices) {
     for (const auto& text : {notice.key, notice.trigger}) {
-      const bool line = !text.empty() && text.size() <= 256 &&
-                        std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 127; });
+      const bool line =
+          !text.empty() && text.size() <= 256 &&
+          std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 127; });
       if (!line) std::abort();
     }
   }

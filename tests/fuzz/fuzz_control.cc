@@ -26,11 +26,10 @@ void Question(std::string_view bytes) {
   }
   const auto& question = std::get<culprit::ControlQuestion>(read);
   if (const auto* snapshot = std::get_if<culprit::SnapshotFetch>(&question)) {
-    const bool bounded = snapshot->window_bytes > 0 &&
-                         snapshot->window_bytes <= culprit::kMaxFetchWindow &&
-                         snapshot->last_tier <= 2 &&
-                         snapshot->case_id.size() <= culprit::kMaxOrderText &&
-                         (snapshot->offset == 0 || !snapshot->may_begin);
+    const bool bounded =
+        snapshot->window_bytes > 0 && snapshot->window_bytes <= culprit::kMaxFetchWindow &&
+        snapshot->last_tier <= 2 && snapshot->case_id.size() <= culprit::kMaxOrderText &&
+        (snapshot->offset == 0 || !snapshot->may_begin);
     if (snapshot->request_id != request.request_id() || (!snapshot->release && !bounded))
       std::abort();
     return;

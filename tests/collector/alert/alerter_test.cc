@@ -247,7 +247,8 @@ TEST_F(AlerterTest, TheFirstTargetWhileItRunsHearsOfWhatComesAlone) {
   Start({});
   Put("a1");
   alerter_->SetTargets({Webhook()});
-  ASSERT_TRUE(Eventually([&] { return State().configured() && alerter_->Targets().failing().empty(); }));
+  ASSERT_TRUE(
+      Eventually([&] { return State().configured() && alerter_->Targets().failing().empty(); }));
   Put("b2");
   EXPECT_THAT(Keys(1), ElementsAre("b2-opened-high"));
 }

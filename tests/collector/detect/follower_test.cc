@@ -47,7 +47,8 @@ class DetectFollowerTest : public ::testing::Test {
   void RunUntilApplied(Lsn lsn) {
     auto store = OpenFindingStore(dir_ / "findings.db");
     ASSERT_TRUE(store);
-    DetectFollower follower(journal_, **store, {}, {}, [] { return std::vector<AgentIngestStats>(); });
+    DetectFollower follower(journal_, **store, {}, {},
+                            [] { return std::vector<AgentIngestStats>(); });
     {
       std::jthread thread([&](const std::stop_token& stop) { follower.Run(stop); });
       while ((*store)->committed() < lsn) std::this_thread::yield();
@@ -83,7 +84,8 @@ TEST_F(DetectFollowerTest, OtherThresholdsHoldFromThenOnAndForWhatIsReadAgain) {
   DetectThresholds blind;
   blind.scan.net_failures = 1000;
   blind.scan.unanswered = 1000;
-  DetectFollower follower(journal_, **store, blind, {}, [] { return std::vector<AgentIngestStats>(); });
+  DetectFollower follower(journal_, **store, blind, {},
+                          [] { return std::vector<AgentIngestStats>(); });
   std::jthread thread([&](const std::stop_token& stop) { follower.Run(stop); });
   Refuse(12);
   while ((*store)->committed() < 12) std::this_thread::yield();
@@ -120,7 +122,8 @@ TEST_F(DetectFollowerTest, TheBaselineIsKept) {
     return row.kind == SeenKind::kProgram && row.name == "/usr/bin/tool";
   }));
   EXPECT_TRUE(std::any_of(rows->begin(), rows->end(), [](const SeenRow& row) {
-    return row.kind == SeenKind::kDestination && row.name == IpAddress::Parse("203.0.113.9")->AsBytes();
+    return row.kind == SeenKind::kDestination &&
+           row.name == IpAddress::Parse("203.0.113.9")->AsBytes();
   }));
 }
 

@@ -29,9 +29,9 @@ TEST(CollectorMetricsTest, CountsAreThoseOfTheStages) {
        {"culprit_collector_frames_total{result=\"accepted\"} 12\n",
         "culprit_collector_refusals_total{reason=\"hash\"} 3\n",
         "culprit_collector_index_lag_frames 7\n", "culprit_collector_journal_writable 1\n",
-        "culprit_collector_alerts_queued{target=\"log\"} 4\n",
-        "culprit_collector_healthy 1\n", "culprit_collector_agents 1\n",
-        "culprit_collector_agents_silent 0\n", "process_start_time_seconds 1699996400\n",
+        "culprit_collector_alerts_queued{target=\"log\"} 4\n", "culprit_collector_healthy 1\n",
+        "culprit_collector_agents 1\n", "culprit_collector_agents_silent 0\n",
+        "process_start_time_seconds 1699996400\n",
         "culprit_collector_check_status{check=\"disk\"} 0\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }

@@ -33,8 +33,10 @@ const Case kCases[] = {
     {"no alert can be queued", [](auto* f) { f->alerts_failing = "disk full"; }, "alerts",
      HealthLevel::kFailing},
     {"a target does not take alerts",
-     [](auto* f) { f->alerts.push_back({"pager", 1, 0, 0, 3, "connection refused"}); }, "alerts",
-     HealthLevel::kWarning},
+     [](auto* f) {
+       f->alerts.push_back({"pager", 1, 0, 0, 3, "connection refused"});
+     },
+     "alerts", HealthLevel::kWarning},
     {"an agent is silent",
      [](auto* f) { f->ingest.agents[0].last_received = f->now - std::chrono::seconds(91); },
      "agents", HealthLevel::kWarning},

@@ -46,7 +46,8 @@ class AgentWithBundle final : public AgentControl {
       const std::string id = Uuid::FromBytes(request.snapshot_id())->ToString();
       auto bundle = bundles.find(id);
       if (bundle == bundles.end()) {
-        if (!request.has_order() && began.erase(id) == 0) return NotFound("nothing of this snapshot is kept");
+        if (!request.has_order() && began.erase(id) == 0)
+          return NotFound("nothing of this snapshot is kept");
         bundle = bundles.emplace(id, MakeTestBundle(foreign.value_or(id), key_path_).bytes).first;
         if (forge) bundle->second = forge(bundle->second);
       }
