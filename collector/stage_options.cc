@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "collector/pki/pki.h"
+#include "collector/query/findings_service.h"
 
 namespace culprit {
 
