@@ -51,8 +51,10 @@ void ReadMaintenance(const Json& json, std::vector<CloudNotice>* out) {
     if (!event.is_object() || Text(event, "State") != "active") continue;
     const std::string id = Text(event, "EventId"), code = Text(event, "Code");
     if (id.empty() && code.empty()) continue;
-    out->push_back({"maintenance " + id + " " + code,
-                    "scheduled event: " + code + " not before " + Text(event, "NotBefore")});
+    std::string detail = "scheduled event: ";
+    detail.append(code).append(" not before ").append(Text(event, "NotBefore"));
+    out->push_back(
+        {std::string("maintenance ").append(id).append(" ").append(code), std::move(detail)});
   }
 }
 
