@@ -298,7 +298,8 @@ class Checkpoints::Impl {
     std::string path;
     for (int again = 0; again < kMaxSameTime; ++again) {
       const std::string number = std::to_string(kMaxSameTime + again).substr(1);
-      path = options_.directory + "/" + at + "-" + number + std::string(kEnd);
+      path = options_.directory;
+      path.append("/").append(at).append("-").append(number).append(kEnd);
       file_.Reset(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
       if (file_ || errno != EEXIST) break;
     }
@@ -315,7 +316,7 @@ class Checkpoints::Impl {
       text += kCut;
     }
     written_ += text.size();
-    const Status done = WriteAll(file_.get(), text);
+    Status done = WriteAll(file_.get(), text);
     if (!done) file_.Reset();  // the next begins with a whole one
     return done;
   }

@@ -141,6 +141,7 @@ Result<std::vector<Uuid>> SnapshotSpool::Ids() const {
   }
   std::sort(found.begin(), found.end());
   std::vector<Uuid> ids;
+  ids.reserve(found.size());
   for (const auto& [time, id] : found) ids.push_back(id);
   return ids;
 }
