@@ -13,11 +13,6 @@ namespace {
 
 constexpr std::string_view kLaneNames[kLaneCount] = {"evidence", "bulk"};
 
-double UnixSeconds(WallTime time) {
-  const std::int64_t milliseconds = ToNs(time) / 1'000'000;  // more digits say nothing
-  return static_cast<double>(milliseconds) / 1e3;
-}
-
 std::uint64_t Count(std::size_t n) { return n; }
 std::uint64_t Flag(bool set) { return set ? 1 : 0; }
 

@@ -139,7 +139,7 @@ class CollectorImpl : public Collector {
   }
 
   Status Reload(const Result<CollectorConfig>& read) override {
-    const Status taken = read ? Take(*read) : Status(read.error());
+    Status taken = read ? Take(*read) : Status(read.error());
     if (!taken) {
       InForce same = *in_force_.Get();
       same.refused = taken.error().message;

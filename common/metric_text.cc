@@ -27,6 +27,11 @@ std::string Digits(Number value) {
 
 }  // namespace
 
+double UnixSeconds(WallTime time) {
+  const std::int64_t milliseconds = ToNs(time) / 1'000'000;
+  return static_cast<double>(milliseconds) / 1e3;
+}
+
 void MetricText::Family(std::string_view name, std::string_view help, std::string_view type) {
   name_ = name;
   text_.append("# HELP ").append(name).append(" ").append(Escaped(help, false));

@@ -16,7 +16,12 @@
 #include <utility>
 #include <vector>
 
+#include "common/time.h"
+
 namespace culprit {
+
+// Since 1970-01-01 UTC, to the millisecond.
+double UnixSeconds(WallTime time);
 
 class MetricText {
  public:

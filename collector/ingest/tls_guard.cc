@@ -27,7 +27,7 @@ using grpc::experimental::InterceptionHookPoints;
 
 constexpr std::string_view kAgentService = "/culprit.v1.Ingest/";
 
-std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
+std::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
 
 class Verifier final : public grpc::experimental::ExternalCertificateVerifier {
  public:

@@ -9,8 +9,6 @@ namespace {
 
 constexpr std::size_t kMaxReasons = 64;
 
-double UnixSeconds(WallTime time) { return static_cast<double>(ToNs(time) / 1'000'000) / 1e3; }
-
 std::uint64_t Count(std::size_t n) { return n; }
 
 void AddProcess(const CollectorFacts& facts, MetricText* out) {
