@@ -84,8 +84,7 @@ void Agent::Impl::PumpLogins() {
 // What is told about SSH; the processes behind it are defined first.
 void Agent::Impl::ShipPosture() {
   if (!posture_) return;
-  posture_->Take();
-  if (!Capture()) return;  // the loop's next read says why
+  if (posture_->Take() && !Capture()) return;  // the loop's next read says why
   posture_->Attribute(Now());
   RecordBatch batch;
   batch.boot_id = boot_id_;

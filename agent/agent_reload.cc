@@ -8,6 +8,7 @@
 #include "agent/agent_impl.h"
 #include "agent/metrics_text.h"
 #include "agent/reload.h"
+#include "common/config_diff.h"
 #include "common/log_level.h"
 #include "common/sd_notify.h"
 

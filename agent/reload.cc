@@ -8,7 +8,6 @@
 namespace culprit {
 namespace {
 
-constexpr std::size_t kKeysToName = 12;
 constexpr std::size_t kMaxPemBytes = std::size_t{256} << 10;
 
 }  // namespace
@@ -26,13 +25,6 @@ std::vector<std::string> AdoptLive(const AgentConfig& file, AgentConfig* config)
     config->sender = file.sender;
   }
   return ChangedKeys(FormatAgentConfig(*config), FormatAgentConfig(file));
-}
-
-std::string ListKeys(const std::vector<std::string>& keys) {
-  std::string out;
-  for (std::size_t i = 0; i < keys.size() && i < kKeysToName; ++i)
-    out += (out.empty() ? "" : ", ") + keys[i];
-  return keys.size() > kKeysToName ? out + ", and others" : out;
 }
 
 std::string SenderMark(const SenderOptions& options) {

@@ -14,9 +14,6 @@ namespace culprit {
 // Takes from `file` what can change in a running agent. Returns the keys that differ still.
 std::vector<std::string> AdoptLive(const AgentConfig& file, AgentConfig* config);
 
-// "log_level, spool.max_bytes", the first of many.
-std::string ListKeys(const std::vector<std::string>& keys);
-
 // The same for two sets of options under which a sender does the same: content of the certificates
 // included.
 std::string SenderMark(const SenderOptions& options);

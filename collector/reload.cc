@@ -4,11 +4,6 @@
 #include "common/config_diff.h"
 
 namespace culprit {
-namespace {
-
-constexpr std::size_t kKeysToName = 12;
-
-}  // namespace
 
 std::vector<std::string> AdoptLive(const CollectorConfig& file, CollectorConfig* config) {
   config->log_level = file.log_level;
@@ -22,13 +17,6 @@ std::vector<std::string> AdoptLive(const CollectorConfig& file, CollectorConfig*
   config->detect = file.detect;
   config->alerts = file.alerts;
   return ChangedKeys(FormatCollectorConfig(*config), FormatCollectorConfig(file));
-}
-
-std::string ListKeys(const std::vector<std::string>& keys) {
-  std::string out;
-  for (std::size_t i = 0; i < keys.size() && i < kKeysToName; ++i)
-    out += (out.empty() ? "" : ", ") + keys[i];
-  return keys.size() > kKeysToName ? out + ", and others" : out;
 }
 
 }  // namespace culprit

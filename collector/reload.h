@@ -27,9 +27,6 @@ struct InForce {
 // Takes from `file` what can change in a running collector. Returns the keys that differ still.
 std::vector<std::string> AdoptLive(const CollectorConfig& file, CollectorConfig* config);
 
-// "journal.max_bytes, log_level", the first of many.
-std::string ListKeys(const std::vector<std::string>& keys);
-
 // One value that is exchanged as a whole.
 class InForceBox {
  public:

@@ -7,6 +7,8 @@
 namespace culprit {
 namespace {
 
+constexpr std::size_t kKeysToName = 12;
+
 using Values = std::map<std::string, std::string_view>;
 
 // The table that a line begins: "x." of "[x]", "x[N]." of the Nth "[[x]]".
@@ -54,6 +56,13 @@ bool IsOneOf(std::string_view key, const std::vector<std::string_view>& keys) {
     const bool whole = !one.ends_with('.') && !one.ends_with('[');
     return whole ? key == one : key.starts_with(one);
   });
+}
+
+std::string ListKeys(const std::vector<std::string>& keys) {
+  std::string out;
+  for (std::size_t i = 0; i < keys.size() && i < kKeysToName; ++i)
+    out += (out.empty() ? "" : ", ") + keys[i];
+  return keys.size() > kKeysToName ? out + ", and others" : out;
 }
 
 }  // namespace culprit

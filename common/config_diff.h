@@ -19,6 +19,9 @@ std::vector<std::string> ChangedKeys(std::string_view before, std::string_view a
 // ("detect.") or stands for a list ("alert[").
 bool IsOneOf(std::string_view key, const std::vector<std::string_view>& keys);
 
+// "journal.max_bytes, log_level", the first of many.
+std::string ListKeys(const std::vector<std::string>& keys);
+
 }  // namespace culprit
 
 #endif  // CULPRIT_COMMON_CONFIG_DIFF_H_

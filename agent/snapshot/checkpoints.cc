@@ -29,6 +29,7 @@
 
 #include "agent/snapshot/checkpoint_rows.h"
 #include "agent/snapshot/netlink_dump.h"
+#include "agent/snapshot/sock_diag.h"
 #include "common/file.h"
 #include "common/hex.h"
 #include "common/time.h"
@@ -92,23 +93,17 @@ class SocketTable {
  public:
   void Add(CheckpointRows* rows) {
     std::vector<std::pair<Row, std::uint64_t>> sockets;
-    for (const std::uint8_t protocol :
-         {std::uint8_t{IPPROTO_TCP}, std::uint8_t{IPPROTO_UDP}, std::uint8_t{IPPROTO_RAW}}) {
-      for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
-        inet_diag_req_v2 request{};
-        request.sdiag_family = family;
-        request.sdiag_protocol = protocol;
-        // Those that somebody has open: what is about to end has no owner, and changes all the
-        // time.
-        request.idiag_states = protocol != IPPROTO_TCP
-                                   ? ~0U
-                                   : 1U << TCP_LISTEN | 1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT |
-                                         1U << TCP_CLOSE_WAIT;
-        Read(request, &sockets, [protocol](std::string_view body, std::uint64_t* inode) {
-          return InetSocketRow(body, protocol, inode);
-        });
-      }
-    }
+    ForEachInetRequest([&](inet_diag_req_v2 request) {
+      const std::uint8_t protocol = request.sdiag_protocol;
+      // Those that somebody has open: what is about to end has no owner, and changes all the time.
+      request.idiag_states = protocol != IPPROTO_TCP
+                                 ? ~0U
+                                 : 1U << TCP_LISTEN | 1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT |
+                                       1U << TCP_CLOSE_WAIT;
+      Read(request, &sockets, [protocol](std::string_view body, std::uint64_t* inode) {
+        return InetSocketRow(body, protocol, inode);
+      });
+    });
     packet_diag_req of_packet{};
     of_packet.sdiag_family = AF_PACKET;
     of_packet.pdiag_show = PACKET_SHOW_INFO;

@@ -39,23 +39,18 @@ class NamespaceReader {
       : evidence_(evidence), facts_(facts), inode_(inode), pid_(pid) {}
 
   void Sockets() {
-    for (const std::uint8_t protocol :
-         {std::uint8_t{IPPROTO_TCP}, std::uint8_t{IPPROTO_UDP}, std::uint8_t{IPPROTO_RAW}}) {
-      for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
-        inet_diag_req_v2 request{};
-        request.sdiag_family = family;
-        request.sdiag_protocol = protocol;
-        request.idiag_states = ~0U;
-        request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
-        SocketDump(request,
-                   protocol == IPPROTO_TCP   ? "tcp"
-                   : protocol == IPPROTO_UDP ? "udp"
-                                             : "raw",
-                   [protocol](std::string_view body, std::uint64_t* inode) {
-                     return InetSocketRow(body, protocol, inode);
-                   });
-      }
-    }
+    ForEachInetRequest([this](inet_diag_req_v2 request) {
+      const std::uint8_t protocol = request.sdiag_protocol;
+      request.idiag_states = ~0U;
+      request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
+      SocketDump(request,
+                 protocol == IPPROTO_TCP   ? "tcp"
+                 : protocol == IPPROTO_UDP ? "udp"
+                                           : "raw",
+                 [protocol](std::string_view body, std::uint64_t* inode) {
+                   return InetSocketRow(body, protocol, inode);
+                 });
+    });
     unix_diag_req of_unix{};
     of_unix.sdiag_family = AF_UNIX;
     of_unix.udiag_states = ~0U;

@@ -6,20 +6,17 @@ With one a second the sensor's CPU time (schedstat) is compared with that of a s
 a checkpoint's share is scaled to the default of one a minute. Beside it stand the agent's own count of its thread's time, and how many found no change.
 In namespaces of its own, on loopback alone; the load is bounded by the seconds."""
 import importlib
-import os
 import pathlib
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
-import harness  # noqa: E402
 from harness import cpu_ns, note, wait_until  # noqa: E402
-from snapshot_box import BOX, enter  # noqa: E402
+from snapshot_box import run_in_box  # noqa: E402
 
 DEFAULT_SECONDS = 60  # snapshot.checkpoint
 fetch = importlib.import_module("86_snapshot_fetch")
@@ -73,10 +70,8 @@ class BenchRig(fetch.SnapshotRig):
         return path
 
 
-def scene(processes, seconds, share):
-    enter(share)
-    harness.BIN = pathlib.Path("/mnt/bin")
-    tempfile.tempdir = "/mnt/rig"
+def scene(processes=200, seconds=30):
+    processes, seconds = int(processes), int(seconds)
     server = socket.create_server(("127.0.0.1", 0), backlog=64)
     threading.Thread(target=serve, args=(server,), daemon=True).start()
     idle = [subprocess.Popen(["/bin/sleep", str(10 * seconds + 600)]) for _ in range(processes)]
@@ -96,19 +91,5 @@ def scene(processes, seconds, share):
             process.kill()
 
 
-def main():
-    processes = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 30
-    if os.geteuid() != 0:
-        note("root is needed")
-        sys.exit(harness.SKIP)
-    with tempfile.TemporaryDirectory(prefix="culprit-bench-checkpoint-") as share:
-        done = subprocess.run([*BOX, "/usr/bin/python3", __file__, "scene", str(processes), str(seconds), share], check=False)
-    sys.exit(done.returncode)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["scene"]:
-        scene(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
-    else:
-        main()
+    run_in_box("bench-checkpoint", scene)

@@ -10,19 +10,15 @@ poweroff.target, and tells the agent that the host stops. Without logind the sto
 All of it in namespaces of its own: nothing of the machine is read, or ended."""
 import importlib
 import json
-import os
 import pathlib
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 
 import harness
 import imds
 from harness import check, note, run, wait_until
-from snapshot_box import BOX, enter, private_file
+from snapshot_box import private_file, run_in_box
 
 fetch = importlib.import_module("86_snapshot_fetch")
 META = "/latest/meta-data/"
@@ -247,10 +243,7 @@ def check_unit_stop(rig, host):
     note("the unit is stopped with the host, or with on_stop: the snapshot is at the collector before the agent ends; else it begins none")
 
 
-def scene(share):
-    enter(share)
-    harness.BIN = pathlib.Path("/mnt/bin")
-    tempfile.tempdir = "/mnt/rig"  # where no snapshot looks
+def scene():
     socket.sethostname("web-1")
     with imds.Imds() as double, TriggerRig("snapshot-triggers") as rig:
         double.serve(imds.document(INSTANCE), b"")
@@ -269,18 +262,9 @@ def scene(share):
         note(f"PASSED in {time.monotonic() - began:.0f} s")
 
 
-def main():
-    if os.geteuid() != 0:
-        note("root is needed")
-        sys.exit(harness.SKIP)
-    with tempfile.TemporaryDirectory(prefix="culprit-e2e-triggers-") as share:
-        run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", f"{share}/systemd1", harness.HERE / "bins/systemd1.c", "-lsystemd")
-        done = subprocess.run([*BOX, "/usr/bin/python3", __file__, "scene", share], check=False)
-    sys.exit(done.returncode)
+def build_manager(share):
+    run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", f"{share}/systemd1", harness.HERE / "bins/systemd1.c", "-lsystemd")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["scene"]:
-        scene(sys.argv[2])
-    else:
-        main()
+    run_in_box("e2e-triggers", scene, build_manager)
