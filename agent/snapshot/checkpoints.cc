@@ -223,10 +223,12 @@ class Checkpoints::Impl {
     return Ok();
   }
 
-  void Take(std::vector<CheckpointProcess> processes) {
+  bool Take(std::vector<CheckpointProcess> processes) {
     const std::lock_guard lock(mutex_);
-    if (!next_) next_ = std::move(processes);
+    if (next_) return false;
+    next_ = std::move(processes);
     changed_.notify_all();
+    return true;
   }
 
   std::string problem() const {
@@ -247,9 +249,9 @@ class Checkpoints::Impl {
         processes = std::move(*next_);
       }
       const Status made = Make(processes);
-      ++taken;
-      cpu_us = ThreadCpuUs();
       const std::lock_guard lock(mutex_);
+      cpu_us = ThreadCpuUs();
+      ++taken;
       next_.reset();
       problem_ = made ? "" : made.error().message;
     }
@@ -341,8 +343,8 @@ Result<std::unique_ptr<Checkpoints>> Checkpoints::Start(CheckpointOptions option
   return std::unique_ptr<Checkpoints>(new Checkpoints(std::move(impl)));
 }
 
-void Checkpoints::Take(std::vector<CheckpointProcess> processes) {
-  impl_->Take(std::move(processes));
+bool Checkpoints::Take(std::vector<CheckpointProcess> processes) {
+  return impl_->Take(std::move(processes));
 }
 std::string Checkpoints::problem() const { return impl_->problem(); }
 std::uint64_t Checkpoints::taken() const { return impl_->taken; }

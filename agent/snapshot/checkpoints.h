@@ -45,8 +45,8 @@ class Checkpoints {
   Checkpoints(const Checkpoints&) = delete;
   Checkpoints& operator=(const Checkpoints&) = delete;
 
-  // Dropped while the one before is being made.
-  void Take(std::vector<CheckpointProcess> processes);
+  // Dropped while the one before is being made: false.
+  bool Take(std::vector<CheckpointProcess> processes);
 
   std::string problem() const;
   std::uint64_t taken() const;
