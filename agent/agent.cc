@@ -66,6 +66,8 @@ void Agent::Impl::OnEvent(const Event& event) {
     ++moved_;
   }
   if (const auto* seen = std::get_if<ObservationEvent>(&event)) names_.On(*seen);
+  if (const auto* flow = std::get_if<FlowEvent>(&event); flow != nullptr && canary_)
+    canary_->On(*flow);
   enricher_->Apply(event);
   if (logins_) logins_->On(event);
   if (posture_) posture_->On(event);
@@ -81,17 +83,6 @@ void Agent::Impl::AskForHash(const ExecEvent& exec) {
   } else {
     hasher_->OnExec(exec.key.tgid, exec.exe, exec.memfd);
   }
-}
-
-// What user space adds: hashes of executables, a better identity.
-void Agent::Impl::NoteUserEvents() {
-  if (hasher_) {
-    for (const ExeHashEvent& event : hasher_->Take()) {
-      if (recorder_) recorder_->ExeHash(event);
-      OnEvent(event);
-    }
-  }
-  if (identity_) identity_->ClearEvent();
 }
 
 void Agent::Impl::PumpParser() {
@@ -272,6 +263,7 @@ void Agent::Impl::Sweep(BootTime now) {
   }
   next_sweep_ = now + (moved_ == swept_ && !setup_.replay ? kQuietSweep : kSweep);
   swept_ = moved_;
+  if (canary_) canary_->Tick(now, kernel_lost_);
   NoteHashLosses(now);
   AddProcessText(enricher_->TakeUnresolved());
   enricher_->Tick(now);
@@ -279,7 +271,9 @@ void Agent::Impl::Sweep(BootTime now) {
   names_.Tick(now);
   PumpLogins();
   ShipPosture();
+  CheckpointIfDue(now);
   next_tick_ = now;
+  RestoreSpool();
   ShipLosses();
   PumpSender();
   RedefineIfDue(now);
@@ -332,19 +326,6 @@ void Agent::Impl::ReadLedger() {
   }
 }
 
-void Agent::Impl::NoteHashLosses(BootTime now) {
-  if (!hasher_) return;
-  const ExeHasherStats stats = hasher_->stats();
-  const std::pair<std::string_view, std::uint64_t> sources[] = {
-      {"fanotify queue", stats.fanotify_overflows},
-      {"requests", stats.requests_dropped},
-      {"results", stats.results_dropped},
-  };
-  for (const auto& [source, count] : sources) {
-    if (count > 0) aggregator_->OnLoss(LossCause::kHashQueue, source, count, now);
-  }
-}
-
 void Agent::Impl::Beat(BootTime now) {
   next_beat_ = now + setup_.config.heartbeat;
   Sweep(now);  // what passed is then on both sides of the coverage
@@ -363,6 +344,7 @@ void Agent::Impl::Beat(BootTime now) {
     spdlog::debug("heartbeat not written error={}", written.error().message);
   }
   SdNotify("WATCHDOG=1");
+  WriteMetricsIfDue(now);
   PumpSender();
 }
 
@@ -384,27 +366,31 @@ int Agent::Impl::TimeoutMs(BootTime now) const {
 
 Result<Agent::Impl::Woken> Agent::Impl::Wait(int stop_fd) {
   const BootTime now = Now();
-  std::array<pollfd, 12> fds{{{stop_fd, POLLIN, 0},
-                             {source_->poll_fd(), POLLIN, 0},
-                             {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
-                             {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
-                             {identity_->poll_fd(), POLLIN, 0},
-                             {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0},
-                             {packets_->samples_fd(), POLLIN, 0},
-                             {packets_->parser_fd(), POLLIN, 0},
-                             {packets_->answers_fd(), POLLIN, 0},
-                             {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
-                             {posture_ ? posture_->poll_fd() : -1, POLLIN, 0},
-                             {snapshots_->answers_fd(), POLLIN, 0}}};
+  std::array<pollfd, 14> fds{{{stop_fd, POLLIN, 0},
+                              {source_->poll_fd(), POLLIN, 0},
+                              {sender_ ? sender_->poll_fd() : -1, POLLIN, 0},
+                              {hasher_ ? hasher_->poll_fd() : -1, POLLIN, 0},
+                              {identity_->poll_fd(), POLLIN, 0},
+                              {status_server_ ? status_server_->poll_fd() : -1, POLLIN, 0},
+                              {packets_->samples_fd(), POLLIN, 0},
+                              {packets_->parser_fd(), POLLIN, 0},
+                              {packets_->answers_fd(), POLLIN, 0},
+                              {logins_ ? logins_->poll_fd() : -1, POLLIN, 0},
+                              {posture_ ? posture_->poll_fd() : -1, POLLIN, 0},
+                              {snapshots_->answers_fd(), POLLIN, 0},
+                              {setup_.reload_fd, POLLIN, 0},
+                              {snapshots_->triggers_fd(), POLLIN, 0}}};
   if (poll(fds.data(), fds.size(), TimeoutMs(now)) < 0 && errno != EINTR) return ErrnoError("poll");
   if (fds[0].revents != 0) return Woken::kStop;
+  if (fds[12].revents != 0) ReloadIfAsked();
   if (fds[2].revents != 0) PumpSender();
   if (fds[3].revents != 0) NoteUserEvents();
   if (fds[4].revents != 0) {
     identity_->ClearEvent();
     ShipFacts();
+    snapshots_->KnowsHost(Host());
   }
-  if (fds[8].revents != 0 || fds[11].revents != 0) PumpControl();
+  if (fds[8].revents != 0 || fds[11].revents != 0 || fds[13].revents != 0) PumpControl();
   if (fds[6].revents != 0 || fds[7].revents != 0) PumpParser();
   if (fds[5].revents != 0) status_server_->Serve([this] { return status(); });
   if (source_->poll_fd() < 0 || fds[1].revents != 0) {
@@ -433,7 +419,9 @@ Status Agent::Impl::Run(int stop_fd) {
     auto woken = Wait(stop_fd);
     if (!woken) return std::move(woken).error();
     if (*woken == Woken::kStop) {
-      stop_reason_ = !setup_.replay && HostGoesDown() ? "shutdown" : "signal";
+      const bool goes_down = !setup_.replay && HostGoesDown();
+      SnapshotAtStop(goes_down, stop_fd);
+      stop_reason_ = goes_down ? "shutdown" : "signal";
       break;
     }
     Assemble(Now());

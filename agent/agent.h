@@ -31,10 +31,12 @@ struct AgentSetup {
   // `user_events`: where the source puts what user space had recorded (replay); the live source
   // never calls it.
   std::function<Result<std::unique_ptr<EventSource>>(UserEventSink user_events)> open_source;
-  // Empty: no collector, evidence stays in the spool.
-  std::function<Result<std::unique_ptr<SenderLink>>(Spool* spool, const Uuid& boot_id,
-                                                    const Uuid& run_id)>
-      start_sender;
+  // But for boot and run. Empty, or no collector.address: evidence stays in the spool.
+  std::function<Result<SenderOptions>(const AgentConfig& config)> sender_options;
+  // Whenever the descriptor has something to read, that is read and the configuration once more;
+  // -1: never.
+  int reload_fd = -1;
+  std::function<Result<AgentConfig>()> read_config;
   bool replay =
       false;           // the source is a recording: its clock counts, nothing is asked of this host
   bool print = false;  // lines of JSON instead of a spool

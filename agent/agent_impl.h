@@ -12,13 +12,14 @@
 #include "agent/agent.h"
 #include "agent/aggregate/aggregator.h"
 #include "agent/aggregate/coverage.h"
+#include "agent/canary.h"
 #include "agent/decode/decoder.h"
 #include "agent/enrich/enricher.h"
 #include "agent/enrich/name_book.h"
 #include "agent/flow_memory_file.h"
 #include "agent/identity.h"
-#include "agent/output.h"
 #include "agent/login_feed.h"
+#include "agent/output.h"
 #include "agent/packet_feed.h"
 #include "agent/posture_feed.h"
 #include "agent/self_check.h"
@@ -68,9 +69,13 @@ class Agent::Impl {
   void ShipPosture();
   void ShipFacts();
   void PumpLogins();
+  void RestoreSpool();
   void ShipLosses();
   void PumpSender();
   void PumpControl();
+  bool Connected() const;
+  void SnapshotAtStop(bool host_goes_down, int stop_fd);
+  void CheckpointIfDue(BootTime now);
   void RedefineIfDue(BootTime now);
 
   Status OpenSpool();
@@ -89,6 +94,16 @@ class Agent::Impl {
   void LabelOwnProcesses();
   void NoteUserEvents();
   void NoteHashLosses(BootTime now);
+
+  // agent_reload.cc
+  Result<SenderOptions> SenderOptionsOf(const AgentConfig& config) const;
+  bool HasCollector() const {
+    return setup_.sender_options && !setup_.config.collector.address.empty();
+  }
+  Status StartSender();
+  void ReloadIfAsked();
+  Status Reload(const AgentConfig& file);
+  void WriteMetricsIfDue(BootTime now);
 
   // agent_status.cc
   std::vector<std::string> Degraded();
@@ -122,7 +137,7 @@ class Agent::Impl {
   std::optional<CoverageFacts> last_coverage_;
   std::unique_ptr<PacketFeed> packets_;
   std::unique_ptr<SnapshotFeed> snapshots_;
-  std::unique_ptr<LoginFeed> logins_;  // null in a replay
+  std::unique_ptr<LoginFeed> logins_;     // null in a replay
   std::unique_ptr<PostureFeed> posture_;  // null: a replay, or switched off
   std::unique_ptr<BatchOutput> output_;
   SpoolOutput* spool_output_ = nullptr;  // output_, if that is a spool
@@ -130,6 +145,11 @@ class Agent::Impl {
   std::unique_ptr<StatusServer> status_server_;
   std::unique_ptr<SelfCheck> self_check_;  // null: a replay, or no state
   LinkState links_;                        // as of the last heartbeat
+  std::unique_ptr<Canary> canary_;         // null: a replay, or no spool
+  std::string sender_mark_;                // of the options under which the sender was started
+  std::string reload_refused_;             // why the newest configuration was not taken
+  std::vector<std::string> restart_pending_;
+  WallTime config_loaded_;
   std::string stop_reason_;
 
   bool begun_ = false, ended_ = false;
@@ -154,7 +174,9 @@ class Agent::Impl {
   ProcessUsage usage_;                   // of all own processes, as of the last heartbeat
   std::uint64_t ended_senders_cpu_us_ = 0, sender_cpu_us_ = 0;
   std::uint32_t beats_ = 0;
-  LogLimit pump_log_{std::chrono::seconds(30)}, sweep_log_{std::chrono::seconds(60)};
+  LogLimit pump_log_{std::chrono::seconds(30)}, sweep_log_{std::chrono::seconds(60)},
+      spool_log_{std::chrono::seconds(30)}, metrics_log_{std::chrono::seconds(600)};
+  BootTime next_metrics_;
 };
 
 }  // namespace culprit

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the sensor's parts come to be, in the order in which they need each other.
+#include <unistd.h>
+
 #include <utility>
 
 #include "agent/agent_impl.h"
@@ -99,15 +101,17 @@ Status Agent::Impl::Open() {
   if (!setup_.replay) {
     logins_ = std::make_unique<LoginFeed>(config, boot_id_, *enricher_, *users_);
   }
-  if (!setup_.replay && config.posture.enabled) posture_ = std::make_unique<PostureFeed>(*enricher_);
+  if (!setup_.replay && config.posture.enabled)
+    posture_ = std::make_unique<PostureFeed>(*enricher_);
   packets_ = std::make_unique<PacketFeed>(setup_.replay ? AgentConfig{} : config, setup_.version);
   AgentConfig none;
   none.snapshot.enabled = false;
-  snapshots_ = std::make_unique<SnapshotFeed>(setup_.replay || !setup_.start_sender ? none : config);
-  if (spool_ && setup_.start_sender) {
-    TRY(sender_, setup_.start_sender(spool_.get(), boot_id_, run_id_));
-  }
+  snapshots_ = std::make_unique<SnapshotFeed>(setup_.replay || !HasCollector() ? none : config);
+  TRY_VOID(StartSender());
+  config_loaded_ = started_.wall;
   if (spool_ && !setup_.replay) {
+    canary_ = std::make_unique<Canary>(static_cast<std::uint32_t>(getpid()), config.canary,
+                                       ConnectToOneself);
     self_check_ =
         std::make_unique<SelfCheck>(config.state_dir, setup_.config_path, run_id_, boot_id_);
   }

@@ -51,12 +51,23 @@ std::vector<std::string> Agent::Impl::Degraded() {
                          (sender.last_error.empty() ? "" : ": " + sender.last_error));
     }
   }
+  if (!sender_ && spool_ && HasCollector())
+    degraded.push_back("collector: the sender does not run: see the log, and reload or restart");
   for (std::string& problem : packets_->problems()) degraded.push_back(std::move(problem));
   for (std::string& problem : snapshots_->problems()) degraded.push_back(std::move(problem));
   const std::string identity = identity_->problem();
   if (!identity.empty()) degraded.push_back("identity: " + identity);
   if (recorder_ && !recorder_->stopped().empty())
     degraded.push_back("recording: " + recorder_->stopped());
+  if (canary_ && canary_->blind()) {
+    degraded.push_back(
+        "canary: connections of the agent to itself do not show up in its own events: what others "
+        "do may not either");
+  }
+  if (!reload_refused_.empty()) {
+    degraded.push_back("reload: the newest configuration was refused, the one of " +
+                       FormatUtc(config_loaded_) + " is in force: " + reload_refused_);
+  }
   if (const auto faults = decoder_.counters().total_faults(); faults > 0) {
     degraded.push_back("decode: " + std::to_string(faults) + " malformed kernel records");
   }
@@ -71,6 +82,11 @@ FidelityFacts Agent::Impl::Fidelity() const {
   }
   if (logins_) facts.hooks.push_back({"logins", logins_->active(), logins_->note(), false});
   if (posture_) facts.hooks.push_back({"ssh", posture_->active(), posture_->note(), false});
+  if (canary_) facts.hooks.push_back({"canary", !canary_->blind(), canary_->note(), false});
+  if (snapshots_->watches_shutdown()) {
+    std::string note = snapshots_->shutdown_note();
+    facts.hooks.push_back({"shutdown inhibitor", note.empty(), std::move(note), false});
+  }
   facts.owner_mode = std::move(source.owner_mode);
   facts.source = std::move(source.source);
   facts.exe_hash_mode = hasher_         ? hasher_->mode()
@@ -135,8 +151,9 @@ HeartbeatFacts Agent::Impl::Heartbeat(BootTime now) {
     beat.program_ids = links_.programs;
     beat.stop_reason = stop_reason_;
     if (beat.spool_files_missing > 0)
-      beat.degraded.push_back("spool: " + std::to_string(beat.spool_files_missing) +
-                              " of its files were removed while the agent runs");
+      beat.degraded.push_back(
+          "spool: " + std::to_string(beat.spool_files_missing) +
+          " of its files were removed under it; what was not sent is declared as lost");
   }
   return beat;
 }
@@ -198,6 +215,13 @@ AgentStatus Agent::Impl::status() {
   status.host = Host();
   status.fidelity = Fidelity();
   status.degraded = Degraded();
+  status.config_loaded = config_loaded_;
+  status.reload_refused = reload_refused_;
+  status.restart_pending = restart_pending_;
+  if (canary_) {
+    status.canary_made = canary_->made();
+    status.canary_seen = canary_->seen();
+  }
   status.collector = sender_ ? setup_.config.collector.address : "";
   if (sender_) status.sender = sender_->status();
   if (spool_) {

@@ -30,6 +30,7 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Path("state_dir", config.state_dir);
   toml.Choice("log_level", config.log_level, {"trace", "debug", "info", "warning", "error"});
   toml.Duration("heartbeat", config.heartbeat, milliseconds(100), minutes(1));
+  toml.Duration("canary", config.canary, milliseconds(0), minutes(60));
   toml.String("collector.address", config.collector.address);
   toml.String("collector.server_name", config.collector.server_name);
   toml.String("collector.enrol_address", config.collector.enrol_address);
@@ -63,11 +64,18 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Bool("snapshot.enabled", config.snapshot.enabled);
   toml.Bytes("snapshot.max_bytes", config.snapshot.max_bytes, 16 * kMiB, kTiB);
   toml.Bytes("snapshot.bytes_per_second", config.snapshot.bytes_per_second, 0, kTiB);
+  toml.Duration("snapshot.notices", config.snapshot.notices, milliseconds(0), minutes(60));
+  toml.Bool("snapshot.on_shutdown", config.snapshot.on_shutdown);
+  toml.Bool("snapshot.on_stop", config.snapshot.on_stop);
+  toml.Duration("snapshot.checkpoint", config.snapshot.checkpoint, milliseconds(0), minutes(60));
+  toml.Bytes("snapshot.checkpoint_bytes", config.snapshot.checkpoint_bytes, 256ULL << 10,
+             256 * kMiB);
   toml.Bool("logins.enabled", config.logins.enabled);
   toml.Bool("logins.journal", config.logins.journal);
   toml.Path("logins.journal_directory", config.logins.journal_directory);
   toml.Strings("logins.files", config.logins.files);
   toml.Strings("logins.sshd_files", config.logins.sshd_files);
+  toml.Path("metrics.textfile", config.metrics.textfile);
   toml.Uint32("limits.max_flows", config.limits.max_flows, 64, 4'000'000);
   toml.Uint32("limits.max_processes", config.limits.max_processes, 64, 4'000'000);
   toml.Bytes("limits.max_recording_bytes", config.limits.max_recording_bytes, kMiB, kTiB);
@@ -118,8 +126,9 @@ void CheckCollector(const AgentConfig& config, std::vector<ConfigFinding>* out) 
   out->push_back({Level::kOk, "collector " + config.collector.address});
   if (access(config.collector.certificate.c_str(), F_OK) != 0 &&
       access(config.collector.key.c_str(), F_OK) == 0) {
-    out->push_back({Level::kWarning, "this host has not enrolled yet: run `culprit-agent enrol`; "
-                                     "evidence stays in the spool until then"});
+    out->push_back({Level::kWarning,
+                    "this host has not enrolled yet: run `culprit-agent enrol`; "
+                    "evidence stays in the spool until then"});
     return;
   }
   const auto credentials = CheckCredentials(
@@ -244,7 +253,8 @@ Result<AgentConfig> LoadAgentConfig(const std::string& path, bool required) {
 }
 
 Status ValidateAgentConfig(const AgentConfig& config) {
-  if (!config.collector.address.empty()) TRY_VOID(CheckAddress("address", config.collector.address));
+  if (!config.collector.address.empty())
+    TRY_VOID(CheckAddress("address", config.collector.address));
   if (!config.collector.enrol_address.empty())
     TRY_VOID(CheckAddress("enrol_address", config.collector.enrol_address));
   if (!config.identity.endpoint.starts_with("http://")) {
@@ -257,10 +267,16 @@ Status ValidateAgentConfig(const AgentConfig& config) {
       return InvalidArgument("logins: expected a whole path, found \"" + path + "\"");
     }
   }
+  if (config.canary.count() != 0 && config.canary < seconds(1))
+    return InvalidArgument("canary: expected at least 1s, or 0s for none");
   if (config.snapshot.bytes_per_second != 0 && config.snapshot.bytes_per_second < (64ULL << 10)) {
     return InvalidArgument(
         "snapshot.bytes_per_second: expected at least 64 KiB, or 0 for no bound");
   }
+  if (config.snapshot.notices.count() != 0 && config.snapshot.notices < milliseconds(100))
+    return InvalidArgument("snapshot.notices: expected at least \"100ms\", or 0 for none");
+  if (config.snapshot.checkpoint.count() != 0 && config.snapshot.checkpoint < seconds(1))
+    return InvalidArgument("snapshot.checkpoint: expected at least \"1s\", or 0 for none");
   if (config.spool.segment_bytes * 4 > config.spool.max_bytes) {
     return InvalidArgument(
         "spool.segment_bytes: expected at most a quarter of spool.max_bytes, so that the cap can "
@@ -274,7 +290,7 @@ std::string FormatAgentConfig(const AgentConfig& config) {
   const auto& [collector, sender, identity, packets] =
       std::tie(config.collector, config.sender, config.identity, config.packets);
   return "state_dir = " + Quoted(config.state_dir) + "\nlog_level = " + Quoted(config.log_level) +
-         "\nheartbeat = " + Millis(config.heartbeat) +
+         "\nheartbeat = " + Millis(config.heartbeat) + "\ncanary = " + Millis(config.canary) +
          "\n\n[collector]\naddress = " + Quoted(collector.address) +
          "\nserver_name = " + Quoted(collector.server_name) +
          "\nenrol_address = " + Quoted(collector.enrol_address) + "\nca = " + Quoted(collector.ca) +
@@ -303,11 +319,17 @@ std::string FormatAgentConfig(const AgentConfig& config) {
          "\n\n[snapshot]\nenabled = " + flag(config.snapshot.enabled) +
          "\nmax_bytes = " + std::to_string(config.snapshot.max_bytes) +
          "\nbytes_per_second = " + std::to_string(config.snapshot.bytes_per_second) +
+         "\nnotices = " + Millis(config.snapshot.notices) +
+         "\non_shutdown = " + flag(config.snapshot.on_shutdown) +
+         "\non_stop = " + flag(config.snapshot.on_stop) +
+         "\ncheckpoint = " + Millis(config.snapshot.checkpoint) +
+         "\ncheckpoint_bytes = " + std::to_string(config.snapshot.checkpoint_bytes) +
          "\n\n[logins]\nenabled = " + flag(config.logins.enabled) +
          "\njournal = " + flag(config.logins.journal) +
          "\njournal_directory = " + Quoted(config.logins.journal_directory) + "\nfiles = [" +
          Listed(config.logins.files) + "]\nsshd_files = [" + Listed(config.logins.sshd_files) +
-         "]\n\n[limits]\nmax_flows = " + std::to_string(config.limits.max_flows) +
+         "]\n\n[metrics]\ntextfile = " + Quoted(config.metrics.textfile) +
+         "\n\n[limits]\nmax_flows = " + std::to_string(config.limits.max_flows) +
          "\nmax_processes = " + std::to_string(config.limits.max_processes) +
          "\nmax_recording_bytes = " + std::to_string(config.limits.max_recording_bytes) + "\n";
 }

@@ -73,9 +73,16 @@ struct AgentConfig {
   } packets;
 
   struct Snapshot {
-    bool enabled = true;                 // when the collector asks
+    bool enabled = true;                   // when the collector asks
     std::uint64_t max_bytes = 1ULL << 30;  // of bundles that wait for it
-    std::uint64_t bytes_per_second = 0;  // on their way; 0 = no bound
+    std::uint64_t bytes_per_second = 0;    // on their way; 0 = no bound
+    // What begins one without the collector:
+    std::chrono::milliseconds notices = std::chrono::seconds(5);  // asked for on EC2; 0 = not
+    bool on_shutdown = true;
+    bool on_stop = false;  // of the agent alone
+    // What is kept of the time before:
+    std::chrono::milliseconds checkpoint = std::chrono::minutes(1);  // 0 = nothing
+    std::uint64_t checkpoint_bytes = 4ULL << 20;
   } snapshot;
 
   struct Logins {
@@ -88,6 +95,10 @@ struct AgentConfig {
     std::uint64_t history_bytes = 0;
   } logins;
 
+  struct Metrics {
+    std::string textfile;  // empty: none
+  } metrics;
+
   struct Limits {
     std::uint32_t max_flows = 65'536;
     std::uint32_t max_processes = 32'768;
@@ -95,6 +106,7 @@ struct AgentConfig {
   } limits;
 
   std::chrono::milliseconds heartbeat = std::chrono::seconds(10);
+  std::chrono::milliseconds canary = std::chrono::seconds(60);  // 0 = off
 
   std::string PacketDirectory() const { return state_dir + "/packets"; }
   std::string SpoolDirectory() const { return state_dir + "/spool"; }

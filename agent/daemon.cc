@@ -9,22 +9,33 @@
 #include <charconv>
 #include <csignal>
 #include <cstdint>
+#include <initializer_list>
 #include <utility>
 
 #include "common/file.h"
 
 namespace culprit {
 
-Result<UniqueFd> StopSignals() {
+namespace {
+
+Result<UniqueFd> Blocked(std::initializer_list<int> signals) {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  for (const int signal : signals) sigaddset(&set, signal);
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return ErrnoError("block signals");
-  if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return ErrnoError("ignore SIGPIPE");
   UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return ErrnoError("signalfd");
   return fd;
 }
+
+}  // namespace
+
+Result<UniqueFd> StopSignals(bool hangup) {
+  if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return ErrnoError("ignore SIGPIPE");
+  return hangup ? Blocked({SIGTERM, SIGINT, SIGHUP}) : Blocked({SIGTERM, SIGINT});
+}
+
+Result<UniqueFd> ReloadSignal() { return Blocked({SIGHUP}); }
 
 std::vector<std::string> MissingCapabilities(std::string_view status) {
   constexpr std::string_view kField = "CapEff:\t";

@@ -13,9 +13,11 @@
 
 namespace culprit {
 
-// SIGTERM, SIGINT and SIGHUP make the descriptor readable instead of ending the process; SIGPIPE is
-// ignored.
-Result<UniqueFd> StopSignals();
+// SIGTERM, SIGINT and (unless something else is done with it) SIGHUP make the descriptor readable
+// instead of ending the process; SIGPIPE is ignored.
+Result<UniqueFd> StopSignals(bool hangup = true);
+// SIGHUP alone.
+Result<UniqueFd> ReloadSignal();
 
 // Names of the capabilities that capture needs and `status` (text of /proc/self/status) does not
 // grant.

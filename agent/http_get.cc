@@ -82,6 +82,8 @@ Result<std::string> ParseHttpResponse(std::string_view response) {
     return DataLoss("not an HTTP answer");
   }
   const std::string_view status = response.substr(9, 3);
+  if (status == "404") return NotFound("HTTP status 404");
+  if (status == "401") return MakeError(Code::kUnauthenticated, "HTTP status 401");
   if (status != "200") return Unavailable("HTTP status " + std::string(status));
   const std::string head = AsciiLower(response.substr(0, head_end + 2));
   if (head.find("\r\ntransfer-encoding:") != std::string::npos)

@@ -21,8 +21,8 @@ struct HttpRequest {
 
 // "http://ADDRESS[:PORT]" with an IP address; port 80 if none.
 Result<Endpoint> ParseHttpEndpoint(std::string_view endpoint);
-// The body of a 200. Total on any bytes. Errors: another status, not HTTP, too long, shorter than
-// announced.
+// The body of a 200. Total on any bytes. Errors: another status (kNotFound, kUnauthenticated, else
+// kUnavailable), not HTTP, too long, shorter than announced.
 Result<std::string> ParseHttpResponse(std::string_view response);
 Result<std::string> HttpExchange(const std::string& endpoint, const HttpRequest& request,
                                  std::chrono::milliseconds timeout);

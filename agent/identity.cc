@@ -11,7 +11,7 @@
 #include <array>
 #include <utility>
 
-#include "agent/http_get.h"
+#include "agent/imds.h"
 #include "common/file.h"
 #include "common/hex.h"
 #include "common/sha256.h"
@@ -141,49 +141,15 @@ Status ApplyIdentityDocument(std::string_view json, HostFacts* facts) {
 
 namespace {
 
-// An exchange with a token of its own, which is good for the questions that follow.
-class ImdsSession {
- public:
-  static Result<ImdsSession> Open(const IdentityOptions& options) {
-    HttpRequest request;
-    request.method = "PUT";
-    request.target = "/latest/api/token";
-    request.headers = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n";
-    auto token = HttpExchange(options.endpoint, request, options.timeout);
-    if (!token) return std::move(token).error().Context("ask IMDSv2 for a token");
-    const bool plain =
-        !token->empty() && token->size() <= 1024 &&
-        std::all_of(token->begin(), token->end(), [](char c) { return c > ' ' && c < 127; });
-    if (!plain) return DataLoss("ask IMDSv2 for a token: not a token");
-    return ImdsSession(options, *token);
-  }
-
-  Result<std::string> Get(const std::string& target, const std::string& what) const {
-    HttpRequest request;
-    request.method = "GET";
-    request.target = target;
-    request.headers = "X-aws-ec2-metadata-token: " + token_ + "\r\n";
-    auto answer = HttpExchange(options_.endpoint, request, options_.timeout);
-    if (!answer) return std::move(answer).error().Context("ask IMDSv2 for " + what);
-    return answer;
-  }
-
- private:
-  ImdsSession(const IdentityOptions& options, std::string token)
-      : options_(options), token_(std::move(token)) {}
-  IdentityOptions options_;
-  std::string token_;
-};
-
 constexpr const char* kIdentity = "/latest/dynamic/instance-identity/";
+constexpr std::chrono::seconds kOneTalk{60};
 
 }  // namespace
 
 Result<InstanceProof> AskImdsDocument(const IdentityOptions& options) {
-  TRY(const ImdsSession imds, ImdsSession::Open(options));
+  TRY(const ImdsSession imds, ImdsSession::Open(options.endpoint, options.timeout, kOneTalk));
   InstanceProof proof;
-  TRY(proof.document,
-      imds.Get(std::string(kIdentity) + "document", "the identity document"));
+  TRY(proof.document, imds.Get(std::string(kIdentity) + "document", "the identity document"));
   TRY(proof.rsa2048,
       imds.Get(std::string(kIdentity) + "rsa2048", "the identity document's signature"));
   HostFacts facts;
@@ -193,7 +159,7 @@ Result<InstanceProof> AskImdsDocument(const IdentityOptions& options) {
 }
 
 Result<HostFacts> AskImds(const IdentityOptions& options, HostFacts facts) {
-  TRY(const ImdsSession imds, ImdsSession::Open(options));
+  TRY(const ImdsSession imds, ImdsSession::Open(options.endpoint, options.timeout, kOneTalk));
   TRY(const std::string document,
       imds.Get(std::string(kIdentity) + "document", "the identity document"));
   TRY_VOID(ApplyIdentityDocument(document, &facts));

@@ -61,7 +61,7 @@ struct Options {
   std::vector<std::string> hosts;
   std::string case_id, operator_name, key;
   unsigned tier = 2;
-  bool json = false, print = false, config_given = false;
+  bool json = false, metrics = false, print = false, config_given = false;
 };
 
 int Fail(const Error& error, ExitCode code) {
@@ -93,9 +93,7 @@ Result<std::unique_ptr<EventSource>> OpenKernel(const AgentConfig& config) {
 }
 
 // `enrolling`: the key and the certificate may come later.
-Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, bool enrolling,
-                                                Spool* spool, const Uuid& boot_id,
-                                                const Uuid& run_id) {
+Result<SenderOptions> SenderOptionsOf(const AgentConfig& config, bool enrolling) {
   SenderOptions options;
   options.program = config.SenderProgram();
   options.collector = config.collector.address;
@@ -106,27 +104,30 @@ Result<std::unique_ptr<SenderLink>> StartSender(const AgentConfig& config, bool 
   TRY(options.enrol_address, config.EnrolAddress());
   options.enrolling = enrolling;
   options.user = config.sender.user;
-  options.boot_id = boot_id;
-  options.run_id = run_id;
   options.agent_version = kVersion;
-  return SenderLink::Start(options, spool);
+  return options;
 }
 
 int RunAgent(AgentSetup setup) {
   if (auto log = InitLog("culprit-agent", setup.config.log_level); !log)
     return Fail(log.error(), kExitFailed);
   if (!setup.replay) KeepMemorySmall();  // a replay is over soon, and pages cost it time
-  auto stop = StopSignals();
+  auto stop = StopSignals(!setup.read_config);
   if (!stop) return Fail(stop.error(), kExitFailed);
+  UniqueFd reload;
+  if (setup.read_config) {
+    auto asked = ReloadSignal();
+    if (!asked) return Fail(asked.error(), kExitFailed);
+    reload = std::move(*asked);
+    setup.reload_fd = reload.get();
+  }
   setup.version = kVersion;
   const AgentConfig config = setup.config;
   std::unique_ptr<EnrolWorker> enrolling;
   if (!config.collector.address.empty() && !setup.print) {
     if (!setup.replay) enrolling = EnrolWorker::StartIfAsked(config, kVersion);
     const bool waits = enrolling != nullptr;
-    setup.start_sender = [config, waits](Spool* spool, const Uuid& boot_id, const Uuid& run_id) {
-      return StartSender(config, waits, spool, boot_id, run_id);
-    };
+    setup.sender_options = [waits](const AgentConfig& now) { return SenderOptionsOf(now, waits); };
   } else if (!setup.print) {
     spdlog::warn(
         "no collector is configured (collector.address): evidence stays in the spool dir={}",
@@ -147,6 +148,7 @@ int Run(const Options& options) {
   setup.config = *config;
   setup.record_path = options.record;
   setup.config_path = options.config;
+  setup.read_config = [options] { return Configuration(options); };
   setup.open_source = [kept = *config](const UserEventSink&) { return OpenKernel(kept); };
   return RunAgent(std::move(setup));
 }
@@ -200,10 +202,20 @@ int Replay(const Options& options) {
   return code;
 }
 
+// A mistake in the file is when the running agent is asked most: it goes on with what it has.
 int ShowStatus(const Options& options) {
-  auto config = Configuration(options);
-  if (!config) return Fail(config.error(), kExitConfig);
-  auto answer = AskStatus(config->state_dir, options.json);
+  std::string state_dir = options.data;
+  if (state_dir.empty()) {
+    const auto config = Configuration(options);
+    if (!config)
+      std::cerr
+          << "culprit-agent: " << config.error().message
+          << "\nculprit-agent: asking in the default state directory (--data names another)\n";
+    state_dir = config ? config->state_dir : AgentConfig{}.state_dir;
+  }
+  auto answer = AskStatus(state_dir, options.metrics ? StatusForm::kMetrics
+                                     : options.json  ? StatusForm::kJson
+                                                     : StatusForm::kText);
   if (!answer) {
     const bool absent = answer.error().code == Code::kNotFound;
     return absent ? Fail(answer.error(), kExitNotRunning) : FailBy(answer.error());
@@ -386,7 +398,8 @@ int Main(int argc, char** argv) {
       "culprit-agent"};
   app.require_subcommand(1);
   app.footer(kFooter);
-  CLI::App* run = app.add_subcommand("run", "Capture, until SIGTERM or SIGINT");
+  CLI::App* run = app.add_subcommand(
+      "run", "Capture, until SIGTERM or SIGINT; SIGHUP reads configuration and certificates again");
   CLI::App* status = app.add_subcommand(
       "status", "Ask the running agent: hooks, degraded modes, spool, losses, cost");
   CLI::App* check =
@@ -413,7 +426,9 @@ int Main(int argc, char** argv) {
   for (CLI::App* command : {run, check, replay, enrol}) AddCollector(command, &options);
   for (CLI::App* command : {run, replay}) AddLogLevel(command, &options);
   run->add_option("--record", options.record, "Also write the events to this file, for replay");
-  status->add_flag("--json", options.json, "JSON instead of text");
+  CLI::Option* json = status->add_flag("--json", options.json, "JSON instead of text");
+  status->add_flag("--metrics", options.metrics, "Metrics in Prometheus' text format instead")
+      ->excludes(json);
   AddReplayOptions(replay, &options);
   try {
     app.parse(argc, argv);

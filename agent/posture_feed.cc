@@ -30,9 +30,10 @@ void PostureFeed::On(const Event& event) {
   if (listeners_.insert(flow->cookie).second) watcher_->OnListen(flow->owner.tgid.value());
 }
 
-void PostureFeed::Take() {
-  if (!watcher_) return;
+bool PostureFeed::Take() {
+  if (!watcher_) return false;
   for (PostureNews& news : watcher_->Take()) taken_.push_back(std::move(news));
+  return !taken_.empty();
 }
 
 void PostureFeed::Attribute(BootTime now) {

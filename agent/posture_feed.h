@@ -30,10 +30,10 @@ class PostureFeed {
 
   int poll_fd() const { return watcher_ ? watcher_->poll_fd() : -1; }
   void On(const Event& event);
-  // Takes what is new.
-  void Take();
-  // Names the processes behind what was taken. All that the kernel had told by the time of Take() is
-  // to be applied to the enricher first: else a process that has just begun is not known, or is
+  // Takes what is new; false: nothing waits for Attribute().
+  bool Take();
+  // Names the processes behind what was taken. All that the kernel had told by the time of Take()
+  // is to be applied to the enricher first: else a process that has just begun is not known, or is
   // taken for what it was before its exec. The state is told hourly as well.
   void Attribute(BootTime now);
   // The collector may not have what it was told: the state goes out again.

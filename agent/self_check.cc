@@ -46,17 +46,6 @@ std::string Line(std::string_view text, std::string_view key) {
   return std::string(text.substr(begin, text.find('\n', begin) - begin));
 }
 
-std::uint32_t MissingFiles(const Spool& spool) {
-  std::uint32_t missing = 0;
-  for (const Lane lane : {Lane::kEvidence, Lane::kBulk}) {
-    for (const SpoolSegment& segment : spool.segments(lane)) {
-      const auto opened = spool.OpenSegment(lane, segment.number);
-      missing += !opened && opened.error().code == Code::kNotFound ? 1U : 0U;
-    }
-  }
-  return missing;
-}
-
 }  // namespace
 
 std::optional<Sha256Digest> FileHash::Now() {
@@ -97,7 +86,7 @@ void SelfCheck::Fill(const Spool* spool, HeartbeatFacts* beat) {
   beat->exe_sha256 = program_.Now().value_or(Sha256Digest{});
   beat->config_sha256 = config_.Now();
   beat->previous_run = previous_run_;
-  if (spool != nullptr) beat->spool_files_missing = MissingFiles(*spool);
+  if (spool != nullptr) beat->spool_files_missing = spool->files_removed();
 }
 
 void SelfCheck::Stop(const std::string& reason) { Mark("stopped " + reason); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SelfCheck: what the agent says of itself in each heartbeat, so that what is done to it shows at
-// the collector: the hashes of its program and configuration as they lie on disk, whether its spool
-// is where it was written, and how the run before ended.
+// the collector: the hashes of its program and configuration as they lie on disk, how much of its
+// spool was removed under it, and how the run before ended.
 //
 // Stage: wiring (edge: files). Thread: the loop's. A file is read again only when its inode, size
 // or times have changed. Failure: what cannot be read is told as not there; a mark that cannot be

@@ -79,7 +79,7 @@ Status RunSnapshot(const SnapshotCommand& command) {
   options.last_tier = command.last_tier;
   options.state_dir = command.config.state_dir;
   options.agent_status = [state_dir = command.config.state_dir] {
-    return AskStatus(state_dir, true);
+    return AskStatus(state_dir, StatusForm::kJson);
   };
   options.posture = CollectPosture;
   const bool terminal = isatty(STDERR_FILENO) == 1;

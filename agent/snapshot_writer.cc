@@ -88,7 +88,9 @@ class Writer {
     options.limits = LimitsFor(order_.max_bytes);
     options.last_tier = order_.last_tier;
     options.state_dir = options_.state_dir;
-    options.agent_status = [state_dir = options_.state_dir] { return AskStatus(state_dir, true); };
+    options.agent_status = [state_dir = options_.state_dir] {
+      return AskStatus(state_dir, StatusForm::kJson);
+    };
     options.posture = CollectPosture;
     options.progress = [this](unsigned tier, const std::string& step) {
       static_cast<void>(spool_.Step(order_.id, {0, step, tier}));  // only for whoever watches

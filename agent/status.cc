@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "agent/metrics_text.h"
 #include "common/file.h"
 
 namespace culprit {
@@ -72,7 +73,9 @@ void StatusServer::Serve(const std::function<AgentStatus()>& status) {
   const ssize_t n = recv(client.get(), request.data(), request.size(), 0);
   if (n <= 0) return;
   const AgentStatus now = status();
-  const std::string answer = request[0] == 'j' ? StatusJson(now) + "\n" : StatusText(now);
+  const std::string answer = request[0] == 'j'   ? StatusJson(now) + "\n"
+                             : request[0] == 'm' ? StatusMetrics(now)
+                                                 : StatusText(now);
   std::size_t sent = 0;
   while (sent < answer.size()) {
     const ssize_t m = send(client.get(), answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL);
@@ -81,7 +84,7 @@ void StatusServer::Serve(const std::function<AgentStatus()>& status) {
   }
 }
 
-Result<std::string> AskStatus(const std::string& state_dir, bool json) {
+Result<std::string> AskStatus(const std::string& state_dir, StatusForm form) {
   const UniqueFd directory(open(state_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return ErrnoError("no state directory of an agent at " + state_dir);
   const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -96,7 +99,9 @@ Result<std::string> AskStatus(const std::string& state_dir, bool json) {
                     " (start culprit-agent run, or name its configuration with --config)");
   }
   SetPatience(fd.get(), 10'000'000);
-  const std::string_view request = json ? "json\n" : "text\n";
+  const std::string_view request = form == StatusForm::kJson      ? "json\n"
+                                   : form == StatusForm::kMetrics ? "metrics\n"
+                                                                  : "text\n";
   if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0)
     return ErrnoError("ask the agent");
   std::string answer;

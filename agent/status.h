@@ -33,6 +33,10 @@ struct AgentStatus {
   HostFacts host;
   FidelityFacts fidelity;
   std::vector<std::string> degraded;
+  WallTime config_loaded;
+  std::string reload_refused;  // empty: the newest configuration that was read is in force
+  std::vector<std::string> restart_pending;  // keys that it has otherwise, after a restart
+  std::uint64_t canary_made = 0, canary_seen = 0;
 
   std::string collector;  // empty: none configured
   SenderStatus sender;
@@ -85,8 +89,10 @@ class StatusServer {
   UniqueFd directory_, fd_;
 };
 
+enum class StatusForm : std::uint8_t { kText, kJson, kMetrics };
+
 // Errors: kNotFound (no agent runs here), kPermissionDenied.
-Result<std::string> AskStatus(const std::string& state_dir, bool json);
+Result<std::string> AskStatus(const std::string& state_dir, StatusForm form);
 
 }  // namespace culprit
 

@@ -271,6 +271,16 @@ std::string StatusJson(const AgentStatus& status) {
   json.Key("degraded").Open('[');
   for (const std::string& what : status.degraded) json.Text(what);
   json.Close(']');
+  json.Key("config").Open('{');
+  json.Field("loaded", FormatUtc(status.config_loaded));
+  json.Field("refused", status.reload_refused);
+  json.Key("restart_pending").Open('[');
+  for (const std::string& key : status.restart_pending) json.Text(key);
+  json.Close(']').Close('}');
+  json.Key("canary").Open('{');
+  json.Field("made", status.canary_made);
+  json.Field("seen", status.canary_seen);
+  json.Close('}');
   json.Key("collector").Open('{');
   json.Field("address", status.collector);
   WriteSender(status.sender, &json);
@@ -295,6 +305,8 @@ std::string StatusText(const AgentStatus& status) {
       status.host.identity_source, EscapeText(status.host.kernel));
   if (status.degraded.empty()) out += "Degraded   no\n";
   for (const std::string& what : status.degraded) out += "DEGRADED   " + EscapeText(what) + "\n";
+  for (const std::string& key : status.restart_pending)
+    out += "Restart    is needed for the new " + EscapeText(key) + "\n";
   CollectorPage(status, &out);
   SpoolPage(status, &out);
   FidelityPage(status.fidelity, &out);

@@ -28,6 +28,10 @@ class Collector {
   // About once a second: retention, free space, health. The error says why the collector cannot go
   // on.
   virtual Status Tick() = 0;
+  // Takes over what can change while it runs of a configuration that was read again, and the
+  // certificates, which are read here. Errors: what is wrong with them, or with what was `read`:
+  // then nothing changes, and `culprit status` says so until the next time.
+  virtual Status Reload(const Result<CollectorConfig>& read) = 0;
   // Drains in the order of the pipeline: agents are sent away, calls end, the index catches up, the
   // journal is closed.
   virtual void Stop() = 0;

@@ -68,6 +68,9 @@ void CheckMeaning(const CollectorConfig& config, TomlReader& toml) {
     toml.AddError("disk.critical_free", "must not be larger than disk.warn_free");
   }
   CheckEnrol(config, toml);
+  if (!config.metrics.listen.empty() && !IsListenAddress(config.metrics.listen)) {
+    toml.AddError("metrics.listen", "expected ADDRESS:PORT such as \"127.0.0.1:9464\", or \"\"");
+  }
   if (!AreAbsolute(config.geo.mmdb)) {
     toml.AddError("geo.mmdb", "expected absolute paths of .mmdb files");
   }
@@ -116,6 +119,7 @@ Result<CollectorConfig> ParseCollectorConfig(std::string_view text, const std::s
   toml.Strings("geo.mmdb", c.geo.mmdb);
   toml.Path("cost.prices", c.cost.prices);
   toml.String("cost.region", c.cost.region);
+  toml.String("metrics.listen", c.metrics.listen);
   toml.Choice("snapshot.on_finding", c.snapshot.on_finding,
               {"off", "low", "medium", "high", "critical"});
   toml.Duration("snapshot.finding_interval", c.snapshot.finding_interval, seconds(0),
@@ -184,6 +188,8 @@ std::string FormatCollectorConfig(const CollectorConfig& c) {
   out += "\n[cost]\n";
   add("prices", Quoted(c.cost.prices));
   add("region", Quoted(c.cost.region));
+  out += "\n[metrics]\n";
+  add("listen", Quoted(c.metrics.listen));
   out += "\n[snapshot]\n";
   add("on_finding", Quoted(c.snapshot.on_finding));
   add("finding_interval", Span(c.snapshot.finding_interval));

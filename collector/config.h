@@ -78,6 +78,10 @@ struct CollectorConfig {
     std::string region;  // of hosts that do not say theirs; empty = theirs is unknown
   } cost;
 
+  struct Metrics {
+    std::string listen;  // empty: none
+  } metrics;
+
   struct Snapshot {
     std::string on_finding = "high";  // or "off", "low", "medium", "critical"
     std::chrono::seconds finding_interval{3600};

@@ -44,7 +44,8 @@ constexpr std::array kHandshakeFaults = {
     HandshakeFault{"packet length too long", "plaintext", "a peer that does not speak TLS"},
     HandshakeFault{"unsupported protocol", "old_tls", "a peer whose TLS is older than 1.2"},
     HandshakeFault{"version too low", "old_tls", "a peer whose TLS is older than 1.2"},
-    HandshakeFault{"did not return a certificate", "no_certificate", "a peer without a certificate"},
+    HandshakeFault{"did not return a certificate", "no_certificate",
+                   "a peer without a certificate"},
 };
 
 }  // namespace
@@ -64,8 +65,20 @@ Result<RegionCertificates> LoadRegionCertificates(const std::vector<std::string>
   return all;
 }
 
-Enrolment::Enrolment(const CollectorConfig& config, std::string ca_pem)
-    : config_(config), ca_pem_(std::move(ca_pem)) {}
+Enrolment::Enrolment(const CollectorConfig& config, std::string ca_pem) : config_(config) {
+  SetRules({std::move(ca_pem), config.ingest.revoked});
+}
+
+std::shared_ptr<const Enrolment::Rules> Enrolment::rules() const {
+  const std::lock_guard lock(mutex_);
+  return rules_;
+}
+
+void Enrolment::SetRules(Rules rules) {
+  auto next = std::make_shared<const Rules>(std::move(rules));
+  const std::lock_guard lock(mutex_);
+  rules_ = std::move(next);
+}
 
 Enrolment::~Enrolment() { Stop(); }
 
@@ -107,6 +120,12 @@ Status Enrolment::Listen(const Credentials& credentials) {
   return Ok();
 }
 
+Status Enrolment::Reload(std::vector<std::string> revoked, const Credentials& credentials) {
+  if (server_) TRY_VOID(server_->SetCredentials(credentials));
+  SetRules({credentials.ca_pem, std::move(revoked)});
+  return Ok();
+}
+
 void Enrolment::Stop() {
   if (server_) server_->Stop(std::chrono::milliseconds(1000));
   server_.reset();
@@ -114,13 +133,12 @@ void Enrolment::Stop() {
 
 Status Enrolment::CheckCertificate(std::string_view certificate_pem) {
   const WallTime now = ReadWallClock();
-  CertificateRefusal refusal = CheckClientCertificate(certificate_pem, ca_pem_, now);
+  CertificateRefusal refusal = CheckClientCertificate(certificate_pem, rules()->ca_pem, now);
   if (refusal.reason.empty()) return Ok();
   const auto info = ReadCertificate(certificate_pem);
-  audit_->AppendBounded(
-      {info ? "claims:" + EscapeText(info->common_name.substr(0, 64)) : "unknown", "", "",
-       "handshake", std::string(refusal.reason), refusal.message},
-      now);
+  audit_->AppendBounded({info ? "claims:" + EscapeText(info->common_name.substr(0, 64)) : "unknown",
+                         "", "", "handshake", std::string(refusal.reason), refusal.message},
+                        now);
   return MakeError(Code::kUnauthenticated, std::move(refusal.message));
 }
 
@@ -171,10 +189,10 @@ Status Enrolment::Asked(std::string_view certificate_pem, std::string_view metho
   const auto peer = IdentifyPeer(certificate_pem);
   if (!peer) return peer.error();
   if (peer->role != PeerRole::kOperator) return Ok();  // a renewal, which has its own line
-  const Status noted = audit_->Append({ActorOf(*peer), std::string(NameOf(peer->operator_role)),
-                                       std::string(peer_address), std::string(method), "ok",
-                                       request_json},
-                                      ReadWallClock());
+  const Status noted =
+      audit_->Append({ActorOf(*peer), std::string(NameOf(peer->operator_role)),
+                      std::string(peer_address), std::string(method), "ok", request_json},
+                     ReadWallClock());
   return method == kStatusMethod ? Ok() : noted;
 }
 
@@ -197,7 +215,8 @@ Status Enrolment::Refresh() {
 
 std::string Enrolment::WhyNotWelcome(const ConnectedAgent& agent) const {
   const std::string fingerprint = HexOf(agent.peer.cert_sha256);
-  for (const std::string& entry : config_.ingest.revoked) {
+  const auto rules_now = rules();
+  for (const std::string& entry : rules_now->revoked) {
     if (entry == fingerprint || entry == agent.peer.agent_id.ToString()) {
       return "this certificate was revoked";
     }
@@ -211,12 +230,14 @@ std::string Enrolment::WhyNotWelcome(const ConnectedAgent& agent) const {
 std::vector<std::string> Enrolment::problems() const {
   std::vector<std::string> out;
   if (const std::string why = audit_->failing(); !why.empty()) {
-    out.push_back("audit: " + why + "; operators are not answered and hosts do not enrol until it "
+    out.push_back("audit: " + why +
+                  "; operators are not answered and hosts do not enrol until it "
                   "can be written again");
   }
   const std::string ca_key = PkiPathsIn(config_.pki()).ca_key;
   if (server_ && access(ca_key.c_str(), R_OK) != 0) {
-    out.push_back("enrol: " + ca_key + " is not there: hosts can neither enrol nor renew; put it "
+    out.push_back("enrol: " + ca_key +
+                  " is not there: hosts can neither enrol nor renew; put it "
                   "back, or set enrol.listen = \"\"");
   }
   return out;

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ class Enrolment final : public AccessGuard {
       std::function<void(const SecondEnrolment&)> on_second);
   ~Enrolment() override;
 
+  // Others are revoked by the configuration, and another CA vouches for clients: at once for new
+  // calls. Errors: of the port where hosts enrol, which then shows what it did.
+  Status Reload(std::vector<std::string> revoked, const Credentials& credentials);
   // The port where hosts enrol, if there is one. Errors: those of StartTlsServer().
   Status Listen(const Credentials& credentials);
   void Stop();
@@ -51,8 +55,17 @@ class Enrolment final : public AccessGuard {
  private:
   Enrolment(const CollectorConfig& config, std::string ca_pem);
 
+  // The newest of what Reload() may change.
+  struct Rules {
+    std::string ca_pem;
+    std::vector<std::string> revoked;
+  };
+  std::shared_ptr<const Rules> rules() const;
+  void SetRules(Rules rules);
+
   const CollectorConfig config_;
-  const std::string ca_pem_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Rules> rules_;  // guarded by mutex_
   std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<EnrolStore> store_;
   std::unique_ptr<Enroller> enroller_;

@@ -3,6 +3,7 @@
 // Stage: wiring. Thread: this one; signals are blocked and taken one by one.
 #include <pthread.h>
 #include <spdlog/fmt/fmt.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,8 +84,17 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+using ReadConfig = std::function<Result<CollectorConfig>()>;
+
+void Reload(Collector& collector, const ReadConfig& read) {
+  SdReloading();
+  const Status taken = collector.Reload(read());
+  SdNotify(fmt::format("READY=1\nSTATUS=listening on port {}{}", collector.port(),
+                       taken ? "" : "; the newest configuration was refused: see the log"));
+}
+
 // Runs until SIGINT or SIGTERM (Ok) or until the collector cannot go on.
-Status Serve(Collector& collector, const sigset_t& signals) {
+Status Serve(Collector& collector, const sigset_t& signals, const ReadConfig& read) {
   const bool watchdog = SdWatchdogInterval().count() > 0;
   const timespec second{1, 0};
   while (true) {
@@ -93,14 +103,22 @@ Status Serve(Collector& collector, const sigset_t& signals) {
       spdlog::info("stopping signal={}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
       return Ok();
     }
-    if (signal == SIGHUP)
-      spdlog::info("SIGHUP: nothing to reload; restart to read the configuration again");
+    if (signal == SIGHUP) Reload(collector, read);
     TRY_VOID(collector.Tick());
     if (watchdog) SdNotify("WATCHDOG=1");
   }
 }
 
-int Run(const CollectorConfig& config) {
+// A descriptor an agent: a shell's soft limit is 1,024.
+void RaiseFileLimit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+int Run(const CollectorConfig& config, const ReadConfig& read) {
+  RaiseFileLimit();
   if (const Status log = InitLog("culprit-collector", config.log_level); !log)
     return Fail(log.error(), kExitUsage);
   const sigset_t signals = BlockSignals();
@@ -110,7 +128,7 @@ int Run(const CollectorConfig& config) {
     return ExitCodeOf(collector.error());
   }
   SdNotify(fmt::format("READY=1\nSTATUS=listening on port {}", (*collector)->port()));
-  const Status served = Serve(**collector, signals);
+  const Status served = Serve(**collector, signals, read);
   SdNotify("STOPPING=1");
   if (!served) spdlog::critical("{}", served.error().message);
   // A second signal, or a disk that never answers, ends the process at once: what is durable stays
@@ -253,13 +271,19 @@ std::vector<Command> AddAccess(CLI::App& app, Options& options) {
 
 std::vector<Command> AddCommands(CLI::App& app, Options& options) {
   std::vector<Command> commands = {
-      {app.add_subcommand("run", "Run the collector in the foreground"), Run},
+      {app.add_subcommand("run",
+                          "Run the collector in the foreground; SIGHUP reads configuration "
+                          "and certificates again"),
+       [&options](const CollectorConfig& config) {
+         return Run(config, [&options] { return Effective(options); });
+       }},
       AddMaintenance(app, "check-config",
                      "Check configuration and certificates, print the effective configuration",
                      CheckConfigCommand),
       AddMaintenance(app, "reindex", "Rebuild the index from the journal (collector stopped)",
                      ReindexCommand),
-      AddMaintenance(app, "verify", "Check the chain, hashes and seals of journal and audit log", VerifyCommand)};
+      AddMaintenance(app, "verify", "Check the chain, hashes and seals of journal and audit log",
+                     VerifyCommand)};
   for (const Command& command : commands) {
     AddPlaces(*command.app, options);
     AddDataDir(*command.app, options);

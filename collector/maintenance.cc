@@ -91,12 +91,17 @@ Result<std::string> IssueOperatorCommand(const CollectorConfig& config, const st
       EscapeText(directory), EscapeText(name), NameOf(role));
 }
 
-Result<std::string> CheckConfigCommand(const CollectorConfig& config) {
-  TRY(const Credentials credentials, LoadServerCredentials(config));
+Status CheckAlertFiles(const CollectorConfig& config) {
   for (const AlertTarget& target : config.alerts) {
     if (const Status fits = CheckTargetFiles(target); !fits)
       return InvalidArgument(fmt::format("alert {}: {}", target.name, fits.error().message));
   }
+  return Ok();
+}
+
+Result<std::string> CheckConfigCommand(const CollectorConfig& config) {
+  TRY(const Credentials credentials, LoadServerCredentials(config));
+  TRY_VOID(CheckAlertFiles(config));
   return fmt::format("{}\n# certificates: fine until {}\n", FormatCollectorConfig(config),
                      FormatUtc(credentials.certificate.not_after));
 }

@@ -24,8 +24,12 @@ Result<std::string> CheckConfigCommand(const CollectorConfig& config);
 // Rebuilds the index from the journal. kFailedPrecondition while a collector runs on data_dir.
 Result<std::string> ReindexCommand(const CollectorConfig& config);
 // Checks chain, hashes and seals of the journal, and the chain of the audit log, without changing
-// anything; may run beside the collector. kDataLoss, with one line a place, if anything does not check out.
+// anything; may run beside the collector. kDataLoss, with one line a place, if anything does not
+// check out.
 Result<std::string> VerifyCommand(const CollectorConfig& config);
+
+// Files that alert targets name. Errors: kInvalidArgument, with the target's name.
+Status CheckAlertFiles(const CollectorConfig& config);
 
 // The server's certificate, checked. Every error is kInvalidArgument and says what to run.
 Result<Credentials> LoadServerCredentials(const CollectorConfig& config);

@@ -77,6 +77,7 @@ std::string VerdictJson(const BundleVerdict& verdict, const std::string& path) {
     json["hostname"] = verdict.head->hostname;
     json["started"] = FormatUtc(verdict.head->started);
     json["tool"] = verdict.head->tool;
+    json["trigger"] = verdict.head->trigger;
     json["case"] = verdict.head->case_id;
   }
   json["members"] = verdict.members;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 #include "common/bytes.h"
 
@@ -18,10 +20,43 @@ struct FreeZstd {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
 
-// A context costs more to make than to use: one a thread, and one output buffer of at most kMaxPayloadBytes.
+// A context costs more to make than to use: one a thread, and one output buffer of at most
+// kMaxPayloadBytes.
 struct Compressor {
   std::unique_ptr<ZSTD_CCtx, FreeZstd> context{ZSTD_createCCtx()};
   std::string output;
+};
+
+// The collector has a thread an agent, and a context has 96 KB: threads share as many as inflate at
+// once.
+class InflateContexts {
+ public:
+  using Context = std::unique_ptr<ZSTD_DCtx, FreeZstd>;
+
+  static InflateContexts& Shared() {
+    static auto* const shared = new InflateContexts;  // outlives threads that run on at the end
+    return *shared;
+  }
+  Context Take() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        Context context = std::move(idle_.back());
+        idle_.pop_back();
+        return context;
+      }
+    }
+    return Context(ZSTD_createDCtx());
+  }
+  void Give(Context context) {
+    const std::lock_guard lock(mutex_);
+    if (idle_.size() < kKept) idle_.push_back(std::move(context));
+  }
+
+ private:
+  static constexpr std::size_t kKept = 16;
+  std::mutex mutex_;
+  std::vector<Context> idle_;
 };
 
 bool IsKnownKind(std::uint8_t kind) {
@@ -64,7 +99,8 @@ Result<FrameHeader> DecodeFrameHeader(std::string_view bytes) {
   if (bytes.size() != kFrameHeaderBytes) return InvalidArgument("frame header is not 96 bytes");
   const char* p = bytes.data();
   if (LoadLe<std::uint32_t>(p) != kFrameMagic) return InvalidArgument("no frame magic");
-  if (LoadLe<std::uint16_t>(p + 4) != kFrameVersion) return InvalidArgument("unknown frame version");
+  if (LoadLe<std::uint16_t>(p + 4) != kFrameVersion)
+    return InvalidArgument("unknown frame version");
   const auto kind = LoadLe<std::uint8_t>(p + 6);
   const auto lane = LoadLe<std::uint8_t>(p + 7);
   const auto codec = LoadLe<std::uint8_t>(p + 60);
@@ -156,10 +192,12 @@ Status InflatePayloadInto(const FrameHeader& header, std::string_view payload, s
   if (ZSTD_getFrameContentSize(payload.data(), payload.size()) != header.inflated_len) {
     return InvalidArgument("compressed payload does not announce the header's length");
   }
-  thread_local const std::unique_ptr<ZSTD_DCtx, FreeZstd> context(ZSTD_createDCtx());
+  InflateContexts::Context context = InflateContexts::Shared().Take();
+  if (!context) return MakeError(Code::kResourceExhausted, "no memory to inflate a payload");
   out->resize(header.inflated_len);
-  const std::size_t n = ZSTD_decompressDCtx(context.get(), out->data(), out->size(),
-                                            payload.data(), payload.size());
+  const std::size_t n =
+      ZSTD_decompressDCtx(context.get(), out->data(), out->size(), payload.data(), payload.size());
+  InflateContexts::Shared().Give(std::move(context));
   if (ZSTD_isError(n) != 0) {
     return InvalidArgument(std::string("payload does not inflate: ") + ZSTD_getErrorName(n));
   }

@@ -102,7 +102,7 @@ std::string EncodeRecord(const Frame& frame) {
 }
 
 Result<SegmentWriter> SegmentWriter::Create(const std::string& path, const SegmentHeader& header) {
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
   if (!fd) return ErrnoError("create " + path);
   SegmentWriter writer(std::move(fd), 0);
   Status written = writer.AppendEncoded(EncodeSegmentHeader(header));
@@ -116,7 +116,7 @@ Result<SegmentWriter> SegmentWriter::Create(const std::string& path, const Segme
 }
 
 Result<SegmentWriter> SegmentWriter::OpenAt(const std::string& path, std::uint64_t end_offset) {
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!fd) return ErrnoError("open " + path);
   TRY(const std::uint64_t size, FileSize(fd.get()));
   if (size < end_offset) return DataLoss(path + ": shorter than what was read of it");
@@ -141,7 +141,8 @@ Status SegmentWriter::AppendEncoded(std::string_view records) {
 
 Status SegmentWriter::AppendParts(std::span<const iovec> parts) {
   if (Status written = WriteParts(fd_.get(), offset_, parts); !written) {
-    // Half a record is cut off. Should even that fail, the next append overwrites it: writes go to offset_.
+    // Half a record is cut off. Should even that fail, the next append overwrites it: writes go to
+    // offset_.
     if (ftruncate(fd_.get(), static_cast<off_t>(offset_)) != 0) {
       return std::move(written).error().Context("and the file could not be cut back");
     }
@@ -193,7 +194,8 @@ Status SegmentReader::ReadHeader() {
 }
 
 Result<std::string_view> SegmentReader::BytesAt(std::uint64_t offset, std::size_t want) {
-  const bool buffered = offset >= buffer_offset_ && offset + want <= buffer_offset_ + buffer_.size();
+  const bool buffered =
+      offset >= buffer_offset_ && offset + want <= buffer_offset_ + buffer_.size();
   if (!buffered) {
     buffer_.resize(std::max(want, kReadChunk));
     buffer_offset_ = offset;
@@ -292,8 +294,8 @@ void SegmentReader::Finish() {
 bool SegmentReader::IsTornTail(std::uint64_t size) {
   buffer_.clear();
   const std::uint64_t left = size - offset_;
-  const auto bytes = BytesAt(offset_, static_cast<std::size_t>(
-                                          std::min<std::uint64_t>(left, kMaxJournalPayloadBytes)));
+  const auto bytes = BytesAt(
+      offset_, static_cast<std::size_t>(std::min<std::uint64_t>(left, kMaxJournalPayloadBytes)));
   if (!bytes || bytes->empty()) return true;
   if (std::all_of(bytes->begin(), bytes->end(), [](char c) { return c == '\0'; })) return true;
   const std::size_t magic = std::min(bytes->size(), kFrameMagicBytes.size());

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "common/log_level.h"
 #include "common/text.h"
 
 namespace culprit {
@@ -86,28 +87,42 @@ std::unique_ptr<spdlog::formatter> MakeLogFormatter(LogForm form) {
   return formatter;
 }
 
-Status InitLog(const std::string& daemon, std::string_view level, LogForm form) {
+namespace {
+
+Result<spdlog::level::level_enum> LevelOf(std::string_view name) {
   static constexpr std::pair<std::string_view, spdlog::level::level_enum> kLevels[] = {
       {"trace", spdlog::level::trace},
       {"debug", spdlog::level::debug},
       {"info", spdlog::level::info},
       {"warning", spdlog::level::warn},
       {"error", spdlog::level::err}};
-  for (const auto& [name, value] : kLevels) {
-    if (name != level) continue;
-    const char* no_color = std::getenv("NO_COLOR");
-    const bool colour = form == LogForm::kTerminal && (no_color == nullptr || *no_color == '\0');
-    auto sink = std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(
-        colour ? spdlog::color_mode::always : spdlog::color_mode::never);
-    auto logger = std::make_shared<spdlog::logger>(daemon, std::move(sink));
-    logger->set_formatter(MakeLogFormatter(form));
-    logger->set_level(value);
-    logger->flush_on(spdlog::level::info);
-    spdlog::set_default_logger(std::move(logger));
-    return Ok();
+  for (const auto& [known, value] : kLevels) {
+    if (known == name) return value;
   }
-  return InvalidArgument("log level \"" + std::string(level) +
+  return InvalidArgument("log level \"" + std::string(name) +
                          "\": expected trace, debug, info, warning or error");
+}
+
+}  // namespace
+
+Status InitLog(const std::string& daemon, std::string_view level, LogForm form) {
+  TRY(const spdlog::level::level_enum value, LevelOf(level));
+  const char* no_color = std::getenv("NO_COLOR");
+  const bool colour = form == LogForm::kTerminal && (no_color == nullptr || *no_color == '\0');
+  auto sink = std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(
+      colour ? spdlog::color_mode::always : spdlog::color_mode::never);
+  auto logger = std::make_shared<spdlog::logger>(daemon, std::move(sink));
+  logger->set_formatter(MakeLogFormatter(form));
+  logger->set_level(value);
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+  return Ok();
+}
+
+Status SetLogLevel(std::string_view level) {
+  TRY(const spdlog::level::level_enum value, LevelOf(level));
+  spdlog::default_logger_raw()->set_level(value);
+  return Ok();
 }
 
 std::uint64_t LogLimit::Allow(std::chrono::steady_clock::time_point now) {

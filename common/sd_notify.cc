@@ -34,6 +34,12 @@ bool SdNotify(std::string_view state) {
   return sent == static_cast<ssize_t>(state.size());
 }
 
+bool SdReloading() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();  // CLOCK_MONOTONIC
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  return SdNotify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(us));
+}
+
 std::chrono::microseconds SdWatchdogInterval() {
   const char* text = std::getenv("WATCHDOG_USEC");
   if (text == nullptr) return std::chrono::microseconds(0);

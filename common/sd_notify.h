@@ -14,6 +14,9 @@ namespace culprit {
 // One or more "NAME=value" lines. False where nobody was told.
 bool SdNotify(std::string_view state);
 
+// RELOADING=1, with the time that newer ones than systemd 252 want. READY=1 ends it.
+bool SdReloading();
+
 // Half of the time within which WATCHDOG=1 must come; 0 = no watchdog is set for this process.
 std::chrono::microseconds SdWatchdogInterval();
 

@@ -64,7 +64,7 @@ find_package(gRPC CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 
 # Each has its own way of naming the libraries below it, so what stands behind a shared object is left to that.
-foreach(library libarchive libbpf libmaxminddb libpcap libseccomp libzstd)
+foreach(library libarchive libbpf libevent libmaxminddb libpcap libseccomp libzstd)
   pkg_check_modules(${library} REQUIRED IMPORTED_TARGET ${library})
   get_target_property(shared PkgConfig::${library} INTERFACE_LINK_LIBRARIES)
   string(REPLACE "lib" "" name ${library})

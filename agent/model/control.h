@@ -65,7 +65,19 @@ struct SnapshotFetch {
   bool release = false;
 };
 
-using ControlQuestion = std::variant<PacketFetch, SnapshotFetch>;
+// A wish to be told of snapshots that the agent begins by itself.
+struct SnapshotWatch {
+  std::uint64_t request_id = 0;
+};
+
+struct SnapshotOffer {
+  Uuid snapshot_id;
+  std::string trigger;
+  unsigned last_tier = 0;
+  std::int64_t begun_ns = 0;  // wall clock
+};
+
+using ControlQuestion = std::variant<PacketFetch, SnapshotFetch, SnapshotWatch>;
 
 struct PacketTotals {
   std::uint64_t packets = 0, wire_bytes = 0, kept_bytes = 0;
@@ -102,6 +114,7 @@ struct ControlAnswer {
   std::optional<PacketTotals> totals;  // of packets
   std::optional<SnapshotStep> step;    // of a snapshot
   std::optional<SnapshotTotals> snapshot_totals;
+  std::optional<SnapshotOffer> offer;  // and nothing else
 };
 
 }  // namespace culprit

@@ -20,54 +20,17 @@
 #include <array>
 #include <cstring>
 
+#include "agent/snapshot/netlink_dump.h"
 #include "agent/snapshot/sock_diag.h"
 
 namespace culprit {
 namespace {
 
-constexpr std::size_t kAnswer = std::size_t{64} << 10;
 constexpr std::size_t kMaxRaw = std::size_t{8} << 20;
 constexpr std::size_t kMaxRows = 50'000;
 constexpr std::size_t kText = std::size_t{4} << 20;
 constexpr std::size_t kMaxNamespaces = 256;
 constexpr std::size_t kMaxOwners = 32;
-
-// One dump: asks, and hands over each packet of the answer until it is done. Errors: refused, or no
-// answer in a second.
-template <class Body>
-Status Dump(int protocol, std::uint16_t type, const Body& body,
-            const std::function<bool(std::string_view)>& each) {
-  const UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
-  if (!fd) return ErrnoError("netlink");
-  const timeval second{1, 0};
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
-  struct {
-    nlmsghdr head;
-    Body body;
-  } request{};
-  request.head.nlmsg_len = static_cast<std::uint32_t>(NLMSG_LENGTH(sizeof(Body)));
-  request.head.nlmsg_type = type;
-  request.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  request.body = body;
-  if (send(fd.get(), &request, request.head.nlmsg_len, 0) < 0) return ErrnoError("netlink");
-  std::string answer(kAnswer, '\0');
-  while (true) {
-    const ssize_t got = recv(fd.get(), answer.data(), answer.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return ErrnoError("netlink");
-    int error = 0;
-    bool done = false;
-    const std::string_view bytes(answer.data(), static_cast<std::size_t>(got));
-    ForEachMessage(bytes, [&](std::uint16_t kind, std::string_view message) {
-      done |= kind == NLMSG_DONE || kind == NLMSG_ERROR;
-      if (kind == NLMSG_ERROR && message.size() >= sizeof(int))
-        std::memcpy(&error, message.data(), sizeof error);
-    });
-    if (error != 0) return ErrnoError("netlink", -error);
-    if (!each(bytes)) return MakeError(Code::kResourceExhausted, "more than the limit");
-    if (done) return Ok();
-  }
-}
 
 class NamespaceReader {
  public:
@@ -76,23 +39,18 @@ class NamespaceReader {
       : evidence_(evidence), facts_(facts), inode_(inode), pid_(pid) {}
 
   void Sockets() {
-    for (const std::uint8_t protocol :
-         {std::uint8_t{IPPROTO_TCP}, std::uint8_t{IPPROTO_UDP}, std::uint8_t{IPPROTO_RAW}}) {
-      for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
-        inet_diag_req_v2 request{};
-        request.sdiag_family = family;
-        request.sdiag_protocol = protocol;
-        request.idiag_states = ~0U;
-        request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
-        SocketDump(request,
-                   protocol == IPPROTO_TCP   ? "tcp"
-                   : protocol == IPPROTO_UDP ? "udp"
-                                             : "raw",
-                   [protocol](std::string_view body, std::uint64_t* inode) {
-                     return InetSocketRow(body, protocol, inode);
-                   });
-      }
-    }
+    ForEachInetRequest([this](inet_diag_req_v2 request) {
+      const std::uint8_t protocol = request.sdiag_protocol;
+      request.idiag_states = ~0U;
+      request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
+      SocketDump(request,
+                 protocol == IPPROTO_TCP   ? "tcp"
+                 : protocol == IPPROTO_UDP ? "udp"
+                                           : "raw",
+                 [protocol](std::string_view body, std::uint64_t* inode) {
+                   return InetSocketRow(body, protocol, inode);
+                 });
+    });
     unix_diag_req of_unix{};
     of_unix.sdiag_family = AF_UNIX;
     of_unix.udiag_states = ~0U;
@@ -110,15 +68,16 @@ class NamespaceReader {
       std::size_t rows = 0;
       evidence_.At("rtnetlink");
       // Every one of these messages begins with the family; 0 is any.
-      const auto status = Dump(NETLINK_ROUTE, type, ifinfomsg{}, [&](std::string_view bytes) {
-        ForEachMessage(bytes, [&](std::uint16_t kind, std::string_view body) {
-          Row row = RouteRow(kind, body);
-          if (row.empty() || ++rows > kMaxRows) return;
-          row["net_namespace"] = inode_;
-          evidence_.Add("network", std::move(row));
-        });
-        return rows <= kMaxRows;
-      });
+      const auto status =
+          NetlinkDump(NETLINK_ROUTE, type, ifinfomsg{}, [&](std::string_view bytes) {
+            ForEachMessage(bytes, [&](std::uint16_t kind, std::string_view body) {
+              Row row = RouteRow(kind, body);
+              if (row.empty() || ++rows > kMaxRows) return;
+              row["net_namespace"] = inode_;
+              evidence_.Add("network", std::move(row));
+            });
+            return rows <= kMaxRows;
+          });
       Tell("rtnetlink " + std::to_string(type), status);
     }
   }
@@ -143,10 +102,11 @@ class NamespaceReader {
       head.version = NFNETLINK_V0;
       std::string raw;
       evidence_.At(part.name);
-      const auto status = Dump(NETLINK_NETFILTER, part.type, head, [&](std::string_view bytes) {
-        raw.append(bytes.substr(0, kMaxRaw - raw.size()));
-        return raw.size() < kMaxRaw;
-      });
+      const auto status =
+          NetlinkDump(NETLINK_NETFILTER, part.type, head, [&](std::string_view bytes) {
+            raw.append(bytes.substr(0, kMaxRaw - raw.size()));
+            return raw.size() < kMaxRaw;
+          });
       Tell(part.name, status);
       if (raw.size() <= NLMSG_LENGTH(sizeof(int))) continue;  // the mark of the end alone
       BundleMember member;
@@ -180,7 +140,7 @@ class NamespaceReader {
   void SocketDump(const Request& request, const std::string& what, MakeRow make_row) {
     evidence_.At("sock_diag " + what);
     const auto status =
-        Dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, request, [&](std::string_view bytes) {
+        NetlinkDump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, request, [&](std::string_view bytes) {
           ForEachMessage(bytes, [&](std::uint16_t kind, std::string_view body) {
             if (kind != SOCK_DIAG_BY_FAMILY || sockets_ >= evidence_.limits().sockets) return;
             std::uint64_t inode = 0;

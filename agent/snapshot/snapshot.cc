@@ -40,34 +40,39 @@ void CollectAgentStatus(Evidence& evidence, const Scene& scene) {
   evidence.AddBytes(std::move(member), *status);
 }
 
-// Evidence that no collector has yet, and what the packet ring keeps; the newest first.
-void CollectAgentFiles(Evidence& evidence, const Scene& scene) {
-  if (scene.options.state_dir.empty()) return;
-  for (const char* part : {"/spool", "/packets"}) {
-    const std::string directory = scene.options.state_dir + part;
-    bool cut = false;
-    const auto names = scene.host.List(directory, kOwnFiles, &cut);
-    if (!names) {
-      if (names.error().code != Code::kNotFound) evidence.Skip(directory, names.error().message);
+// The files of a folder of the agent's own, the newest first.
+void CollectFolder(Evidence& evidence, const Scene& scene, const std::string& directory,
+                   const std::string& prefix) {
+  bool cut = false;
+  const auto names = scene.host.List(directory, kOwnFiles, &cut);
+  if (!names) {
+    if (names.error().code != Code::kNotFound) evidence.Skip(directory, names.error().message);
+    return;
+  }
+  if (cut) evidence.Skip(directory, "more files than the limit");
+  for (auto name = names->rbegin(); name != names->rend() && !evidence.Over(); ++name) {
+    const std::string path = directory + "/" + *name;
+    FileEntry entry;
+    const auto fd = scene.host.OpenRegular(path, &entry);
+    if (!fd) {
+      evidence.Skip(path, fd.error().message);
       continue;
     }
-    if (cut) evidence.Skip(directory, "more files than the limit");
-    for (auto name = names->rbegin(); name != names->rend() && !evidence.Over(); ++name) {
-      const std::string path = directory + "/" + *name;
-      FileEntry entry;
-      const auto fd = scene.host.OpenRegular(path, &entry);
-      if (!fd) {
-        evidence.Skip(path, fd.error().message);
-        continue;
-      }
-      evidence.AddFile({fd->get(),
-                        "live/agent" + std::string(part) + "/" + *name,
-                        path,
-                        entry.facts,
-                        kSpoolFile,
-                        {}});
-    }
+    evidence.AddFile({fd->get(), prefix + *name, path, entry.facts, kSpoolFile, {}});
   }
+}
+
+// How the host was before.
+void CollectCheckpoints(Evidence& evidence, const Scene& scene) {
+  if (!scene.options.state_dir.empty())
+    CollectFolder(evidence, scene, scene.options.state_dir + "/checkpoints", "checkpoints/");
+}
+
+// Evidence that no collector has yet, and what the packet ring keeps.
+void CollectAgentFiles(Evidence& evidence, const Scene& scene) {
+  if (scene.options.state_dir.empty()) return;
+  for (const std::string part : {"/spool", "/packets"})
+    CollectFolder(evidence, scene, scene.options.state_dir + part, "live/agent" + part + "/");
 }
 
 using Collector = void (*)(Evidence&, Scene&);
@@ -92,8 +97,11 @@ constexpr Step kSteps[] = {
     {0, true, "sessions", [](Evidence& e, Scene& s) { CollectSessions(e, s.host); }},
     {0, true, "kernel", [](Evidence& e, Scene& s) { CollectKernel(e, s.host); }},
     {0, true, "bpf", [](Evidence& e, Scene& /*s*/) { CollectBpf(e); }},
-    {1, true, "executables", [](Evidence& e, Scene& s) { CollectExecutables(e, s.procfs, s.facts); }},
-    {1, true, "deleted files", [](Evidence& e, Scene& s) { CollectOpenDeleted(e, s.procfs, s.facts); }},
+    {0, false, "checkpoints", [](Evidence& e, Scene& s) { CollectCheckpoints(e, s); }},
+    {1, true, "executables",
+     [](Evidence& e, Scene& s) { CollectExecutables(e, s.procfs, s.facts); }},
+    {1, true, "deleted files",
+     [](Evidence& e, Scene& s) { CollectOpenDeleted(e, s.procfs, s.facts); }},
     {1, true, "memory", [](Evidence& e, Scene& s) { CollectMemory(e, s.procfs, s.facts); }},
     {1, false, "agent's spool and packets", [](Evidence& e, Scene& s) { CollectAgentFiles(e, s); }},
     {1, false, "temporary places and logs",

@@ -2,8 +2,8 @@
 #include "agent/snapshot/snapshot_fetches.h"
 
 #include <poll.h>
+#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,9 +16,11 @@
 #include <utility>
 
 #include "agent/process/child_process.h"
+#include "agent/snapshot/read_bundle.h"
 #include "agent/snapshot/snapshot_spool.h"
 #include "common/crc32c.h"
 #include "common/sha256.h"
+#include "common/time.h"
 #include "common/unique_fd.h"
 #include "common/units.h"
 
@@ -30,7 +32,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds kLook{20};        // for new bytes, while a question waits for some
 constexpr milliseconds kPatience{1000};  // with a bundle that does not grow
-constexpr milliseconds kChildLook{500};
+constexpr milliseconds kChildLook{200};
+constexpr milliseconds kNoRoomLook{5000};  // for an own snapshot that there is no room for
 
 struct Refusal {
   ControlFault fault = ControlFault::kFailed;
@@ -41,34 +44,6 @@ struct Question {
   SnapshotFetch fetch;
   std::string instance_id, hostname;
 };
-
-Result<std::string> ReadSome(int fd, std::uint64_t offset, std::size_t most) {
-  std::string bytes(most, '\0');
-  std::size_t had = 0;
-  while (had < most) {
-    const ssize_t n = pread(fd, bytes.data() + had, most - had, static_cast<off_t>(offset + had));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError("read a bundle");
-    if (n == 0) break;
-    had += static_cast<std::size_t>(n);
-  }
-  bytes.resize(had);
-  return bytes;
-}
-
-// The beginning of a file, in pieces; false: it is shorter.
-template <class Visit>
-Result<bool> VisitPrefix(int fd, std::uint64_t size, const Visit& visit) {
-  for (std::uint64_t offset = 0; offset < size;) {
-    TRY(const std::string bytes,
-        ReadSome(fd, offset,
-                 static_cast<std::size_t>(std::min<std::uint64_t>(size - offset, kMaxFetchPart))));
-    if (bytes.empty()) return false;
-    visit(bytes);
-    offset += bytes.size();
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -92,7 +67,12 @@ class SnapshotFetches::Impl {
     wake_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_) return ErrnoError("eventfd");
     TRY(const std::vector<Uuid> ids, spool_.Ids());
-    for (const Uuid& id : ids) asked_about_[id] = Clock::now();
+    for (const Uuid& id : ids) {
+      asked_about_[id] = Clock::now();
+      if (const auto order = spool_.Order(id); order && order->own)
+        own_.Offer({id, order->trigger, order->last_tier, order->begun_ns});
+    }
+    own_kept = own_.kept();
     thread_ = std::thread([this] { Run(); });
     return Ok();
   }
@@ -109,6 +89,23 @@ class SnapshotFetches::Impl {
     }
   }
 
+  void Begin(OwnSnapshot wish) {
+    const std::lock_guard lock(mutex_);
+    if (wishes_.size() >= OwnSnapshots::kMaxQueued) {
+      ++own_dropped;
+      return;
+    }
+    wishes_.push_back(std::move(wish));
+    ++own_unfinished;
+    changed_.notify_all();
+  }
+
+  void Watch(const SnapshotWatch& watch) {
+    const std::lock_guard lock(mutex_);
+    watch_ = watch;
+    changed_.notify_all();
+  }
+
   std::vector<ControlAnswer> Take() {
     eventfd_t wakes = 0;
     eventfd_read(wake_.get(), &wakes);
@@ -121,6 +118,7 @@ class SnapshotFetches::Impl {
 
   std::atomic<int> collecting_pid{-1};
   std::atomic<std::uint64_t> begun{0}, handed_over{0}, refused{0};
+  std::atomic<std::uint64_t> own_unfinished{0}, own_kept{0}, own_begun{0}, own_dropped{0};
 
  private:
   using Lock = std::unique_lock<std::mutex>;
@@ -135,28 +133,102 @@ class SnapshotFetches::Impl {
       std::optional<Question> question;
       {
         Lock lock(mutex_);
-        const auto due = [this] { return stopping_ || !asked_.empty(); };
-        if (child_.pid() < 0) {
-          changed_.wait(lock, due);
+        const auto due = [this] {
+          return stopping_ || !asked_.empty() || !wishes_.empty() || watch_;
+        };
+        if (const auto until = WakeAt()) {
+          changed_.wait_until(lock, *until, due);
         } else {
-          changed_.wait_for(lock, kChildLook, due);
+          changed_.wait(lock, due);
         }
         if (stopping_) return;
         if (!asked_.empty()) {
           question = std::move(asked_.front());
           asked_.pop_front();
         }
+        TakeOwn();
       }
       ReapChild();
-      if (!question) continue;
-      const SnapshotFetch& fetch = question->fetch;
-      if (fetch.release) {
-        Forget(fetch.snapshot_id);
-      } else if (const auto refusal = Answer(*question)) {
-        const Lock lock(mutex_);
-        Refuse(fetch, *refusal);
-      }
+      BeginOwn();
+      GiveOffers();
+      if (question) Handle(*question);
+      CountOwn();
     }
+  }
+
+  void Handle(const Question& question) {
+    const SnapshotFetch& fetch = question.fetch;
+    if (fetch.release) {
+      Forget(fetch.snapshot_id);
+    } else if (const auto refusal = Answer(question)) {
+      const Lock lock(mutex_);
+      Refuse(fetch, *refusal);
+    }
+  }
+
+  // When there is something to do that nobody tells of.
+  std::optional<Clock::time_point> WakeAt() const {
+    auto at = own_.next_due();
+    const auto or_at = [&at](Clock::time_point other) { at = at ? std::min(*at, other) : other; };
+    if (child_.pid() >= 0) or_at(Clock::now() + kChildLook);
+    if (own_.next() != nullptr) or_at(begin_own_at_);
+    return at;
+  }
+
+  // Under the lock.
+  void TakeOwn() {
+    for (OwnSnapshot& wish : wishes_) {
+      if (!own_.Queue(std::move(wish))) ++own_dropped;
+    }
+    wishes_.clear();
+    if (watch_) own_.Watch(watch_->request_id);
+    watch_.reset();
+  }
+
+  // The next that waits, unless another is being collected. One that there is no room for waits for
+  // the collector to fetch others.
+  void BeginOwn() {
+    const OwnSnapshot* wish = own_.next();
+    if (wish == nullptr || Clock::now() < begin_own_at_) return;
+    SpoolOrder order;
+    order.id = Uuid::Random();
+    order.instance_id = wish->instance_id;
+    order.hostname = wish->hostname;
+    order.trigger = wish->trigger;
+    order.last_tier = wish->last_tier;
+    order.own = true;
+    order.begun_ns = ToNs(ReadWallClock());
+    const auto refusal = BeginBundle(std::move(order));
+    if (refusal && refusal->fault == ControlFault::kBusy) {
+      begin_own_at_ = Clock::now() + (child_.pid() >= 0 ? kChildLook : kNoRoomLook);
+      return;
+    }
+    if (refusal) {
+      ++own_dropped;
+      spdlog::error("no snapshot trigger=\"{}\" error=\"{}\"", wish->trigger, refusal->detail);
+    } else {
+      ++own_begun;
+      spdlog::info("snapshot begun id={} trigger=\"{}\"", child_id_.ToString(), wish->trigger);
+      own_.Offer({child_id_, wish->trigger, wish->last_tier, ToNs(ReadWallClock())});
+    }
+    own_.DropNext();
+  }
+
+  void GiveOffers() {
+    for (ControlAnswer& offer : own_.Due(Clock::now(), kMaxAnswers)) {
+      if (!Give(std::move(offer))) return;
+    }
+  }
+
+  // Tells whoever waits for them, too.
+  void CountOwn() {
+    const Lock lock(mutex_);
+    const bool collecting = child_.pid() >= 0 && own_.Has(child_id_);
+    const std::uint64_t unfinished = wishes_.size() + own_.queued() + (collecting ? 1 : 0);
+    const bool ended = unfinished < own_unfinished || own_.kept() < own_kept;
+    own_unfinished = unfinished;
+    own_kept = own_.kept();
+    if (ended) eventfd_write(wake_.get(), 1);
   }
 
   void ReapChild() {
@@ -180,6 +252,7 @@ class SnapshotFetches::Impl {
     spool_.Remove(id);
     asked_about_.erase(id);
     positions_.erase(id);
+    own_.Released(id);
   }
 
   // The window, or why there is none.
@@ -194,6 +267,7 @@ class SnapshotFetches::Impl {
       if (!bundle) return Failed(bundle.error());
     }
     asked_about_[fetch.snapshot_id] = Clock::now();
+    own_.AskedAbout(fetch.snapshot_id, Clock::now());
     if (auto refusal = CheckPrefix(fetch, *bundle)) return refusal;
     const auto deadline = Clock::now() + kPatience;
     while (bundle->being_written && bundle->size <= fetch.offset && Clock::now() < deadline) {
@@ -277,6 +351,10 @@ class SnapshotFetches::Impl {
     order.operator_name = question.fetch.operator_name;
     order.case_id = question.fetch.case_id;
     order.last_tier = question.fetch.last_tier;
+    return BeginBundle(std::move(order));
+  }
+
+  std::optional<Refusal> BeginBundle(SpoolOrder order) {
     if (auto refusal = MakeRoom(&order.max_bytes)) return refusal;
     auto fd = spool_.Begin(order);
     if (!fd) {
@@ -373,12 +451,16 @@ class SnapshotFetches::Impl {
   std::map<Uuid, Clock::time_point> asked_about_;
   std::map<Uuid, Position> positions_;
   Clock::time_point next_;
+  OwnSnapshots own_;
+  Clock::time_point begin_own_at_;  // not before
 
   UniqueFd wake_;
   std::mutex mutex_;
   std::condition_variable changed_;
   // Under mutex_:
   std::deque<Question> asked_;
+  std::vector<OwnSnapshot> wishes_;
+  std::optional<SnapshotWatch> watch_;
   std::vector<ControlAnswer> answers_;
   bool stopping_ = false;
 
@@ -400,6 +482,12 @@ void SnapshotFetches::Ask(SnapshotFetch fetch, std::string instance_id, std::str
   impl_->Ask({std::move(fetch), std::move(instance_id), std::move(hostname)});
 }
 std::vector<ControlAnswer> SnapshotFetches::Take() { return impl_->Take(); }
+void SnapshotFetches::Begin(OwnSnapshot wish) { impl_->Begin(std::move(wish)); }
+void SnapshotFetches::Watch(SnapshotWatch watch) { impl_->Watch(watch); }
+std::uint64_t SnapshotFetches::own_unfinished() const { return impl_->own_unfinished; }
+std::uint64_t SnapshotFetches::own_kept() const { return impl_->own_kept; }
+std::uint64_t SnapshotFetches::own_begun() const { return impl_->own_begun; }
+std::uint64_t SnapshotFetches::own_dropped() const { return impl_->own_dropped; }
 int SnapshotFetches::collecting_pid() const { return impl_->collecting_pid; }
 std::uint64_t SnapshotFetches::begun() const { return impl_->begun; }
 std::uint64_t SnapshotFetches::handed_over() const { return impl_->handed_over; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SnapshotFetches: takes the snapshots that a collector asks for, and hands them over window by
-// window, while they are still being collected.
+// SnapshotFetches: takes the snapshots that a collector asks for, and those that the agent begins
+// by itself, and hands them over window by window, while they are still being collected.
 //
 //   Ask() -> own thread: start the process that collects (once), read what it wrote -> Take()
 //
@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "agent/model/control.h"
+#include "agent/snapshot/own_snapshots.h"
 #include "common/result.h"
 
 namespace culprit {
@@ -44,12 +45,21 @@ class SnapshotFetches {
   SnapshotFetches(const SnapshotFetches&) = delete;
   SnapshotFetches& operator=(const SnapshotFetches&) = delete;
 
-  // Readable when Take() has something to give.
+  // Readable when Take() has something to give, or one that the agent began has ended.
   int poll_fd() const;
   // `instance_id` and `hostname` go into a bundle that this begins.
   void Ask(SnapshotFetch fetch, std::string instance_id, std::string hostname);
   std::vector<ControlAnswer> Take();
+  // Begins one without being asked; after the one that is being collected, if there is one. The
+  // collector is told of it, if it wants to know.
+  void Begin(OwnSnapshot wish);
+  void Watch(SnapshotWatch watch);
 
+  // Of those: waiting or being collected; and in the spool until the collector has stored them.
+  std::uint64_t own_unfinished() const;
+  std::uint64_t own_kept() const;
+  std::uint64_t own_begun() const;
+  std::uint64_t own_dropped() const;  // could not be begun
   // The process that collects; -1 = none.
   int collecting_pid() const;
   std::uint64_t begun() const;

@@ -62,7 +62,9 @@ std::string FormatSpoolOrder(const SpoolOrder& order) {
                {"operator", order.operator_name},
                {"case", order.case_id},
                {"last_tier", order.last_tier},
-               {"max_bytes", order.max_bytes}});
+               {"max_bytes", order.max_bytes},
+               {"own", order.own},
+               {"begun_ns", static_cast<std::uint64_t>(order.begun_ns)}});
 }
 
 Result<SpoolOrder> ParseSpoolOrder(std::string_view text) {
@@ -76,6 +78,8 @@ Result<SpoolOrder> ParseSpoolOrder(std::string_view text) {
   order.case_id = Text(json, "case");
   order.last_tier = static_cast<unsigned>(std::min<std::uint64_t>(Number(json, "last_tier"), 2));
   order.max_bytes = Number(json, "max_bytes");
+  order.own = json.value("own", Json(false)) == Json(true);
+  order.begun_ns = static_cast<std::int64_t>(Number(json, "begun_ns"));
   return order;
 }
 
@@ -137,6 +141,7 @@ Result<std::vector<Uuid>> SnapshotSpool::Ids() const {
   }
   std::sort(found.begin(), found.end());
   std::vector<Uuid> ids;
+  ids.reserve(found.size());
   for (const auto& [time, id] : found) ids.push_back(id);
   return ids;
 }

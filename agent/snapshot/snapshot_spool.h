@@ -31,6 +31,8 @@ struct SpoolOrder {
   std::string trigger, operator_name, case_id;
   unsigned last_tier = 0;
   std::uint64_t max_bytes = 0;  // of the bundle
+  bool own = false;             // begun by the agent itself
+  std::int64_t begun_ns = 0;    // wall clock
 };
 
 // Total on any bytes.

@@ -176,6 +176,18 @@ Row NeighbourRow(std::string_view body) {
 
 }  // namespace
 
+void ForEachInetRequest(const std::function<void(inet_diag_req_v2)>& ask) {
+  for (const std::uint8_t protocol :
+       {std::uint8_t{IPPROTO_TCP}, std::uint8_t{IPPROTO_UDP}, std::uint8_t{IPPROTO_RAW}}) {
+    for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
+      inet_diag_req_v2 request{};
+      request.sdiag_family = family;
+      request.sdiag_protocol = protocol;
+      ask(request);
+    }
+  }
+}
+
 void ForEachMessage(std::string_view bytes,
                     const std::function<void(std::uint16_t, std::string_view)>& each) {
   while (const auto head = Head<nlmsghdr>(bytes)) {

@@ -4,6 +4,8 @@
 #ifndef CULPRIT_AGENT_SNAPSHOT_SOCK_DIAG_H_
 #define CULPRIT_AGENT_SNAPSHOT_SOCK_DIAG_H_
 
+#include <linux/inet_diag.h>
+
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -19,6 +21,10 @@ void ForEachMessage(std::string_view bytes,
 // Attributes behind a fixed header: type (without flags) and value.
 void ForEachAttribute(std::string_view bytes,
                       const std::function<void(std::uint16_t, std::string_view)>& each);
+
+// One question for each protocol and family of internet sockets; what is asked about them is the
+// caller's to fill in.
+void ForEachInetRequest(const std::function<void(inet_diag_req_v2)>& ask);
 
 // A row for each socket; `inode` gets its inode. Empty if the body is too short.
 Row InetSocketRow(std::string_view body, std::uint8_t protocol, std::uint64_t* inode);

@@ -47,8 +47,9 @@ Result<FrameHeader> Spool::Impl::Append(Lane lane, FrameKind kind, const ClockPa
     if (kind == FrameKind::kLoss) {
       ledger_.LossFrameFailed();
     } else {
-      SpoolLoss loss{SpoolLoss::Cause::kWriteFailed, lane, 0, 0, 1, frame.payload.size(),
-                     record_count, {}, written.error().message};
+      SpoolLoss loss{
+          SpoolLoss::Cause::kWriteFailed, lane, 0, 0, 1, frame.payload.size(), record_count, {},
+          written.error().message};
       ledger_.Add(std::move(loss));
     }
     return std::move(written).error().Context("spool");
@@ -98,7 +99,8 @@ Status Spool::Impl::EnsureWriter(Lane lane) {
   info.segment.bytes = writer.offset();
   lane_log.segments.push_back(info);
   lane_log.writer = std::move(writer);
-  // So that a start can tell that this segment went missing. Without it (disk full) it only can not tell.
+  // So that a start can tell that this segment went missing. Without it (disk full) it only can not
+  // tell.
   static_cast<void>(SaveAcked());
   return Ok();
 }
@@ -113,6 +115,8 @@ Status Spool::Impl::SyncLane(Lane lane) {
 }
 
 Status Spool::Impl::CloseSegment(Lane lane) {
+  // Its bytes are gone with the descriptor.
+  if (WriterLostItsFile(lane)) return RestoreRemoved();
   Status synced = SyncLane(lane);
   log(lane).writer.reset();
   return synced;
@@ -145,11 +149,13 @@ bool Spool::Impl::ShedOldest(Lane lane, bool also_open) {
   const bool is_open = lane_log.segments.size() == 1 && lane_log.writer;
   if (is_open && (!also_open || lane_log.segments.front().frames == 0)) return false;
   if (is_open) static_cast<void>(CloseSegment(lane));
+  if (lane_log.segments.empty())
+    return true;  // it was removed under us, and could not be written again
   const SegmentInfo info = lane_log.segments.front();
   if (info.segment.last_seq > lane_log.acked_seq) ledger_.Add(LossOf(info, lane_log.acked_seq));
   lane_log.segments.pop_front();
-  // What is dropped is on record before it goes, and so is the end of the chain. A full disk must not keep us from making
-  // room: the ledger is written again as soon as that works.
+  // What is dropped is on record before it goes, and so is the end of the chain. A full disk must
+  // not keep us from making room: the ledger is written again as soon as that works.
   static_cast<void>(SaveLosses());
   static_cast<void>(SaveAcked());
   static_cast<void>(RemoveFile(PathOf(lane, info.segment.number)));
@@ -168,7 +174,8 @@ SpoolLoss Spool::Impl::LossOf(const SegmentInfo& info, std::uint64_t acked_seq) 
   loss.end_hash = info.last_hash;
   if (acked_seq < info.segment.first_seq) return loss;
   // Part of it is acked: count the rest.
-  auto reader = SegmentReader::Open(PathOf(loss.lane, info.segment.number), [](const ReadDamage&) {});
+  auto reader =
+      SegmentReader::Open(PathOf(loss.lane, info.segment.number), [](const ReadDamage&) {});
   if (!reader) return loss;
   loss.frames = loss.records = loss.bytes = 0;
   for (auto frame = reader->Next(); frame && *frame; frame = reader->Next()) {
@@ -231,14 +238,18 @@ std::optional<Sha256Digest> Spool::Impl::HashOf(Lane lane, std::uint64_t seq) co
   if (seq == lane_log.newest_seq) return lane_log.newest_hash;
   for (const SegmentInfo& info : lane_log.segments) {
     if (seq < info.segment.first_seq || seq > info.segment.last_seq) continue;
-    auto reader =
-        SegmentReader::Open(PathOf(lane, info.segment.number), [](const ReadDamage&) {});
+    auto reader = SegmentReader::Open(PathOf(lane, info.segment.number), [](const ReadDamage&) {});
     if (!reader) return std::nullopt;
     for (auto frame = reader->Next(); frame && *frame; frame = reader->Next()) {
       if ((*frame)->header.seq == seq) return (*frame)->hash;
     }
   }
   return std::nullopt;
+}
+
+void Spool::Impl::SetMaxBytes(std::uint64_t max_bytes) {
+  options_.max_bytes = max_bytes;
+  options_.segment_bytes = std::min(options_.segment_bytes, max_bytes / 8);
 }
 
 LaneState Spool::Impl::State(Lane lane) const {
@@ -298,12 +309,15 @@ Result<FrameHeader> Spool::Append(Lane lane, FrameKind kind, const ClockPair& cl
                                   std::uint32_t record_count, std::string_view inflated) {
   return impl_->Append(lane, kind, clock, record_count, inflated);
 }
+Status Spool::RestoreRemoved() { return impl_->RestoreRemoved(); }
+std::uint32_t Spool::files_removed() const { return impl_->files_removed(); }
 Status Spool::Sync() { return impl_->Sync(); }
 Status Spool::Acknowledge(Lane lane, std::uint64_t seq) { return impl_->Acknowledge(lane, seq); }
 Status Spool::BeginNewStream(std::string_view reason) { return impl_->BeginNewStream(reason); }
 std::optional<Sha256Digest> Spool::HashOf(Lane lane, std::uint64_t seq) const {
   return impl_->HashOf(lane, seq);
 }
+void Spool::SetMaxBytes(std::uint64_t max_bytes) { impl_->SetMaxBytes(max_bytes); }
 LaneState Spool::lane(Lane lane) const { return impl_->State(lane); }
 std::uint64_t Spool::bytes() const { return impl_->TotalBytes(); }
 std::vector<SpoolSegment> Spool::segments(Lane lane) const { return impl_->Segments(lane); }

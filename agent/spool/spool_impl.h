@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The spool's inside: one chain and one row of segment files a lane, the ledger of losses, the small state files.
-// Stage: spool (edge: files). Thread: the spool's. Not for other folders.
+// The spool's inside: one chain and one row of segment files a lane, the ledger of losses, the
+// small state files. Stage: spool (edge: files). Thread: the spool's. Not for other folders.
 #ifndef CULPRIT_AGENT_SPOOL_SPOOL_IMPL_H_
 #define CULPRIT_AGENT_SPOOL_SPOOL_IMPL_H_
 
@@ -29,12 +29,15 @@ class Spool::Impl {
   Status Acknowledge(Lane lane, std::uint64_t seq);
   Status BeginNewStream(std::string_view reason);  // spool_open.cc
   std::optional<Sha256Digest> HashOf(Lane lane, std::uint64_t seq) const;
+  void SetMaxBytes(std::uint64_t max_bytes);
   LaneState State(Lane lane) const;
   std::uint64_t TotalBytes() const;
   std::vector<SpoolSegment> Segments(Lane lane) const;
   Result<UniqueFd> OpenSegment(Lane lane, std::uint64_t number) const;
   std::vector<SpoolLoss> TakeLosses();
+  Status RestoreRemoved();  // spool_restore.cc
 
+  std::uint32_t files_removed() const { return files_removed_; }
   const SpoolStream& stream() const { return stream_; }
   const std::string& reported_reason() const { return reported_reason_; }
 
@@ -67,6 +70,11 @@ class Spool::Impl {
   Status SaveAcked();
   Status SaveLosses();
 
+  // spool_restore.cc
+  bool WriterLostItsFile(Lane lane) const;
+  std::uint32_t CountRemoved() const;
+  void RestoreLane(Lane lane);
+
   // spool_open.cc
   using FoundLanes = std::array<std::vector<FoundSegment>, kLaneCount>;
   struct ChainEnd {
@@ -75,14 +83,16 @@ class Spool::Impl {
   };
   Status ClearTemporaries(CorruptBin* bin);
   Status ChooseStream(const Result<std::string>& text, bool had_acked, const FoundLanes& found);
-  // Reads the segments into lanes_. `acked`: what DIR/acked says, if anything. `saved_losses`: what DIR/losses says.
+  // Reads the segments into lanes_. `acked`: what DIR/acked says, if anything. `saved_losses`: what
+  // DIR/losses says.
   Status Load(const std::optional<SpoolAcked>& acked, std::optional<SpoolLosses> saved_losses,
               CorruptBin* bin);
   Status DropForeign(Lane lane, const std::optional<SpoolAcked>& acked,
                      std::vector<FoundSegment>* found, CorruptBin* bin);
   Status TakeScan(Lane lane, LaneScan scan, const SpoolAcked::LaneEntry* acked);
   bool TailLost(const SpoolAcked& acked) const;
-  // Frames what is not acked of the segment anew for the current stream, in a file of the same name. False if all was acked.
+  // Frames what is not acked of the segment anew for the current stream, in a file of the same
+  // name. False if all was acked.
   Result<bool> ConvertSegment(Lane lane, const FoundSegment& found, std::uint64_t acked_seq,
                               ChainEnd* end);
 
@@ -93,7 +103,8 @@ class Spool::Impl {
   std::array<LaneLog, kLaneCount> lanes_;
   LossLedger ledger_;
   std::vector<SpoolLoss> foreign_;  // found by DropForeign(), on their way into the ledger
-  bool write_failing_ = false;      // the last append failed
+  std::uint32_t files_removed_ = 0;
+  bool write_failing_ = false;    // the last append failed
   std::uint64_t saved_acks_ = 0;  // sum of acked seqs in DIR/acked
 };
 

@@ -150,6 +150,8 @@ std::variant<ControlQuestion, ControlAnswer> ReadControl(const v1::ControlReques
       return Read<PacketFetch>(id, request.packets());
     case v1::ControlRequest::kSnapshot:
       return Read<SnapshotFetch>(id, request.snapshot());
+    case v1::ControlRequest::kSnapshotWatch:
+      return ControlQuestion(SnapshotWatch{id});
     case v1::ControlRequest::REQUEST_NOT_SET:
       break;
   }
@@ -164,7 +166,13 @@ v1::ControlReply WriteControl(const ControlAnswer& answer) {
     reply.mutable_error()->set_detail(answer.detail.substr(0, kMaxControlDetail));
     return reply;
   }
-  if (answer.subject == ControlSubject::kSnapshot) {
+  if (answer.offer) {
+    v1::SnapshotOffer* offer = reply.mutable_snapshot_offer();
+    offer->set_snapshot_id(std::string(answer.offer->snapshot_id.AsBytes()));
+    offer->set_trigger(answer.offer->trigger.substr(0, kMaxOrderText));
+    offer->set_last_tier(answer.offer->last_tier);
+    offer->set_begun_ns(answer.offer->begun_ns);
+  } else if (answer.subject == ControlSubject::kSnapshot) {
     WritePart(answer, reply.mutable_snapshot());
   } else {
     WritePart(answer, reply.mutable_packets());
@@ -181,7 +189,7 @@ std::string* MutableData(v1::ControlReply* reply) {
 bool EndsAnswer(const v1::ControlReply& reply) {
   if (reply.has_packets()) return reply.packets().window_end();
   if (reply.has_snapshot()) return reply.snapshot().window_end();
-  return true;
+  return !reply.has_snapshot_offer();  // of those, more may come
 }
 
 }  // namespace culprit

@@ -44,8 +44,8 @@ struct Outgoing {
 
 std::string Bytes(const Uuid& id) { return std::string(id.AsBytes()); }
 
-// Enrolment makes the key first and the certificate last: between the two the agent watches already,
-// and evidence waits in the spool.
+// Enrolment makes the key first and the certificate last: between the two the agent watches
+// already, and evidence waits in the spool.
 bool NotEnrolledYet(const SenderOptions& options) {
   return (options.enrolling || access(options.key_path.c_str(), F_OK) == 0) &&
          access(options.certificate_path.c_str(), F_OK) != 0 && errno == ENOENT;
@@ -357,8 +357,8 @@ void SenderLinkImpl::HandleRenewed(const link::RenewedCertificate& renewed) {
   const std::string next = options_.certificate_path + ".renewed";
   Status kept = WriteFileAtomically(next, renewed.certificate(), 0600);
   if (kept) {
-    const auto good =
-        CheckCredentials(CredentialPaths{options_.ca_path, next, options_.key_path}, ReadWallClock());
+    const auto good = CheckCredentials(CredentialPaths{options_.ca_path, next, options_.key_path},
+                                       ReadWallClock());
     kept = good ? RenameFile(next, options_.certificate_path) : Status(good.error());
   }
   if (kept) return;
@@ -458,6 +458,8 @@ void SenderLinkImpl::Stop(milliseconds drain) {
 }
 
 }  // namespace
+
+Status SenderLink::Check(const SenderOptions& options) { return CheckFiles(options); }
 
 Result<std::unique_ptr<SenderLink>> SenderLink::Start(const SenderOptions& options, Spool* spool) {
   TRY_VOID(CheckFiles(options));

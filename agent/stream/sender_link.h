@@ -51,6 +51,8 @@ struct SenderStatus {
 
 class SenderLink {
  public:
+  // What Start() would say of its files, without starting anything.
+  static Status Check(const SenderOptions& options);
   // Starts the sender. Errors: program missing, unreadable certificate or key (each names the file
   // and the remedy).
   static Result<std::unique_ptr<SenderLink>> Start(const SenderOptions& options, Spool* spool);

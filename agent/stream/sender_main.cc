@@ -5,6 +5,7 @@
 #include <grpc/support/log.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <thread>
@@ -92,6 +93,8 @@ int main(int argc, char**) {
     std::fputs("culprit-agent-sender takes no arguments: culprit-agent starts it\n", stderr);
     return culprit::kUsage;
   }
+  // A collector that hangs up in a handshake is an error to tell, not the end.
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     return culprit::RunSender();
   } catch (const std::exception& e) {

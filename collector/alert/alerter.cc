@@ -69,12 +69,13 @@ class AlerterImpl final : public Alerter {
   AlerterImpl(AlerterOptions options, FindingStore& findings)
       : options_(std::move(options)),
         findings_(findings),
-        baseline_(findings.WaitChange(0, std::chrono::milliseconds(0))) {}
+        targets_(std::make_shared<const std::vector<AlertTarget>>(std::move(options_.targets))),
+        baseline_(NewestChange()) {}
   ~AlerterImpl() override { Stop(); }
 
   void Begin() {
     // Without a target there is no file; one that is there may hold what waits for an earlier one.
-    if (options_.targets.empty() && access(options_.path.c_str(), F_OK) != 0) return;
+    if (targets()->empty() && access(options_.path.c_str(), F_OK) != 0) return;
     thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
   }
 
@@ -83,6 +84,19 @@ class AlerterImpl final : public Alerter {
                                       const std::function<bool()>& cancelled) override;
   std::vector<std::string> Problems() const override;
 
+  void SetTargets(std::vector<AlertTarget> targets) override {
+    Stop();
+    // Where the queue was not open yet, changes since the start are still to be heard of.
+    if (open() != nullptr || this->targets()->empty()) baseline_ = NewestChange();
+    {
+      MutexLock lock(&mutex_);
+      targets_ = std::make_shared<const std::vector<AlertTarget>>(std::move(targets));
+      open_.reset();
+      failing_.clear();
+    }
+    cursors_.clear();
+    Begin();
+  }
   void Stop() override {
     if (thread_.joinable()) {
       thread_.request_stop();
@@ -116,6 +130,13 @@ class AlerterImpl final : public Alerter {
                          std::uint32_t wait_ms, const std::function<bool()>& cancelled,
                          v1::TestAlertsResponse* out);
   void Fail(const std::string& error);
+  std::uint64_t NewestChange() const {
+    return findings_.WaitChange(0, std::chrono::milliseconds(0));
+  }
+  std::shared_ptr<const std::vector<AlertTarget>> targets() const {
+    MutexLock lock(&mutex_);
+    return targets_;
+  }
   std::shared_ptr<Open> open() const {
     MutexLock lock(&mutex_);
     return open_;
@@ -125,11 +146,12 @@ class AlerterImpl final : public Alerter {
     return failing_;
   }
 
-  const AlerterOptions options_;
+  AlerterOptions options_;  // but for the targets
   FindingStore& findings_;
-  const std::uint64_t baseline_;
-  std::map<std::string, std::uint64_t> cursors_;  // of the feeder alone
   mutable Mutex mutex_;
+  std::shared_ptr<const std::vector<AlertTarget>> targets_ GUARDED_BY(mutex_);
+  std::uint64_t baseline_;                         // not while the feeder runs
+  std::map<std::string, std::uint64_t> cursors_;   // of the feeder alone
   std::shared_ptr<Open> open_ GUARDED_BY(mutex_);  // null until the queue is open
   std::string failing_ GUARDED_BY(mutex_);
   std::jthread thread_;
@@ -143,7 +165,7 @@ void AlerterImpl::Fail(const std::string& error) {
 Result<std::shared_ptr<AlerterImpl::Open>> AlerterImpl::OpenQueue() const {
   auto made = std::make_shared<Open>();
   TRY(made->queue, AlertQueue::Open(options_.path));
-  for (const AlertTarget& target : options_.targets) {
+  for (const AlertTarget& target : *targets()) {
     TRY_VOID(made->queue->Register(target.name, baseline_, target.max_queued));
     Delivery& delivery = made->deliveries.emplace_back();
     delivery.worker = std::make_unique<AlertWorker>(target, *made->queue,
@@ -243,7 +265,7 @@ v1::ListAlertTargetsResponse AlerterImpl::Targets() const {
   out.set_failing(failing());
   const std::shared_ptr<Open> now = open();
   if (now == nullptr) {
-    for (const AlertTarget& target : options_.targets) FillTarget(target, out.add_targets());
+    for (const AlertTarget& target : *targets()) FillTarget(target, out.add_targets());
     return out;
   }
   std::map<std::string, const AlertWorker*> workers;
@@ -270,7 +292,7 @@ v1::ListAlertTargetsResponse AlerterImpl::Targets() const {
 Result<v1::TestAlertsResponse> AlerterImpl::Test(const v1::TestAlertsRequest& request,
                                                  const std::function<bool()>& cancelled) {
   const std::shared_ptr<Open> now = open();
-  if (options_.targets.empty())
+  if (targets()->empty())
     return FailedPrecondition(
         "no alert target is configured: add an [[alert]] table to collector.toml");
   if (now == nullptr) return Unavailable("the queue of alerts is not open yet: " + failing());

@@ -44,6 +44,10 @@ class Alerter {
                                               const std::function<bool()>& cancelled) = 0;
   // One line each, as `culprit status` has them: "alerts: …".
   virtual std::vector<std::string> Problems() const = 0;
+  // Other targets. Deliveries under way end first, within about a second each; what waits for a
+  // target that is there again goes on, a new one hears of changes from here on. Of the thread that
+  // calls Start() and Stop().
+  virtual void SetTargets(std::vector<AlertTarget> targets) = 0;
   // Within about a second and what a resolver takes. What waits is sent after the next start.
   virtual void Stop() = 0;
 };

@@ -114,7 +114,7 @@ Status TlsStream::Begin(SSL_CTX* context, const std::string& host) {
     ERR_clear_error();
     const int done = SSL_do_handshake(session_.get());
     const bool wants = SSL_get_error(session_.get(), done) == SSL_ERROR_WANT_READ;
-    const Status failed = done == 1 || wants ? Ok() : HandshakeError();
+    Status failed = done == 1 || wants ? Ok() : HandshakeError();
     const Status flushed = Flush();  // of an alert, too
     if (!failed) return failed;
     TRY_VOID(flushed);

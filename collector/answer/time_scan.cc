@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace culprit {
 namespace {
@@ -261,11 +262,10 @@ bool MonthFirst(Cursor* in, WrittenTime* out) {
 // Seconds since 1970, with a fraction; or ms, us, ns.
 bool Epoch(std::string_view text, std::size_t begin, WrittenTime* out) {
   std::size_t end = begin;
+  while (end < text.size() && end - begin < 20 && IsDigit(text[end])) ++end;
   std::int64_t value = 0;
-  while (end < text.size() && IsDigit(text[end]) && end - begin < 19) {
-    value = value * 10 + (text[end++] - '0');
-  }
-  if (end < text.size() && IsDigit(text[end])) return false;
+  if (std::from_chars(text.data() + begin, text.data() + end, value).ec != std::errc())
+    return false;
   std::int64_t unit = kSecond;
   switch (end - begin) {
     case 10:

@@ -73,9 +73,9 @@ std::string RenderSnapshot(const v1::Snapshot& snapshot, const View& view) {
   for (const std::string& defect : snapshot.defects()) text += Field("defect", defect);
   const std::string who =
       snapshot.operator_name().empty() ? "" : ", by " + snapshot.operator_name();
-  text +=
-      Field("asked", FormatTime(snapshot.asked_ns(), view.zone) + ", " + snapshot.trigger() + who +
-                         (snapshot.case_id().empty() ? "" : ", case " + snapshot.case_id()));
+  text += Field(snapshot.offered() ? "offered" : "asked",
+                FormatTime(snapshot.asked_ns(), view.zone) + ", " + snapshot.trigger() + who +
+                    (snapshot.case_id().empty() ? "" : ", case " + snapshot.case_id()));
   if (snapshot.final_ns() != 0) text += Field("ended", FormatTime(snapshot.final_ns(), view.zone));
   text += Field("tiers", Tiers(snapshot) + " whole, signed and verified");
   text += Field("bundle", FormatByteSize(snapshot.stored_bytes()) +

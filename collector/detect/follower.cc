@@ -12,7 +12,7 @@
 namespace culprit {
 namespace {
 
-constexpr Lsn kWarmFrames = 20'000;  // read again after a start
+constexpr Lsn kWarmFrames = 20'000;       // read again after a start
 constexpr std::uint32_t kResumed = 4096;  // findings that may go on
 constexpr auto kPause = std::chrono::milliseconds(200);
 constexpr auto kCommitInterval = std::chrono::milliseconds(500);
@@ -24,7 +24,7 @@ constexpr auto kTick = std::chrono::seconds(1);
 void DetectFollower::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const Status followed = Follow(stop);
-    if (followed) return;
+    if (followed) continue;  // to the end, or with other thresholds
     Report(store_.committed(), followed);
     for (int i = 0; i < 10 && !stop.stop_requested(); ++i) std::this_thread::sleep_for(kPause);
   }
@@ -47,13 +47,18 @@ Status DetectFollower::Follow(const std::stop_token& stop) {
     const std::lock_guard lock(mutex_);
     ++stats_.findings;
   };
-  DetectEngine engine(thresholds_, sink, inputs_);
-  IntegrityDetector integrity(thresholds_.integrity, sink);
+  std::unique_lock settings(mutex_);
+  const std::uint64_t tuning = tunings_;
+  const DetectThresholds thresholds = thresholds_;
+  const SceneInputs inputs = inputs_;
+  settings.unlock();
+  DetectEngine engine(thresholds, sink, inputs);
+  IntegrityDetector integrity(thresholds.integrity, sink);
   auto next_tick = std::chrono::steady_clock::now();
   const Lsn done = store_.committed();
   TRY_VOID(Resume(done, &engine));
   Lsn next = done > kWarmFrames ? done - kWarmFrames + 1 : 1;
-  while (!stop.stop_requested()) {
+  while (!stop.stop_requested() && tunings() == tuning) {
     const auto until = std::chrono::steady_clock::now() + kCommitInterval;
     TRY_VOID(journal_.Scan(next, [&](const StoredFrame& stored) {
       const DecodedFrame frame = DecodeStoredFrame(stored);
@@ -82,6 +87,18 @@ void DetectFollower::Report(Lsn applied, const Status& status) {
   const std::lock_guard lock(mutex_);
   stats_.applied_lsn = applied;
   stats_.failing = status ? "" : status.error().message;
+}
+
+void DetectFollower::Retune(const DetectThresholds& thresholds, const WorkHours& hours) {
+  const std::lock_guard lock(mutex_);
+  thresholds_ = thresholds;
+  inputs_.hours = hours;
+  ++tunings_;
+}
+
+std::uint64_t DetectFollower::tunings() const {
+  const std::lock_guard lock(mutex_);
+  return tunings_;
 }
 
 DetectStats DetectFollower::stats() const {

@@ -42,25 +42,31 @@ class DetectFollower {
                  SceneInputs inputs, Agents agents)
       : journal_(journal),
         store_(store),
+        agents_(std::move(agents)),
         thresholds_(thresholds),
-        inputs_(std::move(inputs)),
-        agents_(std::move(agents)) {}
+        inputs_(std::move(inputs)) {}
   // Blocks until asked to stop.
   void Run(const std::stop_token& stop);
   DetectStats stats() const;
+  // Other thresholds and hours, within half a second. The detectors begin anew with them as after a
+  // start: the tail of the journal is read again. Any thread.
+  void Retune(const DetectThresholds& thresholds, const WorkHours& hours);
 
  private:
   Status Follow(const std::stop_token& stop);
   Status Resume(Lsn done, DetectEngine* engine);
   void Report(Lsn applied, const Status& status);
+  std::uint64_t tunings() const;
 
   Journal& journal_;
   FindingStore& store_;
-  const DetectThresholds thresholds_;
-  const SceneInputs inputs_;
   const Agents agents_;
   mutable std::mutex mutex_;
-  DetectStats stats_;  // guarded by mutex_
+  // All below guarded by mutex_.
+  DetectThresholds thresholds_;
+  SceneInputs inputs_;
+  std::uint64_t tunings_ = 0;
+  DetectStats stats_;
 };
 
 }  // namespace culprit

@@ -213,7 +213,10 @@ void IntegrityDetector::JudgeHooks(const Beat& beat, WatchedAgent* agent, Watche
   notice.severity = v1::SEVERITY_HIGH;
   notice.first = notice.at = beat.received;
   notice.lsn = beat.lsn;
-  notice.reason = "no longer sees through " + gone + (lost > 8 ? ", and others" : "");
+  notice.reason = gone == "canary"
+                      ? "does not see connections of its own any more (canary): its hooks are "
+                        "gone or blinded, and what others do may not be seen either"
+                      : "no longer sees through " + gone + (lost > 8 ? ", and others" : "");
   notice.measures = {MakeMeasure("hooks that were active before and are not", lost, 1)};
   notice.with_flows = true;
   Raise(std::move(notice), agent);

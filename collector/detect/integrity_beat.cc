@@ -40,19 +40,21 @@ std::chrono::nanoseconds Magnitude(std::chrono::nanoseconds span) {
 
 // Why an agent that is known has another spool.
 void IntegrityDetector::JudgeStream(const Beat& beat, WatchedAgent* agent, WatchedStream* stream) {
-  const std::uint32_t missing = beat.facts.spool_files_missing();
   Notice notice;
   notice.first = notice.at = beat.received;
   notice.lsn = beat.lsn;
   notice.rule = "spool-lost";
-  const std::uint32_t missing_before = stream->beat ? stream->beat->facts.spool_files_missing() : 0;
-  if (missing > missing_before && stream->reason.empty()) {
+  // Counted from the run's begin.
+  const bool same_run = stream->beat && stream->beat->run_id == beat.run_id;
+  const std::uint32_t before_it = same_run ? stream->beat->facts.spool_files_missing() : 0;
+  const std::uint32_t removed = beat.facts.spool_files_missing();
+  if (removed > before_it && stream->reason.empty()) {
     notice.severity = v1::SEVERITY_HIGH;
     notice.reason = fmt::format(
-        "finds {} of its spool's files removed under it: what the collector did not have yet may "
-        "be gone",
-        missing);
-    notice.measures = {MakeMeasure("files removed", missing, 1)};
+        "finds {} of its spool's files removed under it, and goes on: what the collector did not "
+        "have yet may be gone, and is then declared as lost",
+        removed - before_it);
+    notice.measures = {MakeMeasure("files removed", removed - before_it, 1)};
     Raise(std::move(notice), agent);
     return;
   }

@@ -184,14 +184,15 @@ constexpr Rule kRules[] = {
      "Upgrades, and whoever edits the configuration on purpose.",
      "SHA-256 of both files with each heartbeat, also while the agent runs."},
     {"hooks-detached",
-     1,
+     2,
      "an agent was blinded",
      {"T1562.006", "T1562.001"},
      "A link by which a kernel program of the agent is attached is gone or holds another program, "
-     "or a run "
-     "has hooks fewer than before.",
+     "or a run has hooks fewer than before, or the agent does not see connections of its own any "
+     "more (its canary).",
      "Another kernel, or hooks that were switched off in the configuration.",
-     "bpftool link detach; the agent asks the kernel about each of its links at every heartbeat."},
+     "bpftool link detach; programs that are in place and see nothing. The agent asks the kernel "
+     "about each of its links at every heartbeat, and connects to itself now and then."},
     {"evidence-gap",
      1,
      "evidence is missing",
@@ -225,9 +226,9 @@ constexpr Rule kRules[] = {
      1,
      "a spool was removed",
      {"T1070.004"},
-     "The agent began a new spool though it had one, or finds files of its spool removed under it. "
-     "What "
-     "had not been sent is gone.",
+     "The agent began a new spool though it had one (what had not been sent is gone), or finds "
+     "files of "
+     "its spool removed under it (it goes on in the same stream, and declares what is gone).",
      "A new installation with the old key, a state directory that was moved.",
      "The stream's id is made with the spool."},
     {"clock-jump",

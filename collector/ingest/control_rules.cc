@@ -7,7 +7,7 @@ namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxStepName = 128;
-constexpr std::size_t kHashBytes = 32;
+constexpr std::size_t kHashBytes = 32, kIdBytes = 16;
 
 std::size_t DataSize(const v1::ControlReply& reply) {
   return reply.has_packets() ? reply.packets().data().size() : reply.snapshot().data().size();
@@ -25,6 +25,21 @@ const char* AnswerRules::Check(const v1::ControlReply& reply) {
   if (reply.reply_case() == v1::ControlReply::REPLY_NOT_SET) return "empty";
   if (reply.reply_case() != subject_) return "subject";
   return reply.has_packets() ? CheckPart(reply.packets()) : CheckPart(reply.snapshot());
+}
+
+const char* OfferRules::Check(const v1::ControlReply& reply) {
+  if (ended_) return "after_the_end";
+  if (reply.ByteSizeLong() > kMaxReplyOverhead) return "bloated";
+  if (reply.has_error()) {
+    ended_ = true;
+    return reply.error().detail().size() > kMaxErrorDetail ? "detail" : nullptr;
+  }
+  if (!reply.has_snapshot_offer()) return "subject";
+  if (++offers_ > kMaxOffers) return "crumbs";
+  const v1::SnapshotOffer& offer = reply.snapshot_offer();
+  const bool right = offer.snapshot_id().size() == kIdBytes && offer.last_tier() <= 2 &&
+                     offer.trigger().size() <= kMaxTrigger;
+  return right ? nullptr : "offer";
 }
 
 template <class Part>

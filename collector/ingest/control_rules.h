@@ -19,6 +19,21 @@ inline constexpr std::size_t kMaxErrorDetail = 512;
 // coat of unknown fields, would take many times its memory.
 inline constexpr std::uint32_t kMaxPacketParts = 64;
 inline constexpr std::size_t kMaxReplyOverhead = 1024;
+inline constexpr std::size_t kMaxTrigger = 256;
+
+// Snapshots that an agent says it has begun. They have no end but an error (it is older, or takes
+// none).
+class OfferRules {
+ public:
+  static constexpr std::uint32_t kMaxOffers = 10'000;  // a connection
+
+  // As below.
+  const char* Check(const v1::ControlReply& reply);
+
+ private:
+  std::uint32_t offers_ = 0;
+  bool ended_ = false;
+};
 
 // The answer to one request, from its first part to its last.
 class AnswerRules {

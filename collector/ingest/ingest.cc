@@ -13,6 +13,8 @@
 namespace culprit {
 namespace {
 
+constexpr std::chrono::milliseconds kReconnectSpread{5};
+
 class IngestImpl final : public Ingest, public AgentControl, private v1::Ingest::Service {
  public:
   IngestImpl(const IngestOptions& options, Journal* journal)
@@ -59,8 +61,10 @@ class IngestImpl final : public Ingest, public AgentControl, private v1::Ingest:
   void Drain(std::chrono::milliseconds reconnect_after) override {
     const std::lock_guard lock(mutex_);
     draining_ = true;
+    // One after the other: each handshake costs some milliseconds of CPU.
     for (const auto& session : sessions_) {
       session->End(Unavailable("the collector is shutting down"), reconnect_after);
+      reconnect_after += kReconnectSpread;
     }
   }
 

@@ -28,10 +28,13 @@ namespace culprit {
 
 struct IngestOptions {
   std::string collector_version;
-  std::uint32_t max_inflight_frames = 256;           // a connection, accepted but not yet durable
-  std::uint64_t max_inflight_bytes = 16ULL << 20;    // likewise
+  std::uint32_t max_inflight_frames = 256;         // a connection, accepted but not yet durable
+  std::uint64_t max_inflight_bytes = 16ULL << 20;  // likewise
   std::uint64_t max_rate = 0;  // bytes a second of an agent, over all its connections; 0 = no limit
   std::chrono::milliseconds answer_timeout{30'000};  // of an agent, to each part of a question
+  // A snapshot that an agent began by itself: its form has been checked. On the connection's
+  // thread; empty: nobody wants to know.
+  std::function<void(const PeerIdentity&, const v1::SnapshotOffer&)> on_offer;
   // True for a certificate that is no longer welcome; called at every connect.
   std::function<bool(const PeerIdentity&)> is_revoked;
 };
@@ -55,7 +58,8 @@ class Ingest {
   // Ends the connections of agents that are not welcome any more. `why` says so; empty = it may
   // stay.
   virtual void EndUnwelcome(const std::function<std::string(const ConnectedAgent&)>& why) = 0;
-  // Asks every agent to come back later and refuses new ones; call before TlsServer::Stop.
+  // Asks every agent to come back later, the first one then and each other one a little after the
+  // one before, and refuses new ones; call before TlsServer::Stop.
   virtual void Drain(std::chrono::milliseconds reconnect_after) = 0;
 };
 

@@ -171,6 +171,7 @@ bool IngestSession::SendHelloAck() {
     }
   }
   if (!stream_->Write(message)) return false;
+  if (options_.on_offer) calls_.Watch();
   const Lock lock(mutex_);
   durable_ = acked_ = durable;
   hello_done_ = true;
@@ -339,8 +340,8 @@ bool IngestSession::WaitForRoom(std::uint64_t bytes) {
   return !end_ && !write_failed_;
 }
 
-// An agent that sends more than its share is read more slowly, and waits: nothing is refused, and no
-// other agent notices.
+// An agent that sends more than its share is read more slowly, and waits: nothing is refused, and
+// no other agent notices.
 bool IngestSession::WaitForRate(std::uint64_t bytes) {
   if (options_.max_rate == 0) return true;
   std::chrono::nanoseconds wait{0};

@@ -62,6 +62,17 @@ Result<std::uint64_t> SessionCalls::Begin(v1::ControlRequest message, const Answ
   return id;
 }
 
+void SessionCalls::Watch() {
+  v1::ControlRequest message;
+  message.set_request_id(NextRequestId());
+  message.mutable_snapshot_watch();
+  const Lock lock(mutex_);
+  if (closed_) return;
+  watch_.emplace();
+  watch_id_ = message.request_id();
+  unsent_.push_back(std::move(message));
+}
+
 void SessionCalls::Tell(const v1::PacketRequest& request) { Tell(Make(request)); }
 void SessionCalls::Tell(const v1::SnapshotRequest& request) { Tell(Make(request)); }
 
@@ -125,8 +136,14 @@ std::optional<v1::ControlRequest> SessionCalls::TakeRequest() {
   return next;
 }
 
-const char* SessionCalls::OnReply(v1::ControlReply&& reply) {
+const char* SessionCalls::OnReply(v1::ControlReply&& reply,
+                                  std::optional<v1::SnapshotOffer>* offer) {
   const Lock lock(mutex_);
+  if (watch_ && reply.request_id() == watch_id_) {
+    if (const char* wrong = watch_->Check(reply); wrong != nullptr) return wrong;
+    if (reply.has_snapshot_offer()) *offer = std::move(*reply.mutable_snapshot_offer());
+    return nullptr;
+  }
   const auto at = calls_.find(reply.request_id());
   if (at == calls_.end()) return "unasked";
   Call& call = at->second;

@@ -30,6 +30,8 @@ class SessionCalls {
   // Errors: kResourceExhausted, kUnavailable after Close(). The caller wakes the writer.
   Result<std::uint64_t> Begin(const v1::PacketRequest& request);
   Result<std::uint64_t> Begin(const v1::SnapshotRequest& request);
+  // Asks to be told of snapshots that the agent begins by itself. OnReply() gives what comes.
+  void Watch();
   // Without an answer.
   void Tell(const v1::PacketRequest& request);
   void Tell(const v1::SnapshotRequest& request);
@@ -42,8 +44,9 @@ class SessionCalls {
   // The writer's.
   bool has_request() const;
   std::optional<v1::ControlRequest> TakeRequest();
-  // The reader's. What is wrong with it; nullptr = nothing.
-  const char* OnReply(v1::ControlReply&& reply);
+  // The reader's. What is wrong with it; nullptr = nothing. `offer` is filled by an answer to
+  // Watch().
+  const char* OnReply(v1::ControlReply&& reply, std::optional<v1::SnapshotOffer>* offer);
   // The connection has ended: so has every question.
   void Close();
 
@@ -61,6 +64,8 @@ class SessionCalls {
   std::condition_variable changed_;
   std::map<std::uint64_t, Call> calls_;
   std::deque<v1::ControlRequest> unsent_;
+  std::optional<OfferRules> watch_;
+  std::uint64_t watch_id_ = 0;
   bool closed_ = false;
 };
 

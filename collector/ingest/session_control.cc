@@ -101,8 +101,12 @@ void IngestSession::ReleaseSnapshot(const std::string& snapshot_id) {
 
 // Not INVALID_ARGUMENT: the agent would give up an innocent frame.
 grpc::Status IngestSession::HandleReply(v1::ControlReply* reply) {
-  const char* wrong = calls_.OnReply(std::move(*reply));
-  if (wrong == nullptr) return grpc::Status::OK;
+  std::optional<v1::SnapshotOffer> offer;
+  const char* wrong = calls_.OnReply(std::move(*reply), &offer);
+  if (wrong == nullptr) {
+    if (offer) options_.on_offer(peer_, *offer);
+    return grpc::Status::OK;
+  }
   registry_->CountRefusal("control_reply");
   CountRejectedFrame(std::string("an answer that breaks the rules: ") + wrong);
   spdlog::warn("answer refused agent={} peer={} why={}", peer_.name, peer_address_, wrong);

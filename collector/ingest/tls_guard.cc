@@ -27,7 +27,7 @@ using grpc::experimental::InterceptionHookPoints;
 
 constexpr std::string_view kAgentService = "/culprit.v1.Ingest/";
 
-std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
+std::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
 
 class Verifier final : public grpc::experimental::ExternalCertificateVerifier {
  public:
@@ -53,9 +53,9 @@ class CallCheck final : public grpc::AuthMetadataProcessor {
                        OutputMetadata* /*consumed*/, OutputMetadata* /*response*/) override {
     const auto pem = context->FindPropertyValues("x509_pem_cert");
     const auto path = metadata.find(":path");
-    const Status checked = guard_.CheckCall(
-        pem.size() == 1 ? View(pem[0]) : std::string_view(),
-        path == metadata.end() ? std::string_view() : View(path->second));
+    const Status checked =
+        guard_.CheckCall(pem.size() == 1 ? View(pem[0]) : std::string_view(),
+                         path == metadata.end() ? std::string_view() : View(path->second));
     return checked ? grpc::Status::OK : ToGrpcStatus(checked.error());
   }
 
@@ -79,8 +79,8 @@ class Auditor final : public grpc::experimental::Interceptor {
     if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::POST_RECV_MESSAGE) &&
         methods->GetRecvMessage() != nullptr) {
       auto* context = static_cast<grpc::ServerContext*>(info_.server_context());
-      const Status noted = guard_.Asked(PeerCertificate(*context), info_.method(),
-                                        context->peer(), JsonOf(methods->GetRecvMessage()));
+      const Status noted = guard_.Asked(PeerCertificate(*context), info_.method(), context->peer(),
+                                        JsonOf(methods->GetRecvMessage()));
       if (!noted) context->TryCancel();
     }
     methods->Proceed();
@@ -122,19 +122,14 @@ void OnGrpcLog(gpr_log_func_args* args) {
 
 }  // namespace
 
-std::shared_ptr<grpc::ServerCredentials> GuardedTls(const Credentials& credentials,
+std::shared_ptr<grpc::ServerCredentials> GuardedTls(const TlsIdentity& identity,
                                                     AccessGuard* guard) {
   namespace tls = grpc::experimental;
-  const auto provider = std::make_shared<tls::StaticDataCertificateProvider>(
-      credentials.ca_pem,
-      std::vector<tls::IdentityKeyCertPair>{{credentials.key_pem, credentials.certificate_pem}});
-  tls::TlsServerCredentialsOptions options(provider);
+  tls::TlsServerCredentialsOptions options(identity.provider());
   options.watch_root_certs();  // sent to the client as a hint which certificate to show
   options.watch_identity_key_cert_pairs();
-  options.set_cert_request_type(
-      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
-  options.set_certificate_verifier(
-      tls::ExternalCertificateVerifier::Create<Verifier>(guard));
+  options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
+  options.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<Verifier>(guard));
   auto out = tls::TlsServerCredentials(options);  // gRPC's own minimum is TLS 1.2
   out->SetAuthMetadataProcessor(std::make_shared<CallCheck>(guard));
   return out;

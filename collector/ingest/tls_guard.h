@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "collector/ingest/access_guard.h"
-#include "common/credentials.h"
+#include "collector/ingest/tls_identity.h"
 
 namespace grpc {
 class ServerBuilder;
@@ -16,14 +16,14 @@ class ServerCredentials;
 
 namespace culprit {
 
-// Mutual TLS in which the guard verifies: gRPC asks for a certificate and insists on one, and leaves
-// the verdict to the guard, which alone can say why not. Every call is checked, too.
-std::shared_ptr<grpc::ServerCredentials> GuardedTls(const Credentials& credentials,
+// Mutual TLS in which the guard verifies: gRPC asks for a certificate and insists on one, and
+// leaves the verdict to the guard, which alone can say why not. Every call is checked, too.
+std::shared_ptr<grpc::ServerCredentials> GuardedTls(const TlsIdentity& identity,
                                                     AccessGuard* guard);
 // Tells the guard what is asked.
 void AddAudit(AccessGuard* guard, grpc::ServerBuilder* builder);
-// gRPC's own lines, all that there is of handshakes that fail, go to the log at most so often, and to
-// the guard. nullptr: no longer.
+// gRPC's own lines, all that there is of handshakes that fail, go to the log at most so often, and
+// to the guard. nullptr: no longer.
 void SetLogGuard(AccessGuard* guard);
 
 }  // namespace culprit

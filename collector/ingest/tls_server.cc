@@ -3,6 +3,7 @@
 
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <netinet/in.h>
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "collector/ingest/tls_guard.h"
+#include "collector/ingest/tls_identity.h"
 #include "common/net_address.h"
 #include "common/unique_fd.h"
 
@@ -22,11 +24,18 @@ constexpr int kSecond = 1000;
 
 class GrpcTlsServer final : public TlsServer {
  public:
-  GrpcTlsServer(std::unique_ptr<grpc::Server> server, int port, bool has_log)
-      : server_(std::move(server)), port_(port), has_log_(has_log) {}
+  GrpcTlsServer(std::unique_ptr<TlsIdentity> identity, std::unique_ptr<grpc::Server> server,
+                int port, bool has_log)
+      : identity_(std::move(identity)),
+        server_(std::move(server)),
+        port_(port),
+        has_log_(has_log) {}
   ~GrpcTlsServer() override { Stop(std::chrono::milliseconds(0)); }
 
   int port() const override { return port_; }
+  Status SetCredentials(const Credentials& credentials) override {
+    return identity_->Set(credentials);
+  }
   void Stop(std::chrono::milliseconds drain) override {
     if (!server_) return;
     server_->Shutdown(std::chrono::system_clock::now() + drain);
@@ -36,6 +45,7 @@ class GrpcTlsServer final : public TlsServer {
   }
 
  private:
+  std::unique_ptr<TlsIdentity> identity_;
   std::unique_ptr<grpc::Server> server_;
   int port_;
   bool has_log_;
@@ -84,17 +94,15 @@ Error WhyNotListening(const Endpoint& endpoint, const std::string& listen) {
 }
 
 std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const TlsServerOptions& options,
-                                                       const Credentials& credentials) {
+                                                       const TlsIdentity& identity) {
   const bool required = options.client_certificate == ClientCertificate::kRequired;
-  if (required && options.guard != nullptr) return GuardedTls(credentials, options.guard);
-  grpc::SslServerCredentialsOptions tls(
-      required ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-               : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  if (required) tls.pem_root_certs = credentials.ca_pem;
-  const std::string chain =
-      required ? credentials.certificate_pem : credentials.certificate_pem + credentials.ca_pem;
-  tls.pem_key_cert_pairs.push_back({credentials.key_pem, chain});
-  return grpc::SslServerCredentials(tls);  // gRPC's own minimum is TLS 1.2
+  if (required && options.guard != nullptr) return GuardedTls(identity, options.guard);
+  grpc::experimental::TlsServerCredentialsOptions tls(identity.provider());
+  tls.watch_identity_key_cert_pairs();
+  if (required) tls.watch_root_certs();
+  tls.set_cert_request_type(required ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                     : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  return grpc::experimental::TlsServerCredentials(tls);  // gRPC's own minimum is TLS 1.2
 }
 
 void SetLimits(const TlsServerOptions& options, grpc::ServerBuilder* builder) {
@@ -130,16 +138,17 @@ Result<std::unique_ptr<TlsServer>> StartTlsServer(const TlsServerOptions& option
                            "\" is not ADDRESS:PORT (for instance 0.0.0.0:7443 or [::]:7443)");
   }
   const bool required = options.client_certificate == ClientCertificate::kRequired;
+  TRY(auto identity, TlsIdentity::Make(credentials, !required));
   if (required) SetLogGuard(options.guard);
   grpc::ServerBuilder builder;
   SetLimits(options, &builder);
   int port = 0;
-  builder.AddListeningPort(endpoint->ToString(), CredentialsOf(options, credentials), &port);
+  builder.AddListeningPort(endpoint->ToString(), CredentialsOf(options, *identity), &port);
   if (required && options.guard != nullptr) AddAudit(options.guard, &builder);
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server || port == 0) return WhyNotListening(*endpoint, options.listen);
-  return std::make_unique<GrpcTlsServer>(std::move(server), port, required);
+  return std::make_unique<GrpcTlsServer>(std::move(identity), std::move(server), port, required);
 }
 
 }  // namespace culprit

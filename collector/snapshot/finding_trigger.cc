@@ -59,11 +59,13 @@ void FindingTrigger::Consider(const v1::Finding& finding) {
   }
 }
 
-// Whoever asked for it: what is there need not be taken once more.
+// Whoever asked for it: what is there need not be taken once more. What a host began by itself does
+// not count: it must not keep others from looking.
 bool FindingTrigger::TakenLately(const std::string& agent_id, WallTime now) const {
   const std::vector<v1::Snapshot> taken = snapshots_.List(*Uuid::Parse(agent_id), kMost);
   return std::any_of(taken.begin(), taken.end(), [&](const v1::Snapshot& snapshot) {
-    return snapshot.last_tier() >= kLastTier && snapshot.state() != v1::SNAPSHOT_STATE_FAILED &&
+    return !snapshot.offered() && snapshot.last_tier() >= kLastTier &&
+           snapshot.state() != v1::SNAPSHOT_STATE_FAILED &&
            now - WallTimeFromNs(snapshot.asked_ns()) < options_.interval;
   });
 }

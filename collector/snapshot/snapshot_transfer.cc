@@ -130,7 +130,7 @@ Status SnapshotTransfer::AskOnce(const std::stop_token& stop) {
   request.set_offset(stored_);
   request.set_prefix_crc32c(crc_);
   request.set_window_bytes(kWindow);
-  if (snapshot_.first_ns() == 0 && stored_ == 0) {
+  if (!snapshot_.offered() && snapshot_.first_ns() == 0 && stored_ == 0) {
     request.mutable_order()->set_last_tier(snapshot_.last_tier());
     request.mutable_order()->set_trigger(snapshot_.trigger());
     request.mutable_order()->set_operator_name(snapshot_.operator_name());

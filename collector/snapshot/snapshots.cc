@@ -18,6 +18,7 @@
 #include "collector/snapshot/snapshot_transfer.h"
 #include "common/hex.h"
 #include "common/sha256.h"
+#include "common/text.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -65,12 +66,34 @@ class SnapshotsImpl final : public Snapshots {
                      wish.trigger, snapshot),
                &snapshot);
     const std::lock_guard lock(mutex_);
-    TRY_VOID(CheckBounds(snapshot.agent_id()));
-    TRY_VOID(files_.Save(snapshot));
-    records_[snapshot.id()] = snapshot;
-    Begin(snapshot);
-    Changed();
+    TRY_VOID(Add(snapshot));
     return snapshot;
+  }
+
+  Status TakeOffered(const Uuid& agent_id, const std::string& host,
+                     const v1::SnapshotOffer& offer) override {
+    const auto id = Uuid::FromBytes(offer.snapshot_id());
+    if (!id || offer.last_tier() > 2 || offer.trigger().size() > kMaxText)
+      return InvalidArgument("not an offer of a snapshot");
+    v1::Snapshot snapshot;
+    snapshot.set_id(id->ToString());
+    snapshot.set_agent_id(agent_id.ToString());
+    const std::lock_guard lock(mutex_);
+    if (const auto known = records_.find(snapshot.id()); known != records_.end()) {
+      const bool done =
+          IsFinal(known->second.state()) && known->second.agent_id() == snapshot.agent_id();
+      if (done) control_.ReleaseSnapshot(agent_id, offer.snapshot_id());
+      return Ok();
+    }
+    snapshot.set_host(host);
+    snapshot.set_state(v1::SNAPSHOT_STATE_ASKED);
+    snapshot.set_offered(true);
+    snapshot.set_trigger(EscapeText(offer.trigger()));
+    snapshot.set_last_tier(offer.last_tier());
+    snapshot.set_asked_ns(ToNs(ReadWallClock()));
+    AddCustody(Entry("offered", host, snapshot.trigger(), snapshot), &snapshot);
+    TRY_VOID(CheckOffers(snapshot));
+    return Add(snapshot);
   }
 
   Result<v1::Snapshot> Get(const std::string& id) const override {
@@ -203,6 +226,31 @@ class SnapshotsImpl final : public Snapshots {
           "when it was heard last");
     }
     return Ok();
+  }
+
+  // Under the lock.
+  Status Add(const v1::Snapshot& snapshot) {
+    TRY_VOID(CheckBounds(snapshot.agent_id()));
+    TRY_VOID(files_.Save(snapshot));
+    records_[snapshot.id()] = snapshot;
+    Begin(snapshot);
+    Changed();
+    return Ok();
+  }
+
+  // A host that lies must not use up what there is for others.
+  Status CheckOffers(const v1::Snapshot& offered) const {
+    const std::int64_t hour_ago =
+        offered.asked_ns() - std::chrono::nanoseconds(std::chrono::hours(1)).count();
+    const auto lately = std::count_if(records_.begin(), records_.end(), [&](const auto& entry) {
+      const v1::Snapshot& before = entry.second;
+      return before.offered() && before.agent_id() == offered.agent_id() &&
+             before.asked_ns() > hour_ago;
+    });
+    if (lately < static_cast<std::ptrdiff_t>(kMaxOffersAnHour)) return Ok();
+    return MakeError(Code::kResourceExhausted, "the agent of " + offered.host() + " has begun " +
+                                                   std::to_string(lately) +
+                                                   " snapshots by itself within an hour");
   }
 
   Status CheckBounds(const std::string& agent_id) {

@@ -43,7 +43,8 @@ struct SnapshotWish {
 
 class Snapshots {
  public:
-  static constexpr std::size_t kMaxActive = 16, kMaxActivePerHost = 2, kMaxRecords = 10'000;
+  static constexpr std::size_t kMaxActive = 16, kMaxActivePerHost = 2, kMaxRecords = 10'000,
+                               kMaxOffersAnHour = 12;
   // False: no more is wanted.
   using TakeBytes = std::function<bool(std::uint64_t offset, std::string_view bytes)>;
 
@@ -56,6 +57,11 @@ class Snapshots {
   // Errors: kFailedPrecondition (the agent is not connected), kResourceExhausted (too many at a
   // time or at all, no room), kInvalidArgument.
   virtual Result<v1::Snapshot> Take(const SnapshotWish& wish) = 0;
+  // Of one that the agent began by itself, whatever it claims about it. One that is known already
+  // is no error; what is final is released once more. Errors: kResourceExhausted as above, or more
+  // than kMaxOffersAnHour of a host: the agent offers it again.
+  virtual Status TakeOffered(const Uuid& agent_id, const std::string& host,
+                             const v1::SnapshotOffer& offer) = 0;
   // By the id or its first digits. Errors: kNotFound, kInvalidArgument (several begin so).
   virtual Result<v1::Snapshot> Get(const std::string& id) const = 0;
   // Newest first.

@@ -65,10 +65,19 @@ void Indexer::ApplyRetention() {
   if (now < next_retention_) return;
   next_retention_ = now + options_.retention_interval;
   RetentionPolicy policy;
-  policy.max_bytes = options_.max_bytes;
-  if (options_.max_age.count() > 0) policy.older_than = ReadWallClock() - options_.max_age;
+  {
+    const std::lock_guard lock(mutex_);
+    policy.max_bytes = options_.max_bytes;
+    if (options_.max_age.count() > 0) policy.older_than = ReadWallClock() - options_.max_age;
+  }
   if (policy.max_bytes == 0 && !policy.older_than) return;
   Report(store_.Retain(policy));
+}
+
+void Indexer::SetRetention(std::uint64_t max_bytes, std::chrono::seconds max_age) {
+  const std::lock_guard lock(mutex_);
+  options_.max_bytes = max_bytes;
+  options_.max_age = max_age;
 }
 
 void Indexer::Report(const Status& status) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Follows the journal and keeps the index up to date; applies its retention. What is acknowledged never depends on it.
+// Follows the journal and keeps the index up to date; applies its retention. What is acknowledged
+// never depends on it.
 //
-// Stage: store. Thread: Run() belongs to one thread; the rest from any. Failure: when the store refuses a write, the
-// indexer says so in stats(), waits and tries again from the last applied LSN; it never skips a frame.
+// Stage: store. Thread: Run() belongs to one thread; the rest from any. Failure: when the store
+// refuses a write, the indexer says so in stats(), waits and tries again from the last applied LSN;
+// it never skips a frame.
 #ifndef CULPRIT_COLLECTOR_STORE_INDEXER_H_
 #define CULPRIT_COLLECTOR_STORE_INDEXER_H_
 
@@ -40,6 +42,8 @@ class Indexer {
   // Blocks until asked to stop; flushes before it returns. Latency of a stop: one commit interval.
   void Run(std::stop_token stop);
   IndexerStats stats() const;
+  // Holds from the next look at it on, a minute later at most.
+  void SetRetention(std::uint64_t max_bytes, std::chrono::seconds max_age);
 
  private:
   Status CatchUp(const std::stop_token& stop);
@@ -49,7 +53,7 @@ class Indexer {
 
   Journal& journal_;
   EvidenceStore& store_;
-  const IndexerOptions options_;
+  IndexerOptions options_;  // its retention guarded by mutex_
   mutable std::mutex mutex_;
   std::condition_variable_any stopped_;
   IndexerStats stats_;  // guarded by mutex_
@@ -57,12 +61,13 @@ class Indexer {
   std::chrono::steady_clock::time_point next_retention_{}, last_flush_{};
 };
 
-// Rebuilds the index from the journal into a new directory beside options.directory and swaps the two. The index must
-// not be open. `progress` (may be empty) is told the LSN now and then.
+// Rebuilds the index from the journal into a new directory beside options.directory and swaps the
+// two. The index must not be open. `progress` (may be empty) is told the LSN now and then.
 Result<StoreStats> Reindex(Journal& journal, const SqliteStoreOptions& options,
                            const std::function<void(Lsn)>& progress);
 
-// Opens the index; where its schema version is another one or it is too damaged to open, rebuilds it from the journal.
+// Opens the index; where its schema version is another one or it is too damaged to open, rebuilds
+// it from the journal.
 Result<std::unique_ptr<EvidenceStore>> OpenOrReindex(Journal& journal,
                                                      const SqliteStoreOptions& options);
 

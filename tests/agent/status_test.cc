@@ -129,17 +129,17 @@ TEST_F(StatusSocketTest, AnswersInBothFormsAndIsForItsUserOnly) {
       if (poll(&fd, 1, 20) > 0) (*server)->Serve(Sample);
     }
   });
-  const auto text = AskStatus(directory_, false);
+  const auto text = AskStatus(directory_, StatusForm::kText);
   ASSERT_TRUE(text.has_value()) << text.error().message;
   EXPECT_EQ(*text, StatusText(Sample()));
-  const auto json = AskStatus(directory_, true);
+  const auto json = AskStatus(directory_, StatusForm::kJson);
   ASSERT_TRUE(json.has_value());
   EXPECT_EQ(*json, StatusJson(Sample()) + "\n");
 }
 
 TEST_F(StatusSocketTest, WithoutAnAgentItSaysSo) {
-  EXPECT_THAT(AskStatus(directory_, false).error().message, HasSubstr("no agent runs"));
-  EXPECT_EQ(AskStatus(root_ + "/none", false).error().code, Code::kNotFound);
+  EXPECT_THAT(AskStatus(directory_, StatusForm::kText).error().message, HasSubstr("no agent runs"));
+  EXPECT_EQ(AskStatus(root_ + "/none", StatusForm::kText).error().code, Code::kNotFound);
   // A socket that a killed agent left behind.
   auto server = StatusServer::Listen(directory_);
   ASSERT_TRUE(server.has_value());

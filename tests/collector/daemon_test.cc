@@ -11,6 +11,7 @@
 #include <fstream>
 #include <memory>
 
+#include "common/file.h"
 #include "common/unique_fd.h"
 #include "tests/support/subprocess.h"
 #include "tests/support/temp_dir.h"
@@ -84,12 +85,53 @@ TEST_F(DaemonTest, InitRunAskStop) {
   EXPECT_EQ(Culprit({"who", "192.0.2.1"}, pki()).exit_code, 3);
   EXPECT_EQ(Culprit({"process", "00000000000000ff"}, pki()).exit_code, 3);
   EXPECT_EQ(Culprit({"top", "--once"}, pki()).exit_code, 0);
-  daemon->Signal(SIGHUP);
-  EXPECT_TRUE(daemon->AwaitLog("nothing to reload"));
   daemon->Signal(SIGTERM);
   EXPECT_EQ(daemon->Wait(), 0) << daemon->log();
   EXPECT_THAT(daemon->log(), HasSubstr("collector stopped"));
   EXPECT_EQ(Culprit({"hosts"}, pki()).exit_code, 4) << "nothing listens any more";
+}
+
+TEST_F(DaemonTest, AHangUpReadsTheConfigurationAgainAndABrokenOneChangesNothing) {
+  Init();
+  const auto daemon = Start();
+  const std::string path = ConfigFile(), good = *ReadWholeFile(path, 4096);
+  std::ofstream(path) << "log_level = \"debug\"\nlisten = \"127.0.0.1:1\"\n"
+                      << good.substr(0, good.find("listen")) << good.substr(good.find("[disk]"));
+  daemon->Signal(SIGHUP);
+  ASSERT_TRUE(daemon->AwaitLog("changed=\"log_level\"")) << daemon->log();
+  // --listen of the command line holds before and after: it is no change.
+  EXPECT_THAT(daemon->log(), testing::Not(HasSubstr("after a restart")));
+  std::ofstream(path) << good << "[index]\npart_rows = 10000\nmax_bytes = true\n";
+  daemon->Signal(SIGHUP);
+  ASSERT_TRUE(daemon->AwaitLog("not reloaded, nothing was changed")) << daemon->log();
+  EXPECT_THAT(Culprit({"status"}, pki()).out,
+              AllOf(HasSubstr("was refused"), HasSubstr("index.max_bytes")));
+  std::ofstream(path) << good << "[index]\npart_rows = 10000\n";
+  daemon->Signal(SIGHUP);
+  ASSERT_TRUE(daemon->AwaitLog("takes effect after a restart: index.part_rows")) << daemon->log();
+  EXPECT_THAT(Culprit({"status"}, pki()).out,
+              AllOf(testing::Not(HasSubstr("was refused")), HasSubstr("index.part_rows")));
+  daemon->Signal(SIGTERM);
+  EXPECT_EQ(daemon->Wait(), 0) << daemon->log();
+}
+
+// Another certificate of the same CA, while the collector runs; then one that cannot be used.
+TEST_F(DaemonTest, AHangUpReadsTheCertificateAgain) {
+  Init();
+  const auto daemon = Start();
+  for (const char* file : {"/server.pem", "/server.key"})
+    std::filesystem::rename(pki() + file, pki() + file + ".old");
+  Init();
+  daemon->Signal(SIGHUP);
+  ASSERT_TRUE(daemon->AwaitLog("certificate=new")) << daemon->log();
+  EXPECT_EQ(Culprit({"hosts"}, pki()).exit_code, 0);
+  std::filesystem::copy_file(pki() + "/server.key.old", pki() + "/server.key",
+                             std::filesystem::copy_options::overwrite_existing);
+  daemon->Signal(SIGHUP);
+  ASSERT_TRUE(daemon->AwaitLog("not reloaded, nothing was changed")) << daemon->log();
+  const Outcome status = Culprit({"status"}, pki());
+  EXPECT_EQ(status.exit_code, 0) << status.err;
+  EXPECT_THAT(status.out, HasSubstr("server.key"));
 }
 
 TEST_F(DaemonTest, SecondInitChangesNothing) {
@@ -215,10 +257,16 @@ TEST_F(DaemonTest, TellsSystemdAndWritesForTheJournal) {
   };
   EXPECT_EQ(read(), "READY=1\nSTATUS=listening on port " + std::to_string(port_));
   EXPECT_EQ(read(), "WATCHDOG=1");
+  const auto next = [&read] {
+    std::string text = read();
+    while (text == "WATCHDOG=1") text = read();
+    return text;
+  };
+  daemon->Signal(SIGHUP);
+  EXPECT_THAT(next(), testing::StartsWith("RELOADING=1\nMONOTONIC_USEC="));
+  EXPECT_EQ(next(), "READY=1\nSTATUS=listening on port " + std::to_string(port_));
   daemon->Signal(SIGTERM);
-  std::string last = read();
-  while (last == "WATCHDOG=1") last = read();
-  EXPECT_EQ(last, "STOPPING=1");
+  EXPECT_EQ(next(), "STOPPING=1");
   EXPECT_EQ(daemon->Wait(), 0);
 }
 

@@ -17,7 +17,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tarfile
 import tempfile
 import threading
@@ -25,7 +24,7 @@ import time
 
 import harness
 from harness import Rig, check, note, run, wait_until
-from snapshot_box import BOX, enter, private_file
+from snapshot_box import private_file, run_in_box
 
 NOISE = 2  # files of 4 MiB, which no compressor shrinks
 MEMORY = 128 << 20
@@ -378,10 +377,8 @@ def check_trigger(rig):
     note(f"{record['trigger']}: tiers 0 and 1, by itself")
 
 
-def scene(rounds, seed, share):
-    enter(share)
-    harness.BIN = pathlib.Path("/mnt/bin")
-    tempfile.tempdir = "/mnt/rig"  # where no snapshot looks
+def scene(rounds=6, seed=None):
+    rounds, seed = int(rounds), int(seed or time.time())
     for number in range(NOISE):
         pathlib.Path(f"/tmp/noise-{number}").write_bytes(os.urandom(4 << 20))
     with SnapshotRig("snapshot-fetch") as rig:
@@ -402,19 +399,5 @@ def scene(rounds, seed, share):
         note(f"{time.monotonic() - began:.0f} s")
 
 
-def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 6
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
-    if os.geteuid() != 0:
-        note("root is needed")
-        sys.exit(harness.SKIP)
-    with tempfile.TemporaryDirectory(prefix="culprit-e2e-snapshot-") as share:
-        done = subprocess.run([*BOX, "/usr/bin/python3", __file__, "scene", str(rounds), str(seed), share], check=False)
-    sys.exit(done.returncode)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["scene"]:
-        scene(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
-    else:
-        main()
+    run_in_box("e2e-snapshot", scene)

@@ -9,12 +9,10 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
-import tempfile
 
 import harness
 from harness import check, note, run, wait_until
-from snapshot_box import BOX, enter
+from snapshot_box import run_in_box
 
 fetch = importlib.import_module("86_snapshot_fetch")
 DISK = "snap-0123456789abcdef0"
@@ -102,10 +100,7 @@ def check_silent(rig):
     refused(rig, {"agent", "snapshot", "evidence"}, ["silent", "not connected"], "--disk-not-preserved")
 
 
-def scene(share):
-    enter(share)
-    harness.BIN = pathlib.Path("/mnt/bin")
-    tempfile.tempdir = "/mnt/rig"  # where no snapshot looks
+def scene():
     for number in range(fetch.NOISE):
         pathlib.Path(f"/tmp/noise-{number}").write_bytes(os.urandom(4 << 20))
     with fetch.SnapshotRig("teardown") as rig:
@@ -121,17 +116,5 @@ def scene(share):
         note("PASSED")
 
 
-def main():
-    if os.geteuid() != 0:
-        note("root is needed")
-        sys.exit(harness.SKIP)
-    with tempfile.TemporaryDirectory(prefix="culprit-e2e-teardown-") as share:
-        done = subprocess.run([*BOX, "/usr/bin/python3", __file__, "scene", share], check=False)
-    sys.exit(done.returncode)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["scene"]:
-        scene(sys.argv[2])
-    else:
-        main()
+    run_in_box("e2e-teardown", scene)

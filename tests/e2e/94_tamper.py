@@ -27,7 +27,7 @@ class TamperRig(Rig):
 
     def write_agent_config(self):
         path = super().write_agent_config()
-        path.write_text('heartbeat = "500ms"\n' + path.read_text())
+        path.write_text('heartbeat = "500ms"\n' + path.read_text() + "[spool]\nsegment_bytes = 65536\n")
         return path
 
     def own_programs(self):
@@ -129,18 +129,56 @@ def drop(rig, here):
     rig.expect("agent-silent", "high", lambda: here.run("nft", "delete", "table", "inet", "quiet"), "speaks again", 30)
 
 
-def delete_spool(rig):
-    """Between two runs, of which the first says that it stops, and under a running agent."""
-    spool = rig.dir / "agent" / "spool"
+def spool_of(rig):
+    return rig.agent_status()["spool"]
 
-    def delete():
-        for file in spool.iterdir():
-            file.unlink()
+
+def empty(spool):
+    for file in spool.iterdir():
+        file.unlink()
+
+
+def delete_spool(rig):
+    """Between two runs, of which the first says that it stops; then under a running agent, the files and the whole directory: the agent goes
+    on in the same stream, and nothing is missing."""
+    spool = rig.dir / "agent" / "spool"
     rig.expect("agent-stopped", "low", rig.agent.stop, "said so")
-    delete()
+    empty(spool)
     rig.expect("spool-lost", "high", rig.start_agent, "began a new spool", 40)
     rig.beats(2)
-    rig.expect("spool-lost", "high", delete, "removed under it")
+    before, lost = spool_of(rig)["stream_id"], rig.host()["lost_frames"]
+    rig.expect("spool-lost", "high", lambda: empty(spool), "removed under it")
+    rig.expect("spool-lost", "high", lambda: shutil.rmtree(spool), "removed under it")
+    check((spool / "stream").exists(), "the spool is not written again")
+    rig.beats(2)
+    check(spool_of(rig)["stream_id"] == before, "another stream")
+    check(rig.host()["lost_frames"] == lost, f"lost, though the collector was there: {rig.host()['losses']}")
+
+
+def delete_spool_unseen(rig, here):
+    """The attacker's best case: nothing reaches the collector, and then the spool goes. What was in its closed segments is gone; how much, and
+    which, is declared, and evidence goes on in the same stream."""
+    spool = rig.dir / "agent" / "spool"
+    before = spool_of(rig)["stream_id"]
+    lost = rig.host()["lost_frames"]
+    sender = run("id", "-u", "nobody").stdout.strip()
+    here.run("nft", "add", "table", "inet", "quiet")
+    here.run("nft", "add", "chain", "inet", "quiet", "out", "{ type filter hook output priority 0; }")
+    here.run("nft", "add", "rule", "inet", "quiet", "out", "meta", "skuid", sender, "tcp", "dport", rig.port, "drop")
+    for _ in range(4000):
+        run("/bin/true", os.urandom(100).hex())
+        if len(list(spool.glob("evidence-*.clog"))) > 3:  # the newest of those that are acknowledged, and two at least that wait
+            break
+    check(len(list(spool.glob("evidence-*.clog"))) > 3, "too little evidence to fill two segments")
+    shutil.rmtree(spool)
+    wait_until("the spool is written again", lambda: (spool / "stream").exists(), 10)
+    here.run("nft", "delete", "table", "inet", "quiet")
+    wait_until("the loss is declared", lambda: rig.host()["lost_frames"] > lost, 60)
+    note(f"        declared: {rig.host()['lost_frames'] - lost} frames of {spool_of(rig)['lanes']}")
+    rig.beats(2)
+    check(spool_of(rig)["stream_id"] == before, "another stream")
+    gaps = [f["reason"] for f in rig.query("findings", "--rule", "evidence-gap")]
+    check(not gaps, f"a hole that was not declared: {gaps}")
 
 
 def stolen_key(rig):
@@ -172,6 +210,7 @@ def main():
         drop(rig, here)
         stolen_key(rig)
         delete_spool(rig)
+        delete_spool_unseen(rig, here)
         for finding in rig.query("findings"):
             check(finding["rule"] in run(harness.BIN / "culprit", "explain", finding["rule"]).stdout, f"{finding['rule']} is not explained")
     note(f"passed in {time.monotonic() - began:.0f} s")

@@ -4,7 +4,11 @@ where a snapshot looks. What is taken in it, and what is planted for it, is the 
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
+import tempfile
 
+import harness
 from harness import BIN, run
 
 HASH = "$6$saltsalt$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -46,3 +50,20 @@ def enter(rig_dir):
     run("mount", "--bind", "/mnt/rig/etc", "/etc")
     run("mount", "-t", "proc", "proc", "/proc")
     run("ip", "link", "set", "lo", "up")
+
+
+def run_in_box(name, scene, prepare=lambda share: None):
+    """The main of a script whose scene(*its arguments) runs in a box: outside it prepares a directory to share, and starts itself there."""
+    if sys.argv[1:2] == ["scene"]:
+        enter(sys.argv[2])
+        harness.BIN = pathlib.Path("/mnt/bin")
+        tempfile.tempdir = "/mnt/rig"  # where no snapshot looks
+        scene(*sys.argv[3:])
+        return
+    if os.geteuid() != 0:
+        harness.note("root is needed")
+        sys.exit(harness.SKIP)
+    with tempfile.TemporaryDirectory(prefix=f"culprit-{name}-") as share:
+        prepare(share)
+        done = subprocess.run([*BOX, "/usr/bin/python3", os.path.abspath(sys.argv[0]), "scene", share, *sys.argv[1:]], check=False)
+    sys.exit(done.returncode)

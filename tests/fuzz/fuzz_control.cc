@@ -26,13 +26,16 @@ void Question(std::string_view bytes) {
   }
   const auto& question = std::get<culprit::ControlQuestion>(read);
   if (const auto* snapshot = std::get_if<culprit::SnapshotFetch>(&question)) {
-    const bool bounded = snapshot->window_bytes > 0 &&
-                         snapshot->window_bytes <= culprit::kMaxFetchWindow &&
-                         snapshot->last_tier <= 2 &&
-                         snapshot->case_id.size() <= culprit::kMaxOrderText &&
-                         (snapshot->offset == 0 || !snapshot->may_begin);
+    const bool bounded =
+        snapshot->window_bytes > 0 && snapshot->window_bytes <= culprit::kMaxFetchWindow &&
+        snapshot->last_tier <= 2 && snapshot->case_id.size() <= culprit::kMaxOrderText &&
+        (snapshot->offset == 0 || !snapshot->may_begin);
     if (snapshot->request_id != request.request_id() || (!snapshot->release && !bounded))
       std::abort();
+    return;
+  }
+  if (const auto* watch = std::get_if<culprit::SnapshotWatch>(&question)) {
+    if (watch->request_id != request.request_id()) std::abort();
     return;
   }
   const auto& fetch = std::get<culprit::PacketFetch>(question);
@@ -63,6 +66,7 @@ void Answers(std::string_view bytes, bool (culprit::v1::ControlReply::*has)() co
   const std::string_view head = take();
   if (!request.ParseFromArray(head.data(), static_cast<int>(head.size()))) return;
   culprit::AnswerRules rules(request);
+  culprit::OfferRules offers;
   std::uint64_t taken = 0;
   for (int part = 0; !bytes.empty(); ++part) {
     const std::string_view piece = take();
@@ -70,6 +74,11 @@ void Answers(std::string_view bytes, bool (culprit::v1::ControlReply::*has)() co
     if (!reply.ParseFromArray(piece.data(), static_cast<int>(piece.size()))) continue;
     if ((reply.*has)() && part % 2 == 0) {
       (reply.*get)()->set_crc32c(culprit::Crc32c((reply.*get)()->data()));
+    }
+    if (offers.Check(reply) == nullptr && !reply.has_error() &&
+        (reply.snapshot_offer().snapshot_id().size() != 16 ||
+         reply.snapshot_offer().last_tier() > 2)) {
+      std::abort();
     }
     const bool ended = rules.ended();
     if (rules.Check(reply) != nullptr) return;

@@ -43,7 +43,7 @@ PURE_FILES = (
     "collector/alert/alert_body", "collector/alert/alert_rules", "collector/alert/retry_delay", "collector/alert/signature",
     "collector/alert/syslog_address",
     "collector/audit/audit_chain", "collector/enrol/identity_document", "collector/enrol/join_token", "collector/enrol/region_certificates",
-    "collector/pki/access", "collector/pki/client_check", "collector/pki/peer_identity", "collector/pki/signing_request",
+    "collector/metrics/collector_metrics", "collector/metrics/health", "collector/pki/access", "collector/pki/client_check", "collector/pki/peer_identity", "collector/pki/signing_request",
     "collector/geo/ip_ranges", "collector/geo/geo_tables", "collector/ingest/control_rules", "collector/ingest/validate", "collector/snapshot/custody",
 )
 IMPURE = re.compile(

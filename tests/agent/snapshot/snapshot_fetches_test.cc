@@ -88,6 +88,84 @@ class SnapshotFetchesTest : public ::testing::Test {
   ControlAnswer last_;
 };
 
+// What the agent offers next.
+std::vector<SnapshotOffer> AwaitOffers(SnapshotFetches& fetches, std::size_t count) {
+  std::vector<SnapshotOffer> offers;
+  while (offers.size() < count) {
+    pollfd poll_one{fetches.poll_fd(), POLLIN, 0};
+    if (poll(&poll_one, 1, 20'000) != 1) {
+      ADD_FAILURE() << "no offer";
+      break;
+    }
+    for (const ControlAnswer& answer : fetches.Take()) {
+      EXPECT_EQ(answer.request_id, 9U);
+      if (answer.offer) offers.push_back(*answer.offer);
+    }
+  }
+  return offers;
+}
+
+TEST_F(SnapshotFetchesTest, WhatTheAgentBeginsIsOfferedAndFetchedWithoutAnOrder) {
+  Start(Whole("echo $ID >&3"));
+  fetches_->Begin({"spot interruption", 1, "i-1", "host"});
+  fetches_->Begin({"the host goes down", 0, "i-1", "host"});  // waits for the first to end
+  fetches_->Watch({9});
+  const std::vector<SnapshotOffer> offers = AwaitOffers(*fetches_, 2);
+  ASSERT_EQ(offers.size(), 2U);
+  EXPECT_EQ(offers[0].trigger, "spot interruption");
+  EXPECT_EQ(offers[1].trigger, "the host goes down");
+  EXPECT_EQ(offers[1].last_tier, 0U);
+  for (const SnapshotOffer& offer : offers) {
+    SnapshotFetch fetch = Question(0, 0);
+    fetch.snapshot_id = offer.snapshot_id;
+    EXPECT_EQ(Ask(fetch).back().data, offer.snapshot_id.ToString() + "\n");
+  }
+  EXPECT_EQ(fetches_->own_begun(), 2U);
+  // Kept until it is released, and offered again to whoever asks then, also by the next run.
+  SnapshotFetch release;
+  release.snapshot_id = offers[0].snapshot_id;
+  release.release = true;
+  fetches_->Ask(release, "", "");
+  Ask(Question(0, 0));  // of another: the release is through
+  EXPECT_EQ(fetches_->own_kept(), 1U);
+  EXPECT_EQ(fetches_->own_unfinished(), 0U);
+  fetches_.reset();
+  Start("false");
+  fetches_->Watch({9});
+  const std::vector<SnapshotOffer> again = AwaitOffers(*fetches_, 1);
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].snapshot_id, offers[1].snapshot_id);
+  EXPECT_EQ(again[0].trigger, offers[1].trigger);
+  EXPECT_GT(again[0].begun_ns, 0);
+}
+
+TEST(OwnSnapshotsTest, AnOfferIsRepeatedUntilTheCollectorHasItInHand) {
+  const OwnSnapshots::Time start{};
+  OwnSnapshots own;
+  const Uuid id = Uuid::Random();
+  own.Offer({id, "spot", 1, 5});
+  EXPECT_TRUE(own.Due(start, 4).empty());  // nobody wants to know
+  own.Watch(9);
+  EXPECT_EQ(own.Due(start, 4).size(), 1U);
+  EXPECT_TRUE(own.Due(start, 4).empty());
+  EXPECT_EQ(own.next_due(), start + OwnSnapshots::kAgain);
+  own.AskedAbout(id, start + OwnSnapshots::kAgain);
+  EXPECT_TRUE(own.Due(start + OwnSnapshots::kAgain, 4).empty());
+  EXPECT_EQ(own.Due(start + 2 * OwnSnapshots::kAgain, 4).size(), 1U);
+  own.Watch(10);  // another connection
+  EXPECT_EQ(own.Due(start, 4).front().request_id, 10U);
+  own.Released(id);
+  EXPECT_FALSE(own.next_due());
+}
+
+TEST(OwnSnapshotsTest, WhatWaitsIsBounded) {
+  OwnSnapshots own;
+  std::size_t taken = 0;
+  for (int i = 0; i < 100; ++i) taken += own.Queue({std::string(1'000, 'x'), 1, "", ""}) ? 1 : 0;
+  EXPECT_EQ(taken, OwnSnapshots::kMaxQueued);
+  EXPECT_EQ(own.next()->trigger.size(), kMaxOrderText);
+}
+
 constexpr const char* kThreeMegabytes =
     "i=0; while [ $i -lt 48 ]; do head -c 65536 /dev/urandom >&3; i=$((i+1)); done";
 

@@ -117,6 +117,20 @@ TEST_F(SpoolTest, UnderTheCapBulkGoesBeforeEvidenceAndEveryLossIsNamed) {
   EXPECT_EQ(losses[0].end_hash, Read(Lane::kBulk).front().header.prev_hash);
 }
 
+TEST_F(SpoolTest, AnotherCapHoldsFromTheNextAppendOn) {
+  Open();
+  AppendMany(Lane::kBulk, 100);  // 43 KiB
+  ASSERT_EQ(spool_->lane(Lane::kBulk).oldest_seq, 1U);
+  spool_->SetMaxBytes(24 << 10);
+  AppendMany(Lane::kBulk, 1);
+  EXPECT_LE(spool_->bytes(), 24U << 10);
+  EXPECT_EQ(spool_->TakeLosses().size(), 1U);
+  spool_->SetMaxBytes(256 << 10);
+  const std::uint64_t oldest = spool_->lane(Lane::kBulk).oldest_seq;
+  AppendMany(Lane::kBulk, 100);
+  EXPECT_EQ(spool_->lane(Lane::kBulk).oldest_seq, oldest);
+}
+
 TEST_F(SpoolTest, EvidenceIsShedOnlyOnceClosedBulkIsGone) {
   Open();
   AppendMany(Lane::kBulk, 30);

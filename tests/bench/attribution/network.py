@@ -192,14 +192,14 @@ def overlapping(bench):
             end.run("ip", "neigh", "replace", other.v4, "lladdr", other.mac, "dev", end.interface, "nud", "permanent")
         peer = bench.start_peer(ends[1])
         with bench.trial(bench.a, ends[0]) as trial:
-            twins = [bench.generator("stream", "up", V4, DISCARD, size, end=end, LOCAL_PORT=40000, GEN_WAIT=1)
+            twins = [bench.generator("stream", "up", V4, DISCARD, size, end=end, LOCAL_PORT=20000, GEN_WAIT=1)
                      for end, size in zip((bench.a, ends[0]), sizes)]
             for twin in twins:
                 twin.line()
             for twin in twins:
                 twin.go()
             results = [twin.result()[0] for twin in twins]
-        check([r["ports"] for r in results] == [[40000], [40000]], f"local ports {results}")
+        check([r["ports"] for r in results] == [[20000], [20000]], f"local ports {results}")
         peer.stop()
         return trial.judge(*(party_of(r, "up", V4) for r in results))
     finally:

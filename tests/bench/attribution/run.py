@@ -31,10 +31,15 @@ def run_trial(bench, function):
         return Verdict(notes=[f"{type(error).__name__}: {error}"])
 
 
-def run_scenario(bench, function, trials):
+def run_scenario(bench, function, trials, again):
+    """`again`: what fails is tried once more, and its first notes are printed."""
     verdicts = []
     for _ in range(trials):
-        verdicts.append(run_trial(bench, function))
+        verdict = run_trial(bench, function)
+        if again and not verdict.passed:
+            note(f"    once more, after: {'; '.join(verdict.notes)[:600]}")
+            verdict = run_trial(bench, function)
+        verdicts.append(verdict)
     return {
         "trials": len(verdicts), "passed": sum(v.passed for v in verdicts),
         "process_right": sum(v.process for v in verdicts), "bytes_right": sum(v.bytes_right for v in verdicts),
@@ -82,7 +87,7 @@ def print_tools(results, adapters):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="one trial each, small sizes: what CI runs")
+    parser.add_argument("--quick", action="store_true", help="one trial each, small sizes, what fails once more: what CI runs")
     parser.add_argument("--scenario", action="append", default=[], metavar="NAME")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--tool", action="append", default=[], choices=sorted(tools.ADAPTERS), metavar="NAME",
@@ -98,13 +103,13 @@ def chosen(names):
     return [s for s in ALL if not names or s[0] in names]
 
 
-def run_all(bench, scenarios, trials, adapters):
+def run_all(bench, scenarios, arguments, adapters):
     results = {}
     note(f"{'':<46}{'process':>8}{'payload':>9}{'wire':>9}{'packets':>9}")
     for name, title, function in scenarios:
         began = time.monotonic()
         try:
-            row = run_scenario(bench, function, trials)
+            row = run_scenario(bench, function, arguments.trials, arguments.quick)
             for adapter in adapters:
                 row["tools"][adapter.name] = tools.watch(bench, adapter, function)
         except NotHere as reason:
@@ -155,7 +160,7 @@ def main():
         rig.settle(bench.a)
         cost = Cost(bench)
         cost.start()
-        results = run_all(bench, scenarios, arguments.trials, adapters)
+        results = run_all(bench, scenarios, arguments, adapters)
         status = report(results, cost.summary(), arguments, adapters)
     return status
 

@@ -223,6 +223,36 @@ TEST_F(AlerterTest, AFullDiskLosesNoFinding) {
   EXPECT_TRUE(Eventually([&] { return alerter_->Targets().failing().empty(); }));
 }
 
+TEST_F(AlerterTest, OtherTargetsWhileItRunsLoseNothingAndTellNothingTwice) {
+  Start({Webhook()});
+  Put("a1");
+  Keys(1);
+  receiver_.Script({Answer(503), Answer(503)});
+  Put("b2");
+  Keys(2);
+  // What was told of the first target goes on with it; the new one hears of what comes.
+  alerter_->SetTargets({Webhook(), Webhook("second")});
+  Keys(4);
+  Put("c3");
+  EXPECT_TRUE(Eventually([&] {
+    return State().delivered() == 3 && State("second").delivered() == 1 && State().queued() == 0;
+  }));
+  alerter_->SetTargets({Webhook("second")});
+  Put("d4");
+  EXPECT_TRUE(Eventually([&] { return State("second").delivered() == 2; }));
+  EXPECT_FALSE(State().configured());
+}
+
+TEST_F(AlerterTest, TheFirstTargetWhileItRunsHearsOfWhatComesAlone) {
+  Start({});
+  Put("a1");
+  alerter_->SetTargets({Webhook()});
+  ASSERT_TRUE(
+      Eventually([&] { return State().configured() && alerter_->Targets().failing().empty(); }));
+  Put("b2");
+  EXPECT_THAT(Keys(1), ElementsAre("b2-opened-high"));
+}
+
 TEST_F(AlerterTest, WithoutTargetsThereIsNoFile) {
   Start({});
   Put("a1");

@@ -64,7 +64,8 @@ TEST(ScanTimesTest, WhatIsNoTimeIsPassedOver) {
   for (const char* text :
        {"192.0.2.10", "10.1.20.5", "2001:db8::12:30", "port 22 may be open", "on the 5 march",
         "555-1234567890", "sshd[31826]", "version 1.2.3", "i-0123456789abcdef0", "99:99:99",
-        "2026-13-01", "2026-03-45", "02:42:ac:11:00:02", "123456789012"}) {
+        "2026-13-01", "2026-03-45", "02:42:ac:11:00:02", "123456789012", "9999999999999999999",
+        "99999999999999999999"}) {
     for (const WrittenTime& time : ScanTimes(text)) ADD_FAILURE() << text << ": " << time.text;
   }
 }

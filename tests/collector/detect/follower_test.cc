@@ -47,7 +47,8 @@ class DetectFollowerTest : public ::testing::Test {
   void RunUntilApplied(Lsn lsn) {
     auto store = OpenFindingStore(dir_ / "findings.db");
     ASSERT_TRUE(store);
-    DetectFollower follower(journal_, **store, {}, {}, [] { return std::vector<AgentIngestStats>(); });
+    DetectFollower follower(journal_, **store, {}, {},
+                            [] { return std::vector<AgentIngestStats>(); });
     {
       std::jthread thread([&](const std::stop_token& stop) { follower.Run(stop); });
       while ((*store)->committed() < lsn) std::this_thread::yield();
@@ -77,6 +78,24 @@ TEST_F(DetectFollowerTest, AStopInTheMiddleOfAScanLosesNothingOfIt) {
   ASSERT_EQ(findings_.size(), 1U);
 }
 
+TEST_F(DetectFollowerTest, OtherThresholdsHoldFromThenOnAndForWhatIsReadAgain) {
+  auto store = OpenFindingStore(dir_ / "findings.db");
+  ASSERT_TRUE(store);
+  DetectThresholds blind;
+  blind.scan.net_failures = 1000;
+  blind.scan.unanswered = 1000;
+  DetectFollower follower(journal_, **store, blind, {},
+                          [] { return std::vector<AgentIngestStats>(); });
+  std::jthread thread([&](const std::stop_token& stop) { follower.Run(stop); });
+  Refuse(12);
+  while ((*store)->committed() < 12) std::this_thread::yield();
+  EXPECT_TRUE((*store)->List({})->empty());
+  follower.Retune({}, {});
+  while ((*store)->List({})->empty()) std::this_thread::yield();
+  EXPECT_EQ((*store)->List({})->at(0).rule(), "scan");
+  EXPECT_EQ((*store)->committed(), 12U);
+}
+
 // The tail that is read again does not count twice, and what went before it is not lost.
 TEST_F(DetectFollowerTest, TheCostOfAnEpisodeGoesOnOverAStop) {
   Upload(100);
@@ -103,7 +122,8 @@ TEST_F(DetectFollowerTest, TheBaselineIsKept) {
     return row.kind == SeenKind::kProgram && row.name == "/usr/bin/tool";
   }));
   EXPECT_TRUE(std::any_of(rows->begin(), rows->end(), [](const SeenRow& row) {
-    return row.kind == SeenKind::kDestination && row.name == IpAddress::Parse("203.0.113.9")->AsBytes();
+    return row.kind == SeenKind::kDestination &&
+           row.name == IpAddress::Parse("203.0.113.9")->AsBytes();
   }));
 }
 

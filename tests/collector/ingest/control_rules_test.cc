@@ -162,5 +162,28 @@ TEST(SnapshotAnswerRulesTest, TakesWhatWasAskedForAndNothingElse) {
   }
 }
 
+TEST(OfferRulesTest, OnlyOffersInTheirBoundsAreTakenAndNoneAfterAnError) {
+  v1::ControlReply good;
+  good.mutable_snapshot_offer()->set_snapshot_id(std::string(16, 'x'));
+  good.mutable_snapshot_offer()->set_trigger(std::string(256, 't'));
+  v1::ControlReply long_trigger = good, short_id = good, tier = good, part, error;
+  long_trigger.mutable_snapshot_offer()->set_trigger(std::string(257, 't'));
+  short_id.mutable_snapshot_offer()->set_snapshot_id("x");
+  tier.mutable_snapshot_offer()->set_last_tier(3);
+  part.mutable_snapshot()->set_window_end(true);
+  error.mutable_error()->set_reason(v1::ControlError::UNSUPPORTED);
+  for (const v1::ControlReply& wrong : {long_trigger, short_id, tier, part, v1::ControlReply()})
+    EXPECT_NE(OfferRules().Check(wrong), nullptr) << wrong.ShortDebugString();
+  OfferRules rules;
+  EXPECT_EQ(rules.Check(good), nullptr);
+  EXPECT_EQ(rules.Check(good), nullptr);
+  EXPECT_EQ(rules.Check(error), nullptr);
+  EXPECT_STREQ(rules.Check(good), "after_the_end");
+  OfferRules flooded;
+  for (std::uint32_t i = 0; i < OfferRules::kMaxOffers; ++i)
+    ASSERT_EQ(flooded.Check(good), nullptr);
+  EXPECT_STREQ(flooded.Check(good), "crumbs");
+}
+
 }  // namespace
 }  // namespace culprit

@@ -232,6 +232,31 @@ TEST_F(DeliveryTest, SpoolThatLostItsTailStartsANewStreamAndLosesNothingOfWhatIt
   EXPECT_EQ(collector_.StatsOf("web").forks, 0U);
 }
 
+// A reader that holds the removed file must come to what is written after it.
+TEST_F(DeliveryTest, SpoolThatIsRemovedUnderTheSenderGoesOnInTheSameStream) {
+  collector_.Start();
+  OpenSpool();
+  StartLink(Options(collector_.Agent("web")));
+  for (int i = 0; i < 50; ++i) Append(i % 2 == 0 ? Lane::kEvidence : Lane::kBulk);
+  ASSERT_TRUE(PumpUntil([this] { return AllAcked(); }));
+  const Uuid stream = spool_->stream_id();
+  for (int round = 0; round < 5; ++round) {
+    Append(Lane::kEvidence);
+    std::filesystem::remove_all(root_ / "spool");
+    Append(Lane::kBulk);
+    Append(Lane::kEvidence);
+    const Status restored = spool_->RestoreRemoved();
+    ASSERT_TRUE(restored) << restored.error().message;
+    Append(Lane::kBulk);
+    ASSERT_TRUE(PumpUntil([this] { return AllAcked(); })) << round;
+  }
+  EXPECT_EQ(spool_->stream_id(), stream);
+  EXPECT_GE(spool_->files_removed(), 10U);
+  EXPECT_TRUE(spool_->TakeLosses().empty());
+  ExpectExactlyOnce();
+  EXPECT_EQ(collector_.StatsOf("web").gaps, 0U);
+}
+
 TEST_F(DeliveryTest, FrameThatTheCollectorRefusesIsGivenUpAfterThreeTriesAndTheRestGoesOn) {
   collector_.Start();
   OpenSpool();

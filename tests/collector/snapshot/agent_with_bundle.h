@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,8 @@ class AgentWithBundle final : public AgentControl {
       const std::string id = Uuid::FromBytes(request.snapshot_id())->ToString();
       auto bundle = bundles.find(id);
       if (bundle == bundles.end()) {
-        if (!request.has_order()) return NotFound("nothing of this snapshot is kept");
+        if (!request.has_order() && began.erase(id) == 0)
+          return NotFound("nothing of this snapshot is kept");
         bundle = bundles.emplace(id, MakeTestBundle(foreign.value_or(id), key_path_).bytes).first;
         if (forge) bundle->second = forge(bundle->second);
       }
@@ -96,6 +98,7 @@ class AgentWithBundle final : public AgentControl {
   std::string broken;
   std::function<std::string(const std::string&)> forge;
   std::map<std::string, std::string> bundles;
+  std::set<std::string> began;  // by the agent itself: ids that need no order
   std::vector<std::string> released;
   int asked = 0;
 

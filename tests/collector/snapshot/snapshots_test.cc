@@ -107,6 +107,50 @@ TEST_F(SnapshotsTest, IsStoredUnderItsHashVerifiedAndReleased) {
   EXPECT_TRUE(snapshots_->List(Uuid::Random(), 10).empty());
 }
 
+v1::SnapshotOffer Offer(const Uuid& id, const std::string& trigger) {
+  v1::SnapshotOffer offer;
+  offer.set_snapshot_id(std::string(id.AsBytes()));
+  offer.set_trigger(trigger);
+  offer.set_last_tier(1);
+  return offer;
+}
+
+TEST_F(SnapshotsTest, WhatAnAgentBeganIsFetchedOnceUnderItsTriggersName) {
+  const Uuid id = Uuid::Random();
+  agent_.began = {id.ToString()};
+  const v1::SnapshotOffer offer = Offer(id, "spot interruption: terminate\x1b[2J");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(snapshots_->TakeOffered(agent_id_, "web-1", offer));
+  const v1::Snapshot snapshot = Await(id.ToString());
+  ASSERT_EQ(snapshot.state(), v1::SNAPSHOT_STATE_COMPLETE) << snapshot.problem();
+  EXPECT_TRUE(snapshot.offered());
+  EXPECT_THAT(snapshot.trigger(), HasSubstr("spot interruption: terminate"));
+  EXPECT_EQ(snapshot.trigger().find('\x1b'), std::string::npos);
+  EXPECT_EQ(snapshot.custody(0).action(), "offered");
+  EXPECT_EQ(snapshots_->List(agent_id_, 10).size(), 1U);
+  snapshots_->Stop();  // joins the transfer, whose last word is the release
+  EXPECT_FALSE(agent_.released.empty());
+  // The release was lost: the agent offers it again, and is told again.
+  agent_.released.clear();
+  ASSERT_TRUE(snapshots_->TakeOffered(agent_id_, "web-1", offer));
+  EXPECT_THAT(agent_.released, ElementsAre(id.ToString()));
+}
+
+TEST_F(SnapshotsTest, AnAgentThatOffersWithoutEndUsesUpNothingOfOthers) {
+  std::size_t taken = 0;
+  for (int i = 0; i < 100; ++i) {
+    const Uuid id = Uuid::Random();
+    if (!snapshots_->TakeOffered(agent_id_, "web-1", Offer(id, "x"))) continue;
+    ++taken;
+    EXPECT_EQ(Await(id.ToString()).state(), v1::SNAPSHOT_STATE_FAILED);  // it has none
+  }
+  EXPECT_EQ(taken, Snapshots::kMaxOffersAnHour);
+  v1::SnapshotOffer wrong = Offer(Uuid::Random(), std::string(257, 'x'));
+  EXPECT_FALSE(snapshots_->TakeOffered(Uuid::Random(), "web-2", wrong));
+  wrong = Offer(Uuid::Random(), "x");
+  wrong.set_snapshot_id("short");
+  EXPECT_FALSE(snapshots_->TakeOffered(Uuid::Random(), "web-2", wrong));
+}
+
 TEST_F(SnapshotsTest, ABreakAtAnyByteGivesTheSameBytes) {
   const std::size_t size = MakeTestBundle("x", directory_ / "key").bytes.size();
   unsigned resumed = 0;
