@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known about executable files by (dev, inode, ctime, size), and which processes wait for a hash.
-// Stage: enrich. Pure. Thread: one caller. Bounded: the entry added first goes first.
+// What is known about executable files by (dev, inode, ctime, size), and which processes wait for a
+// hash. Stage: enrich. Pure. Thread: one caller. Bounded: the entry added first goes first.
 #ifndef CULPRIT_AGENT_ENRICH_EXE_CACHE_H_
 #define CULPRIT_AGENT_ENRICH_EXE_CACHE_H_
 

@@ -167,7 +167,7 @@ struct ExeHashEvent {
   ExeIdentity exe;
   std::string path;  // readlink of the descriptor
   Sha256Digest sha256{};
-  bool hashed = false;  // false: too big or unreadable; path and identity still hold
+  bool hashed = false;   // false: too big or unreadable; path and identity still hold
   PackageFacts package;  // of the file under this path
   Tgid opened_by;  // whose exec opened it under this path (hard links share an identity); 0 = not
                    // known

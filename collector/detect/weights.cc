@@ -33,7 +33,9 @@ void WeighProgram(const Alarm& alarm, const Group& group, const WeighSources& fr
     // That an sshd is under sshd is what the rule is about.
     const bool said = std::string_view(alarm.rule) == "ssh-relay";
     out->Add(true, "started under " + traits.under,
-             said ? kContext : traits.under == "a web server" ? kStrong : kWeak);
+             said                             ? kContext
+             : traits.under == "a web server" ? kStrong
+                                              : kWeak);
   }
   out->Add(group.makes_packets, "it makes packets of its own, through raw or packet sockets",
            kWeak);
@@ -70,8 +72,8 @@ void WeighTargets(const Alarm& alarm, const WeighSources& from, Weights* out) {
     const auto address = IpAddress::Parse(target.address());
     if (!address || !address->IsPublic()) continue;
     const std::string region = from.scene.RegionOf(*address);
-    if (!region.empty() && baseline.Judge(from.agent, SeenKind::kRegion, region, alarm.at) ==
-                               Familiarity::kNew) {
+    if (!region.empty() &&
+        baseline.Judge(from.agent, SeenKind::kRegion, region, alarm.at) == Familiarity::kNew) {
       regions.insert(region);
     }
     const Familiarity seen = baseline.Judge(from.agent, SeenKind::kDestination,

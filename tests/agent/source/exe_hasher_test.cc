@@ -116,7 +116,8 @@ TEST_F(ExeHasherTest, ASecondRunIsTakenFromTheCacheAndAChangedFileIsNot) {
   EXPECT_EQ(Exec(path), 0);
   const auto first = WaitForPath(path);
   ASSERT_TRUE(first.has_value());
-  // Larger than what else runs on the host meanwhile, so that hashing it again would show in the count of bytes.
+  // Larger than what else runs on the host meanwhile, so that hashing it again would show in the
+  // count of bytes.
   constexpr std::uintmax_t kLarge = 100U << 20;
   std::filesystem::resize_file(path, kLarge);
   EXPECT_EQ(Exec(path), 0);

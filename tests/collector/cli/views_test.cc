@@ -100,7 +100,8 @@ TEST(ViewsTest, AProcessSaysWhatItsPackageIsAndWhetherItDiffers) {
     return RenderProcess(answer, Wide());
   };
   EXPECT_THAT(shown(v1::PACKAGE_STATE_INTACT, "curl"), HasSubstr("curl, as it was installed\n"));
-  EXPECT_THAT(shown(v1::PACKAGE_STATE_DIFFERS, "cu\x1brl"), HasSubstr("cu\\x1brl, but the executable DIFFERS"));
+  EXPECT_THAT(shown(v1::PACKAGE_STATE_DIFFERS, "cu\x1brl"),
+              HasSubstr("cu\\x1brl, but the executable DIFFERS"));
   EXPECT_THAT(shown(v1::PACKAGE_STATE_NONE, ""), HasSubstr("belongs to no package"));
   EXPECT_THAT(shown(v1::PACKAGE_STATE_UNSPECIFIED, ""), ::testing::Not(HasSubstr("package")));
 }
