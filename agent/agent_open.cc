@@ -140,6 +140,7 @@ Status Agent::Impl::Begin() {
   next_tick_ = now;
   next_sweep_ = now + std::chrono::seconds(1);
   next_beat_ = now;
+  settled_at_ = now + std::chrono::seconds(15);
   next_resync_ = now + std::chrono::seconds(60);
   const SourceFidelity fidelity = source_->fidelity();
   for (const HookStatus& hook : fidelity.hooks) {

@@ -247,11 +247,11 @@ void NameBook::Tick(BootTime now) {
     Tell(&question, now);
     ++at;
   }
-  for (auto at = waiting_.begin(); at != waiting_.end();) {
+  absl::erase_if(waiting_, [&](auto& tuple) {
     waiting_count_ -=
-        std::erase_if(at->second, [&](const Waiting& one) { return one.until < now; });
-    at = at->second.empty() ? waiting_.erase(at) : std::next(at);
-  }
+        std::erase_if(tuple.second, [&](const Waiting& one) { return one.until < now; });
+    return tuple.second.empty();
+  });
 }
 
 void NameBook::Flush(BootTime now) {

@@ -8,6 +8,9 @@
 #ifndef CULPRIT_AGENT_ENRICH_NAME_BOOK_H_
 #define CULPRIT_AGENT_ENRICH_NAME_BOOK_H_
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/node_hash_map.h>
+
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -114,9 +117,9 @@ class NameBook {
   void Push(FlowNameFacts facts);
 
   NameBookLimits limits_;
-  std::unordered_map<Tuple, Ends, TupleHash> flows_;
+  absl::node_hash_map<Tuple, Ends, TupleHash> flows_;
   std::deque<std::pair<std::uint64_t, Tuple>> by_age_;
-  std::unordered_map<Tuple, std::vector<Waiting>, TupleHash> waiting_;
+  absl::flat_hash_map<Tuple, std::vector<Waiting>, TupleHash> waiting_;
   std::size_t waiting_count_ = 0;
   std::unordered_map<IpAddress, std::deque<Given>> given_;
   std::deque<IpAddress> given_order_;
