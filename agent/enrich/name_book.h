@@ -107,7 +107,10 @@ class NameBook {
   };
 
   static Tuple TupleOf(const Endpoint& a, const Endpoint& b, std::uint8_t protocol);
+  static std::size_t AskerOf(const ObservationEvent& event, const DnsMessage& message);
+  static bool Knows(const Ends& ends, const ObservationEvent& event);
   Ends* Find(const Tuple& tuple);
+  void JoinWaiting(const Tuple& tuple, Ends* ends);
   void Join(const ObservationEvent& event, Ends* ends);
   void NameFlow(Ends* ends, FlowNameFacts facts);
   void OnDns(const ObservationEvent& event, const DnsMessage& message, const End& end);
