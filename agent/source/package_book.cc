@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,6 +126,8 @@ void PackageBook::Refresh() {
   known_ = true;
   known_ = ReadLists(folder) && known_ && !lists_.empty();
   ReadDiversions();
+  entries_.shrink_to_fit();
+  malloc_trim(0);  // of the texts, megabytes together
   read_at_ns_ = ModifiedNs(st);
 }
 
