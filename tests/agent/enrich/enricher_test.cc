@@ -133,10 +133,11 @@ TEST_F(EnricherTest, ThePackageOfAnExecutableComesWithItsHashEarlyOrLate) {
   enricher_.Apply(hash);
   enricher_.Apply(Exec(Key(50)).Path("/curl").Build());
   EXPECT_EQ(sink_.Facts(Key(50)).exe_package, hash.package);
-  enricher_.Apply(Exec(Key(60)).Build());
+  ExecEvent other = Exec(Key(60)).Build();
+  other.exe = Exe(43);
+  enricher_.Apply(other);
   Tick(3s);
-  hash = Hash(42, "/tmp/x", 4s);
-  hash.exe = Exec(Key(60)).Build().exe;
+  hash = Hash(43, "/tmp/x", 4s);
   hash.package = {PackageState::kNone, ""};
   enricher_.Apply(hash);
   EXPECT_EQ(sink_.Facts(Key(60)).exe_package.state, PackageState::kNone);
