@@ -155,6 +155,7 @@ Status FanotifyHasher::Open() {
   tokens_ = options_.bytes_per_second;
   refilled_ = ReadBootClock();
   OpenFanotify();
+  packages_.Refresh();  // before anything waits for its hash
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
   return Ok();
 }

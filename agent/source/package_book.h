@@ -33,6 +33,8 @@ class PackageBook {
   // `root` is where the host's file system begins: "" for /.
   explicit PackageBook(std::string root) : root_(std::move(root)) {}
 
+  // Reads the lists, or what changed of them. Claim() does so, too; the first time takes a moment.
+  void Refresh();
   // Of the file that has `st` and is told to be at `path`.
   PackageClaim Claim(const std::string& path, const struct stat& st);
 
@@ -44,7 +46,6 @@ class PackageBook {
     bool seen = false;
   };
 
-  void Refresh();
   bool ReadLists(const std::string& folder);
   void ReadDiversions();
   void AddList(const std::string& name, std::uint32_t number);
