@@ -223,7 +223,7 @@ AgentStatus Agent::Impl::status() {
     status.canary_made = canary_->made();
     status.canary_seen = canary_->seen();
   }
-  status.sink = !HasCollector();
+  status.sink = setup_.config.sink.enabled();
   status.collector = !sender_      ? ""
                      : status.sink ? SinkName(setup_.config.sink)
                                    : setup_.config.collector.address;

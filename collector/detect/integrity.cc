@@ -342,8 +342,10 @@ void IntegrityDetector::EndSilence(const DecodedFrame& frame, WatchedAgent* agen
 
 // A stop that was declared, and no start after it. A host that goes down is meant to.
 void IntegrityDetector::JudgeAbsence(WallTime now, WatchedAgent* agent) {
-  if (!agent->stopped || agent->stopped->told_absent || agent->stopped->reason == "shutdown")
+  if (!agent->stopped || agent->imported || agent->stopped->told_absent ||
+      agent->stopped->reason == "shutdown") {
     return;
+  }
   const WallTime since = std::max(agent->stopped->at, watching_since_);
   if (now - since < seconds(thresholds_.silence_seconds)) return;
   agent->stopped->told_absent = true;
