@@ -9,7 +9,7 @@ namespace culprit {
 namespace {
 
 // Signs all of our headers, and takes x-amz-content-sha256 for the hash of what is sent.
-constexpr unsigned kOldest = 0x075700;  // 7.87.0
+constexpr unsigned kOldest = 0x075800;  // 7.88.0
 
 template <class Function>
 bool Find(void* library, const char* name, Function* out) {
@@ -42,7 +42,7 @@ Result<CurlLibrary> Open() {
   const curl_version_info_data* facts = version(CURLVERSION_NOW);
   if (facts->version_num < kOldest) {
     return FailedPrecondition("libcurl " + std::string(facts->version) +
-                              " cannot sign for S3 as it must be: 7.87.0 or later can");
+                              " cannot sign for S3 as it must be: 7.88.0 or later can");
   }
   if (global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     return FailedPrecondition("libcurl cannot be used");

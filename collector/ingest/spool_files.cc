@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 
 std::optional<Uuid> AgentOf(const fs::path& path, const Uuid& stream) {
   std::error_code error;
-  for (fs::path at = fs::absolute(path, error).parent_file().path; at.has_relative_file().path;
-       at = at.parent_file().path) {
+  for (fs::path at = fs::absolute(path, error).parent_path(); at.has_relative_path();
+       at = at.parent_path()) {
     const auto id = Uuid::Parse(at.filename().string());
     if (id && *id != stream) return *id;
   }

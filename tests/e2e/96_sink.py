@@ -158,8 +158,8 @@ def check_damage(rig, folder):
     """A byte is flipped, and an object is missing: both are told, and the rest is taken."""
     broken = rig.dir / "broken"
     shutil.copytree(folder, broken)
-    files = sorted(broken.rglob("bulk-*.clog"))
-    check(len(files) > 3, f"{len(files)} objects of the bulk lane")
+    files = sorted(broken.rglob("evidence-*.clog"))
+    check(len(files) > 3, f"{len(files)} objects of the evidence lane")
     files[1].unlink()
     with open(files[2], "r+b") as file:
         file.seek(64 + 132 + 8)
@@ -167,9 +167,9 @@ def check_damage(rig, folder):
         file.seek(-1, 1)
         file.write(bytes([byte[0] ^ 0xff]))
     report = imported(rig, broken, rig.dir / "second", 1)
-    bulk = next(lane for lane in report["lanes"] if lane["lane"] == "bulk")
+    lane = next(lane for lane in report["lanes"] if lane["lane"] == "evidence")
     check(len(report["damage"]) == 1 and report["damage"][0]["file"] == str(files[2]), f"damage {report['damage']}")
-    check(bulk["missing"] and bulk["imported"] > 0, f"gaps {bulk}")
+    check(lane["missing"] and lane["imported"] > 0, f"gaps {lane}")
 
 
 def check_answers(rig, made):
