@@ -100,6 +100,7 @@ class Agent::Impl {
   bool HasCollector() const {
     return setup_.sender_options && !setup_.config.collector.address.empty();
   }
+  bool Sends() const { return setup_.sender_options && setup_.config.Sends(); }
   Status StartSender();
   void ReloadIfAsked();
   Status Reload(const AgentConfig& file);
