@@ -21,9 +21,12 @@ SECONDS = 840
 MODULES = ("veth", "sctp")
 
 
-def fill(rig, box, build):
+AGENT = ("culprit-agent", "culprit-agent-sender", "culprit-agent-parser")
+
+
+def fill(rig, box, build, programs=(*AGENT, "culprit", "culprit-collector")):
     """What the parts need: our programs and tests out of a folder of CMake's, and the programs that they start."""
-    for program in ("culprit", "culprit-agent", "culprit-agent-sender", "culprit-agent-parser", "culprit-collector"):
+    for program in programs:
         box.add(build / "bin" / program, "/culprit/bin")
     for program in ("bpf_process_test", "bpf_flow_test"):
         box.add(build / "tests/bpf" / program, "/culprit/helpers")

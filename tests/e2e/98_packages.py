@@ -20,21 +20,21 @@ RPM_REQUIRES = re.compile(
     r"|lib(c|m)\.so\.6\(\)|libgcc_s\.so\.1\(\)|libsystemd\.so\.0\(\)|ld-linux-[\w-]+\.so\.\d\(\))(\(64bit\))?|libcurl\.so\.4\(\)\(64bit\)|systemd|/bin/sh|/usr/bin/env|rtld\(GNU_HASH\)|rpmlib\(.*\) <= .*")
 
 
-def build(rig, built=BIN.parent):
+def build(rig, built=BIN.parent, components=("agent", "collector", "cli"), names=NAMES):
     folder = rig.dir / "packages"
     config = built / "CPackConfig.cmake"
-    run("cpack", "--config", config, "-B", folder)
+    run("cpack", "--config", config, "-B", folder, "-D", f"CPACK_COMPONENTS_ALL={';'.join(components)}")
     run("cpack", "--config", config, "-B", rig.dir / "next", "-R", NEXT, "-G", "DEB;RPM", "-D", "CPACK_COMPONENTS_ALL=agent")
     Packages = collections.namedtuple("Packages", "folder deb rpm next_deb next_rpm")
-    deb = {name: next(folder.glob(f"{name}_*.deb")) for name in NAMES}
-    rpm = {name: next(folder.glob(f"{name}-[0-9]*.rpm")) for name in NAMES}
+    deb = {name: next(folder.glob(f"{name}_*.deb")) for name in names}
+    rpm = {name: next(folder.glob(f"{name}-[0-9]*.rpm")) for name in names}
     return Packages(folder, deb, rpm, next((rig.dir / "next").glob("*.deb")), next((rig.dir / "next").glob("*.rpm")))
 
 
 def check_sums(packages):
     listed = (packages.folder / "SHA256SUMS").read_text().split()[1::2]
     there = sorted(p.name for p in packages.folder.iterdir() if p.is_file() and p.name != "SHA256SUMS")
-    check(sorted(listed) == there and len(there) == 9, f"SHA256SUMS has {listed}, there are {there}")
+    check(sorted(listed) == there and len(there) == 3 * len(packages.deb), f"SHA256SUMS has {listed}, there are {there}")
     run("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=packages.folder)
 
 

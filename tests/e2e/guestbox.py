@@ -127,7 +127,7 @@ class Box:
         """programs: where they are on this host."""
         for program in programs:
             for library in set(re.findall(r"(/\S+\.so[^\s:]*)", run(*self.machine.ldd, program, check=False).stdout)):
-                self.add_host_file(library)
+                self.add_host_file(library.removeprefix(str(self.machine.root)) if self.machine.root.name else library)
 
     def add_programs(self, programs):
         for program in programs:
