@@ -100,7 +100,7 @@ def main():
         for remote in (V4, V6):
             expected += [talk(a, binary, "tcp", remote, 900_000), talk(a, binary, "udp", remote, 60_000), talk(a, binary, "refused", remote, 0)]
         rig.settle(a)
-        tx, _, rx, _ = (now - then for now, then in zip(a.counters(), before))
+        tx, _, rx, _ = (after - then for after, then in zip(a.counters(), before))
         check(rig.agent.stop() == 0, f"the agent ended with {rig.agent.process.returncode}")
         rig.agent = None
         processes, flows = replayed(rig)
