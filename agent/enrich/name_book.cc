@@ -26,7 +26,7 @@ std::size_t NameBook::TupleHash::operator()(const Tuple& tuple) const noexcept {
   const std::hash<IpAddress> hash;
   const std::size_t ports =
       (std::size_t{tuple.low.port} << 24) ^ (std::size_t{tuple.high.port} << 8) ^ tuple.protocol;
-  return (hash(tuple.low.address) * 31 ^ hash(tuple.high.address)) + ports * 0x9e3779b97f4a7c15ULL;
+  return MixBits((hash(tuple.low.address) * 31 ^ hash(tuple.high.address)) + ports);
 }
 
 NameBook::Tuple NameBook::TupleOf(const Endpoint& a, const Endpoint& b, std::uint8_t protocol) {
