@@ -22,7 +22,7 @@ Result<SenderOptions> Agent::Impl::SenderOptionsOf(const AgentConfig& config) co
 }
 
 Status Agent::Impl::StartSender() {
-  if (!spool_ || !HasCollector()) return Ok();
+  if (!spool_ || !Sends()) return Ok();
   TRY(const SenderOptions options, SenderOptionsOf(setup_.config));
   TRY(sender_, SenderLink::Start(options, spool_.get()));
   sender_mark_ = SenderMark(options);
@@ -46,7 +46,7 @@ Status Agent::Impl::Reload(const AgentConfig& file) {
   AgentConfig next = setup_.config;
   std::vector<std::string> pending = AdoptLive(file, &next);
   bool new_sender = false;
-  if (HasCollector() && spool_) {
+  if (Sends() && spool_) {
     TRY(const SenderOptions options, SenderOptionsOf(next));
     TRY_VOID(SenderLink::Check(options));
     new_sender = !sender_ || SenderMark(options) != sender_mark_;

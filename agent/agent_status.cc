@@ -47,12 +47,13 @@ std::vector<std::string> Agent::Impl::Degraded() {
   if (sender_ && !setup_.replay) {  // a replay waits for it
     const SenderStatus sender = sender_->status();
     if (!sender.connected) {
-      degraded.push_back("collector: not connected" +
-                         (sender.last_error.empty() ? "" : ": " + sender.last_error));
+      degraded.push_back((HasCollector() ? "collector: not connected" : "sink: nothing is stored") +
+                         std::string(sender.last_error.empty() ? "" : ": " + sender.last_error));
     }
   }
-  if (!sender_ && spool_ && HasCollector())
-    degraded.push_back("collector: the sender does not run: see the log, and reload or restart");
+  if (!sender_ && spool_ && Sends())
+    degraded.push_back(std::string(HasCollector() ? "collector" : "sink") +
+                       ": the sender does not run: see the log, and reload or restart");
   for (std::string& problem : packets_->problems()) degraded.push_back(std::move(problem));
   for (std::string& problem : snapshots_->problems()) degraded.push_back(std::move(problem));
   const std::string identity = identity_->problem();
@@ -222,7 +223,10 @@ AgentStatus Agent::Impl::status() {
     status.canary_made = canary_->made();
     status.canary_seen = canary_->seen();
   }
-  status.collector = sender_ ? setup_.config.collector.address : "";
+  status.sink = setup_.config.sink.enabled();
+  status.collector = !sender_      ? ""
+                     : status.sink ? SinkName(setup_.config.sink)
+                                   : setup_.config.collector.address;
   if (sender_) status.sender = sender_->status();
   if (spool_) {
     status.stream_id = spool_->stream_id();

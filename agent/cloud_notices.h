@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "agent/cloud_notice.h"
-#include "agent/imds.h"
+#include "agent/imds/imds.h"
 
 namespace culprit {
 

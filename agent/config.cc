@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/s3/key_source.h"
 #include "agent/source/mounts.h"
 #include "common/credentials.h"
 #include "common/file.h"
@@ -25,6 +26,19 @@ using std::chrono::seconds;
 constexpr std::uint64_t kMiB = 1ULL << 20;
 constexpr std::uint64_t kTiB = 1ULL << 40;
 
+void ReadSinkKeys(TomlReader& toml, SinkOptions& sink) {
+  toml.String("sink.bucket", sink.bucket);
+  toml.String("sink.region", sink.region);
+  toml.String("sink.prefix", sink.prefix);
+  toml.String("sink.endpoint", sink.endpoint);
+  toml.Path("sink.ca", sink.ca);
+  toml.Path("sink.credentials", sink.credentials);
+  toml.Choice("sink.lock", sink.lock, {"governance", "compliance", "bucket"});
+  toml.Uint32("sink.retention_days", sink.retention_days, 1, 36'500);
+  toml.Duration("sink.interval", sink.interval, seconds(1), minutes(60));
+  toml.Bytes("sink.object_bytes", sink.object_bytes, 64ULL << 10, 16 * kMiB);
+}
+
 Result<AgentConfig> Read(TomlReader toml) {
   AgentConfig config;
   toml.Path("state_dir", config.state_dir);
@@ -37,6 +51,7 @@ Result<AgentConfig> Read(TomlReader toml) {
   toml.Path("collector.ca", config.collector.ca);
   toml.Path("collector.certificate", config.collector.certificate);
   toml.Path("collector.key", config.collector.key);
+  ReadSinkKeys(toml, config.sink);
   toml.Path("sender.program", config.sender.program);
   toml.String("sender.user", config.sender.user);
   toml.Duration("sender.drain", config.sender.drain, milliseconds(0), minutes(10));
@@ -118,9 +133,43 @@ std::string Millis(milliseconds span) { return Quoted(std::to_string(span.count(
 
 using Level = ConfigFinding::Level;
 
+void CheckSender(const AgentConfig& config, std::vector<ConfigFinding>* out) {
+  const std::string program = config.SenderProgram();
+  if (access(program.c_str(), X_OK) == 0) {
+    out->push_back({Level::kOk, "sender " + program});
+  } else {
+    out->push_back({Level::kError, ErrnoError("sender.program " + program).message});
+  }
+}
+
+void CheckSink(const AgentConfig& config, std::vector<ConfigFinding>* out) {
+  const SinkOptions& sink = config.sink;
+  out->push_back({Level::kOk, "sink " + SinkName(sink) + " in " + sink.region});
+  if (sink.credentials.empty()) {
+    out->push_back({Level::kOk, "sink.credentials is not set: the role of this instance signs"});
+  } else if (const auto keys = ReadKeyFile(sink.credentials); keys) {
+    out->push_back({Level::kOk, "keys in " + sink.credentials});
+  } else {
+    out->push_back({Level::kError, keys.error().message});
+  }
+  if (!sink.ca.empty()) {
+    if (const auto ca = ReadPemFile(sink.ca); !ca)
+      out->push_back({Level::kError, "sink.ca: " + ca.error().message});
+  }
+  if (sink.lock == "bucket") {
+    out->push_back({Level::kWarning,
+                    "sink.lock is \"bucket\": without Object Lock by default there, whoever may "
+                    "delete objects can delete evidence"});
+  }
+  CheckSender(config, out);
+}
+
 void CheckCollector(const AgentConfig& config, std::vector<ConfigFinding>* out) {
+  if (config.sink.enabled()) return CheckSink(config, out);
   if (config.collector.address.empty()) {
-    out->push_back({Level::kWarning, "collector.address is not set: evidence stays in the spool"});
+    out->push_back(
+        {Level::kWarning,
+         "neither collector.address nor sink.bucket is set: evidence stays in the spool"});
     return;
   }
   out->push_back({Level::kOk, "collector " + config.collector.address});
@@ -141,12 +190,7 @@ void CheckCollector(const AgentConfig& config, std::vector<ConfigFinding>* out) 
   } else {
     out->push_back({Level::kError, credentials.error().message});
   }
-  const std::string program = config.SenderProgram();
-  if (access(program.c_str(), X_OK) == 0) {
-    out->push_back({Level::kOk, "sender " + program});
-  } else {
-    out->push_back({Level::kError, ErrnoError("sender.program " + program).message});
-  }
+  CheckSender(config, out);
 }
 
 void CheckSpool(const AgentConfig& config, std::vector<ConfigFinding>* out) {
@@ -257,6 +301,11 @@ Status ValidateAgentConfig(const AgentConfig& config) {
     TRY_VOID(CheckAddress("address", config.collector.address));
   if (!config.collector.enrol_address.empty())
     TRY_VOID(CheckAddress("enrol_address", config.collector.enrol_address));
+  TRY_VOID(ValidateSink(config.sink));
+  if (config.sink.enabled() && !config.collector.address.empty()) {
+    return InvalidArgument(
+        "sink.bucket and collector.address are both set: evidence goes to one of the two");
+  }
   if (!config.identity.endpoint.starts_with("http://")) {
     return InvalidArgument("identity.endpoint: expected \"http://host[:port]\", found \"" +
                            config.identity.endpoint + "\"");
@@ -287,14 +336,21 @@ Status ValidateAgentConfig(const AgentConfig& config) {
 
 std::string FormatAgentConfig(const AgentConfig& config) {
   const auto flag = [](bool value) { return std::string(value ? "true" : "false"); };
-  const auto& [collector, sender, identity, packets] =
-      std::tie(config.collector, config.sender, config.identity, config.packets);
+  const auto& [collector, sink, sender, identity, packets] =
+      std::tie(config.collector, config.sink, config.sender, config.identity, config.packets);
   return "state_dir = " + Quoted(config.state_dir) + "\nlog_level = " + Quoted(config.log_level) +
          "\nheartbeat = " + Millis(config.heartbeat) + "\ncanary = " + Millis(config.canary) +
          "\n\n[collector]\naddress = " + Quoted(collector.address) +
          "\nserver_name = " + Quoted(collector.server_name) +
          "\nenrol_address = " + Quoted(collector.enrol_address) + "\nca = " + Quoted(collector.ca) +
          "\ncertificate = " + Quoted(collector.certificate) + "\nkey = " + Quoted(collector.key) +
+         "\n\n[sink]\nbucket = " + Quoted(sink.bucket) + "\nregion = " + Quoted(sink.region) +
+         "\nprefix = " + Quoted(sink.prefix) + "\nendpoint = " + Quoted(sink.endpoint) +
+         "\nca = " + Quoted(sink.ca) + "\ncredentials = " + Quoted(sink.credentials) +
+         "\nlock = " + Quoted(sink.lock) +
+         "\nretention_days = " + std::to_string(sink.retention_days) +
+         "\ninterval = " + Millis(sink.interval) +
+         "\nobject_bytes = " + std::to_string(sink.object_bytes) +
          "\n\n[sender]\nprogram = " + Quoted(config.SenderProgram()) +
          "\nuser = " + Quoted(sender.user) + "\ndrain = " + Millis(sender.drain) +
          "\n\n[identity]\nsource = " + Quoted(identity.source) +

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/s3/sink_options.h"
 #include "common/result.h"
 
 namespace culprit {
@@ -26,6 +27,8 @@ struct AgentConfig {
     std::string certificate = "/etc/culprit/agent/agent.pem";
     std::string key = "/etc/culprit/agent/agent.key";
   } collector;
+
+  SinkOptions sink;  // instead of a collector; its last two members are not of the file
 
   struct Sender {
     std::string program;  // empty: culprit-agent-sender beside this program
@@ -114,6 +117,8 @@ struct AgentConfig {
   static std::string SnapshotSpoolIn(const std::string& state_dir) {
     return state_dir + "/snapshot-spool";
   }
+  // Somewhere to send evidence to.
+  bool Sends() const { return !collector.address.empty() || sink.enabled(); }
   std::string SenderProgram() const;  // resolved
   // Where hosts enrol. Errors: no address to begin with.
   Result<std::string> EnrolAddress() const;

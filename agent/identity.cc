@@ -11,7 +11,7 @@
 #include <array>
 #include <utility>
 
-#include "agent/imds.h"
+#include "agent/imds/imds.h"
 #include "common/file.h"
 #include "common/hex.h"
 #include "common/sha256.h"

@@ -15,6 +15,7 @@
 #include "agent/daemon.h"
 #include "agent/enrol_options.h"
 #include "agent/enrol_worker.h"
+#include "agent/sink_agent_id.h"
 #include "agent/snapshot_command.h"
 #include "agent/snapshot_writer.h"
 #include "agent/source/bpf_source.h"
@@ -77,7 +78,10 @@ int FailBy(const Error& error) {
 Result<AgentConfig> Configuration(const Options& options) {
   TRY(AgentConfig config, LoadAgentConfig(options.config, options.config_given));
   if (!options.data.empty()) config.state_dir = options.data;
-  if (!options.collector.empty()) config.collector.address = options.collector;
+  if (!options.collector.empty()) {
+    config.collector.address = options.collector;
+    config.sink = SinkOptions();
+  }
   if (!options.log_level.empty()) config.log_level = options.log_level;
   TRY_VOID(ValidateAgentConfig(config));
   return config;
@@ -96,6 +100,14 @@ Result<std::unique_ptr<EventSource>> OpenKernel(const AgentConfig& config) {
 Result<SenderOptions> SenderOptionsOf(const AgentConfig& config, bool enrolling) {
   SenderOptions options;
   options.program = config.SenderProgram();
+  options.user = config.sender.user;
+  options.agent_version = kVersion;
+  if (config.sink.enabled()) {
+    options.sink = config.sink;
+    options.sink.imds_endpoint = config.identity.endpoint;
+    TRY(options.sink.agent_id, SinkAgentId(config.state_dir));
+    return options;
+  }
   options.collector = config.collector.address;
   options.server_name = config.collector.server_name;
   options.ca_path = config.collector.ca;
@@ -103,8 +115,6 @@ Result<SenderOptions> SenderOptionsOf(const AgentConfig& config, bool enrolling)
   options.key_path = config.collector.key;
   TRY(options.enrol_address, config.EnrolAddress());
   options.enrolling = enrolling;
-  options.user = config.sender.user;
-  options.agent_version = kVersion;
   return options;
 }
 
@@ -124,14 +134,14 @@ int RunAgent(AgentSetup setup) {
   setup.version = kVersion;
   const AgentConfig config = setup.config;
   std::unique_ptr<EnrolWorker> enrolling;
-  if (!config.collector.address.empty() && !setup.print) {
-    if (!setup.replay) enrolling = EnrolWorker::StartIfAsked(config, kVersion);
+  if (config.Sends() && !setup.print) {
+    if (!setup.replay && !config.sink.enabled())
+      enrolling = EnrolWorker::StartIfAsked(config, kVersion);
     const bool waits = enrolling != nullptr;
     setup.sender_options = [waits](const AgentConfig& now) { return SenderOptionsOf(now, waits); };
   } else if (!setup.print) {
-    spdlog::warn(
-        "no collector is configured (collector.address): evidence stays in the spool dir={}",
-        config.SpoolDirectory());
+    spdlog::warn("neither a collector nor a sink is configured: evidence stays in the spool dir={}",
+                 config.SpoolDirectory());
   }
   auto agent = Agent::Create(std::move(setup));
   if (!agent) return FailBy(agent.error());

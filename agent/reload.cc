@@ -24,6 +24,10 @@ std::vector<std::string> AdoptLive(const AgentConfig& file, AgentConfig* config)
     config->collector = file.collector;
     config->sender = file.sender;
   }
+  if (file.sink.enabled() && config->sink.enabled()) {
+    config->sink = file.sink;
+    config->sender = file.sender;
+  }
   return ChangedKeys(FormatAgentConfig(*config), FormatAgentConfig(file));
 }
 
@@ -34,7 +38,15 @@ std::string SenderMark(const SenderOptions& options) {
                                   &options.enrol_address, &options.user}) {
     add(*text);
   }
-  for (const std::string* path : {&options.ca_path, &options.certificate_path, &options.key_path}) {
+  const SinkOptions& sink = options.sink;
+  for (const std::string& text :
+       {sink.bucket, sink.region, sink.prefix, sink.endpoint, sink.imds_endpoint, sink.lock,
+        std::to_string(sink.retention_days), std::to_string(sink.interval.count()),
+        std::to_string(sink.object_bytes)}) {
+    add(text);
+  }
+  for (const std::string* path : {&options.ca_path, &options.certificate_path, &options.key_path,
+                                  &sink.ca, &sink.credentials}) {
     const auto content = ReadWholeFile(*path, kMaxPemBytes);
     add(*path);
     add(content ? *content : "");

@@ -39,6 +39,7 @@ struct AgentStatus {
   std::uint64_t canary_made = 0, canary_seen = 0;
 
   std::string collector;  // empty: none configured
+  bool sink = false;      // `collector` is a bucket
   SenderStatus sender;
 
   Uuid stream_id;

@@ -37,11 +37,22 @@ void SpoolPage(const AgentStatus& status, std::string* out) {
   }
 }
 
+void SinkPage(const AgentStatus& status, std::string* out) {
+  const SenderStatus& sender = status.sender;
+  *out += fmt::format("Sink       {} {}", status.collector,
+                      sender.connected ? "stored" : "NOTHING STORED");
+  if (!sender.connected && !sender.last_error.empty()) *out += ": " + EscapeText(sender.last_error);
+  *out += fmt::format("\n  sender pid {}, {} frames and {} stored, {} failures, {} restarts\n",
+                      sender.pid, sender.frames_sent, FormatByteSize(sender.bytes_sent),
+                      sender.reconnects, sender.restarts);
+}
+
 void CollectorPage(const AgentStatus& status, std::string* out) {
   if (status.collector.empty()) {
     *out += "Collector  none configured: evidence stays in the spool\n";
     return;
   }
+  if (status.sink) return SinkPage(status, out);
   const SenderStatus& sender = status.sender;
   *out += fmt::format("Collector  {} {}", status.collector,
                       sender.connected ? "connected" : "NOT CONNECTED");
@@ -283,6 +294,7 @@ std::string StatusJson(const AgentStatus& status) {
   json.Close('}');
   json.Key("collector").Open('{');
   json.Field("address", status.collector);
+  json.FlagField("sink", status.sink);
   WriteSender(status.sender, &json);
   json.Close('}');
   WriteSpool(status, &json);

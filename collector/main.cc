@@ -13,6 +13,7 @@
 
 #include "collector/access_commands.h"
 #include "collector/collector.h"
+#include "collector/import_command.h"
 #include "collector/maintenance.h"
 #include "common/completion.h"
 #include "common/log.h"
@@ -42,12 +43,14 @@ constexpr const char* kFooter =
     "  culprit-collector token create --for 1h      # for a host to enrol by\n"
     "  culprit-collector revoke i-0123456789abcdef0 --reason \"taken over\"\n"
     "  culprit-collector issue operator night --role responder --out ./night\n"
+    "  culprit-collector import-spool ./evidence    # what agents put into a bucket, copied here\n"
     "  culprit-collector check-config --config deploy/collector.toml\n";
 
 struct Options {
   std::string config, data_dir, pki_dir, listen, log_level, name, out;
   std::string role = "viewer", what, why;
   TokenArgs token;
+  ImportArgs import_spool;
   bool json = false;
   std::vector<std::string> server_names;
 };
@@ -269,6 +272,36 @@ std::vector<Command> AddAccess(CLI::App& app, Options& options) {
   return commands;
 }
 
+int RunImport(const CollectorConfig& config, const ImportArgs& args) {
+  if (const Status log = InitLog("culprit-collector", config.log_level); !log)
+    return Fail(log.error(), kExitUsage);
+  const auto answer = ImportSpoolCommand(config, args);
+  if (!answer) return Fail(answer.error(), ExitCodeOf(answer.error()));
+  fmt::print("{}", answer->text);
+  return answer->whole ? kExitOk : kExitFailed;
+}
+
+Command AddImport(CLI::App& app, Options& options) {
+  CLI::App* import = app.add_subcommand(
+      "import-spool",
+      "Take evidence out of files: objects of an agent's bucket, or a spool (collector stopped); "
+      "harmless to repeat. Exit code 1 if anything is missing or damaged");
+  import->add_option("PATH", options.import_spool.paths, "Files, and directories of .clog files")
+      ->required()
+      ->type_name("");
+  import
+      ->add_option("--agent", options.import_spool.agent,
+                   "Whose they are, where the path does not say it")
+      ->type_name("ID");
+  import->add_flag("--json", options.import_spool.json, "The report as one JSON document");
+  AddPlaces(*import, options);
+  AddDataDir(*import, options);
+  AddPki(*import, options);
+  return {import, [&options](const CollectorConfig& config) {
+            return RunImport(config, options.import_spool);
+          }};
+}
+
 std::vector<Command> AddCommands(CLI::App& app, Options& options) {
   std::vector<Command> commands = {
       {app.add_subcommand("run",
@@ -304,6 +337,7 @@ std::vector<Command> AddCommands(CLI::App& app, Options& options) {
                    "Name or address of this machine that clients dial; may be repeated")
       ->type_name("NAME");
   commands.push_back(init);
+  commands.push_back(AddImport(app, options));
   for (Command& command : AddIssue(app, options)) commands.push_back(std::move(command));
   for (Command& command : AddAccess(app, options)) commands.push_back(std::move(command));
   return commands;

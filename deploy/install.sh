@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Puts Culprit's agent or collector on this machine, configures it and starts it. Doing it again changes only what differs.
 # Usage: install.sh agent --collector HOST:PORT --ca-fingerprint HEX [OPTION...]
+#        install.sh agent --sink BUCKET[/PREFIX] --region REGION [OPTION...]
 #        install.sh collector --name NAME [OPTION...]
 #   --from PATH           what to install: a .deb, an .rpm, a .tar.gz of the same build, or a build directory (build/release);
 #                         left out: the programs are there already, and only configuration and start are wanted
@@ -9,6 +10,9 @@
 #   --ca-fingerprint HEX  agent: SHA-256 of the collector's CA certificate, by which it is known; the host enrols, by the join token in
 #                         CULPRIT_TOKEN or --token-file FILE, or on EC2 by the instance's identity document
 #   --credentials DIR     agent, instead: ca.pem, agent.pem and agent.key, as `culprit-collector issue agent NAME --out DIR` makes them
+#   --sink BUCKET[/PREFIX] --region REGION
+#                         agent, instead of a collector: the bucket that evidence is put into with the role of this instance; other keys of [sink] are
+#                         in agent.toml
 #   --name NAME           collector: a name or address by which agents dial this machine; may be repeated
 #   --root DIR            install below DIR (an image); nothing is started there, and no certificate authority is made
 #   --no-start            leave the unit as it is
@@ -18,12 +22,12 @@
 # Exit: 0 done, 1 something is missing or failed (the message says what), 2 usage.
 set -euo pipefail
 umask 022
-role='' from='' collector='' credentials='' fingerprint='' token=${CULPRIT_TOKEN-} root='' start=1 changed=0
+role='' from='' collector='' credentials='' fingerprint='' sink='' region='' token=${CULPRIT_TOKEN-} root='' start=1 changed=0
 names=()
 
 say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '3,19s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '3,23s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 wrong() {
   printf 'install: %s\n' "$*" >&2
   usage >&2
@@ -37,7 +41,7 @@ parse_arguments() {
         [ -z "$role" ] || wrong "one role only: '$role' or '$1'"
         role=$1
         ;;
-      --from | --collector | --credentials | --ca-fingerprint | --token-file | --name | --root)
+      --from | --collector | --credentials | --ca-fingerprint | --token-file | --sink | --region | --name | --root)
         [ -n "${2-}" ] || wrong "$1 needs a value"
         case $1 in
           --ca-fingerprint) fingerprint=$2 ;;
@@ -60,12 +64,17 @@ check_arguments() {
   local name
   case $role in
     agent) [ ${#names[@]} = 0 ] || wrong "--name is the collector's" ;;
-    collector) [ -z "$collector$credentials$fingerprint" ] || wrong "--collector, --credentials and --ca-fingerprint are the agent's" ;;
+    collector) [ -z "$collector$credentials$fingerprint$sink" ] || wrong "--collector, --credentials, --ca-fingerprint and --sink are the agent's" ;;
     *) wrong "say what to install: agent or collector" ;;
   esac
   if [ -n "$collector" ]; then
     [[ $collector =~ ^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$ ]] || wrong "--collector '$collector' is not HOST:PORT"
     ((10#${BASH_REMATCH[2]} >= 1 && 10#${BASH_REMATCH[2]} <= 65535)) || wrong "--collector '$collector': no such port"
+  fi
+  if [ -n "$sink" ]; then
+    [[ $sink =~ ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]+)?$ ]] || wrong "--sink '$sink' is not BUCKET or BUCKET/PREFIX"
+    [[ $region =~ ^[a-z0-9-]+$ ]] || wrong "--sink needs --region, the bucket's"
+    [ -z "$collector$credentials$fingerprint" ] || wrong "evidence goes to a collector or into a sink: --collector or --sink"
   fi
   for name in "${names[@]}"; do
     [[ $name =~ ^[A-Za-z0-9._:-]+$ ]] || wrong "--name '$name' is neither a name nor an address"
@@ -182,6 +191,10 @@ configure_agent() {
       put "$root/etc/culprit/agent/$file" 0600 <"$credentials/$file"
     done
   fi
+  if [ -n "$sink" ]; then
+    configure_sink "$config"
+    return
+  fi
   [ -n "$collector" ] || return 0
   if [ ! -e "$config" ]; then
     put "$config" 0644 <<TOML
@@ -194,6 +207,24 @@ TOML
   awk '/^\[/ { on = /^\[collector\]/ } on && /^address *=/ { found = 1 } END { exit !found }' "$config" ||
     fail "$config has no address in [collector]; write it there: address = \"$collector\""
   put "$config" 0644 < <(sed "/^\[collector\]/,/^\[/s|^address *=.*|address = \"$collector\"|" "$config")
+}
+
+# The file `sink` is what the unit waits for where there is no key.
+configure_sink() {  # FILE
+  local bucket=${sink%%/*} prefix=culprit
+  [ "$sink" = "$bucket" ] || prefix=${sink#*/}
+  if [ ! -e "$1" ]; then
+    put "$1" 0644 <<TOML
+# Every key with its default and meaning: /usr/share/doc/culprit-agent/agent.toml
+[sink]
+bucket = "$bucket"
+region = "$region"
+prefix = "$prefix"
+TOML
+  fi
+  awk -v bucket="\"$bucket\"" '/^\[/ { on = /^\[sink\]/ } on && /^bucket *=/ && $NF == bucket { found = 1 } END { exit !found }' "$1" ||
+    fail "$1 is there and has no bucket = \"$bucket\" in [sink]: write it there, with region and prefix"
+  put "$root/etc/culprit/agent/sink" 0600 </dev/null
 }
 
 # The key is made on this host. A collector that cannot be reached does not hold anything up: the agent watches, and goes on trying by what
@@ -217,7 +248,7 @@ enrol_agent() {
 }
 
 agent_ready() {
-  [ -s "$root/etc/culprit/agent.toml" ] && { [ -s "$root/etc/culprit/agent/agent.key" ] || [ -s "$root/etc/culprit/agent/enrol" ]; }
+  [ -s "$root/etc/culprit/agent.toml" ] && { [ -s "$root/etc/culprit/agent/agent.key" ] || [ -s "$root/etc/culprit/agent/enrol" ] || [ -e "$root/etc/culprit/agent/sink" ]; }
 }
 
 # --- collector ---------------------------------------------------------------------------------------------------------
@@ -261,7 +292,7 @@ enable_in_image() {
 start_unit() {
   local unit=culprit-$role.service
   if ! "${role}_ready"; then
-    say "installed; it waits for --collector, and for --ca-fingerprint or --credentials"
+    say "installed; it waits for --collector, and for --ca-fingerprint or --credentials, or for --sink"
     return
   fi
   if [ -n "$root" ]; then

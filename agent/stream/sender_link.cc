@@ -12,9 +12,11 @@
 
 #include "agent/process/backoff.h"
 #include "agent/process/child_process.h"
+#include "agent/s3/key_source.h"
 #include "agent/stream/control_wire.h"
 #include "agent/stream/link_socket.h"
 #include "agent/stream/memory_file.h"
+#include "agent/stream/sink_wire.h"
 #include "common/credentials.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -47,6 +49,7 @@ std::string Bytes(const Uuid& id) { return std::string(id.AsBytes()); }
 // Enrolment makes the key first and the certificate last: between the two the agent watches
 // already, and evidence waits in the spool.
 bool NotEnrolledYet(const SenderOptions& options) {
+  if (options.sink.enabled()) return false;
   return (options.enrolling || access(options.key_path.c_str(), F_OK) == 0) &&
          access(options.certificate_path.c_str(), F_OK) != 0 && errno == ENOENT;
 }
@@ -55,6 +58,11 @@ Status CheckFiles(const SenderOptions& options) {
   if (access(options.program.c_str(), X_OK) != 0) {
     return ErrnoError("the sender program " + options.program +
                       " can not be run (is it installed beside culprit-agent?)");
+  }
+  if (options.sink.enabled() && options.sink.credentials.empty()) return Ok();
+  if (options.sink.enabled()) {
+    const auto keys = ReadKeyFile(options.sink.credentials);
+    return keys ? Ok() : Status(keys.error());
   }
   if (NotEnrolledYet(options)) return Ok();
   TRY(const Credentials credentials,
@@ -115,6 +123,7 @@ class SenderLinkImpl final : public SenderLink {
   void Queue(const link::ToSender& message, UniqueFd fd = UniqueFd());
   void QueueStateIfChanged();
   void Flush();
+  link::SinkConfig Sink() const;
 
   SenderOptions options_;
   Spool* spool_;
@@ -127,6 +136,7 @@ class SenderLinkImpl final : public SenderLink {
   std::deque<Outgoing> answers_;  // to the collector, behind the outbox
   std::vector<ControlQuestion> requests_;
   std::string sent_state_;
+  std::string said_;  // by this sender, of what is wrong
   SenderStatus status_;
   std::vector<SpoolLoss> quarantined_;
   LogLimit fault_limit_{seconds(10)};
@@ -150,6 +160,7 @@ Status SenderLinkImpl::Spawn() {
   outbox_.clear();
   answers_.clear();
   sent_state_.clear();
+  said_.clear();
   link::ToSender message;
   link::LinkConfig* config = message.mutable_config();
   config->set_collector(options_.collector);
@@ -162,10 +173,23 @@ Status SenderLinkImpl::Spawn() {
   config->set_boot_id(Bytes(options_.boot_id));
   config->set_run_id(Bytes(options_.run_id));
   config->set_agent_version(options_.agent_version);
+  if (options_.sink.enabled()) *config->mutable_sink() = Sink();
   Queue(message);
   QueueStateIfChanged();
   Flush();
   return Ok();
+}
+
+// A bucket cannot be asked what it has.
+link::SinkConfig SenderLinkImpl::Sink() const {
+  link::SinkConfig sink = WriteSink(options_.sink);
+  for (std::size_t i = 0; i < kLaneCount; ++i) {
+    link::LanePosition* stored = sink.add_stored();
+    stored->set_stream_id(Bytes(spool_->stream_id()));
+    stored->set_lane(static_cast<std::uint32_t>(i));
+    stored->set_seq(spool_->lane(static_cast<Lane>(i)).acked_seq);
+  }
+  return sink;
 }
 
 void SenderLinkImpl::SetTimer(milliseconds delay) {
@@ -200,7 +224,7 @@ void SenderLinkImpl::OnSenderGone(const std::string& how) {
   socket_.Reset();
   status_.connected = false;
   if (stopping_) return;
-  status_.last_error = "the sender " + how;
+  status_.last_error = "the sender " + how + (said_.empty() ? "" : ": " + said_);
   if (SteadyClock::now() - started_ > kLongLife) backoff_.Reset();
   const milliseconds delay = backoff_.Next(Random32());
   spdlog::warn("sender gone how=\"{}\" restart_in_ms={}", how, delay.count());
@@ -325,7 +349,7 @@ void SenderLinkImpl::HandleSegment(const link::SegmentRequest& request) {
 
 void SenderLinkImpl::HandleReport(const link::SenderReport& report) {
   status_.connected = report.connected();
-  status_.last_error = report.last_error().substr(0, kMaxTextBytes);
+  status_.last_error = said_ = report.last_error().substr(0, kMaxTextBytes);
   status_.frames_sent = report.frames_sent();
   status_.bytes_sent = report.sent_bytes();
   status_.reconnects = report.reconnects();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SenderLink: the sensor's side of the boundary to the sender process, which alone speaks gRPC and
-// TLS.
+// SenderLink: the sensor's side of the boundary to the sender process, which alone speaks gRPC, TLS
+// and S3.
 //
 // The sender (program culprit-agent-sender, own user, no capabilities) gets one end of a
 // SOCK_SEQPACKET socketpair as descriptor 3. It is told what the spool holds, asks for segments and
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "agent/model/control.h"
+#include "agent/s3/sink_options.h"
 #include "agent/spool/spool.h"
 #include "common/ids.h"
 #include "common/result.h"
@@ -37,11 +38,13 @@ struct SenderOptions {
   std::string user = "nobody";  // the sender's user when the sensor is root
   Uuid boot_id, run_id;
   std::string agent_version;
+  SinkOptions sink;  // enabled: a bucket instead of a collector, and nothing of it but `program`,
+                     // `user` and the identities
 };
 
 struct SenderStatus {
   int pid = -1;
-  bool connected = false;
+  bool connected = false;  // of a sink: the newest object was stored
   std::string last_error;  // why it is not connected; empty = fine
   std::uint64_t restarts = 0;
   std::uint64_t frames_sent = 0, bytes_sent = 0, reconnects = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// culprit-agent-sender: the agent's only process that speaks gRPC and TLS. Started by culprit-agent
-// with the link on descriptor 3; reads its key, gives up its rights, then sends. Ends with its
-// parent.
+// culprit-agent-sender: the agent's only process that speaks gRPC, TLS and S3. Started by
+// culprit-agent with the link on descriptor 3; reads its key, gives up its rights, then sends. Ends
+// with its parent.
 #include <grpc/support/log.h>
 #include <unistd.h>
 
@@ -12,8 +12,12 @@
 
 #include "agent/process/child_process.h"
 #include "agent/process/privileges.h"
+#include "agent/s3/key_source.h"
+#include "agent/s3/s3_client.h"
 #include "agent/stream/enrol_client.h"
 #include "agent/stream/sensor_port.h"
+#include "agent/stream/sink_uploader.h"
+#include "agent/stream/sink_wire.h"
 #include "agent/stream/uploader.h"
 #include "common/credentials.h"
 #include "common/log.h"
@@ -45,6 +49,30 @@ int RunEnrol(SensorPort* port, const internal::v1::EnrolTask& task, int parent) 
   return kOk;
 }
 
+// Secrets are read as root, the network is used as nobody.
+Result<std::unique_ptr<Uploader>> MakeUploader(const internal::v1::LinkConfig& config, int parent,
+                                               SensorPort* port) {
+  if (!config.has_sink()) {
+    TRY(Credentials credentials,
+        LoadCredentials({config.ca_path(), config.certificate_path(), config.key_path()}));
+    TRY_VOID(DropPrivileges(config.user(), parent));
+    return Uploader::Create(config, std::move(credentials), port);
+  }
+  const SinkOptions sink = ReadSink(config.sink());
+  KeySource keys(sink.imds_endpoint);
+  if (!sink.credentials.empty()) {
+    TRY(AwsKeys file, ReadKeyFile(sink.credentials));
+    keys = KeySource(std::move(file));
+  }
+  std::string ca_pem;
+  if (!sink.ca.empty()) {
+    TRY(ca_pem, ReadPemFile(sink.ca));
+  }
+  TRY_VOID(DropPrivileges(config.user(), parent));
+  TRY(auto client, S3Client::Create(sink, std::move(ca_pem), config.agent_version()));
+  return MakeSinkUploader(config.sink(), std::move(keys), std::move(client), port);
+}
+
 int RunSender() {
   const int parent = getppid();
   if (!HasLink()) {
@@ -58,21 +86,15 @@ int RunSender() {
   const auto first = port.ReceiveFirst();
   if (!first) return Fail(&port, first.error());
   if (first->has_enrol()) return RunEnrol(&port, first->enrol(), parent);
-  const internal::v1::LinkConfig* config = &first->config();
-  Result<Credentials> credentials =
-      LoadCredentials({config->ca_path(), config->certificate_path(), config->key_path()});
-  if (!credentials) return Fail(&port, credentials.error());
-  if (const Status status = DropPrivileges(config->user(), parent); !status) {
-    return Fail(&port, status.error());
-  }
-
-  const auto uploader = Uploader::Create(*config, std::move(*credentials), &port);
+  const auto made = MakeUploader(first->config(), parent, &port);
+  if (!made) return Fail(&port, made.error());
+  Uploader* const uploader = made->get();
   // The link is served from a thread of its own; the end of the sensor ends this process there and
   // then, because nothing that is left to do is of use to anybody.
-  std::thread link([&port, &uploader] {
+  std::thread link([&port, uploader] {
     std::jthread timer;
-    port.Run([&uploader, &timer](SensorPort::Clock::time_point deadline) {
-      timer = std::jthread([&uploader, deadline](const std::stop_token&) {
+    port.Run([uploader, &timer](SensorPort::Clock::time_point deadline) {
+      timer = std::jthread([uploader, deadline](const std::stop_token&) {
         std::this_thread::sleep_until(deadline);
         uploader->Cancel();
       });

@@ -10,6 +10,7 @@
 #include "collector/detect/engine.h"
 #include "collector/detect/events.h"
 #include "collector/detect/rules.h"
+#include "collector/model/imported.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -94,6 +95,7 @@ void IntegrityDetector::Take(const FrameHeader& header, const DecodedFrame& fram
 WatchedAgent& IntegrityDetector::AgentOf(const DecodedFrame& frame) {
   WatchedAgent& agent = agents_[frame.stamp.agent_id];
   agent.id = frame.stamp.agent_id;
+  agent.imported = frame.stamp.peer == kImportPeer;
   agent.name = frame.stamp.agent_name;
   if (frame.has_host) {
     agent.version = frame.host.agent_version();
@@ -276,7 +278,7 @@ void IntegrityDetector::Tick(WallTime now, const std::vector<AgentIngestStats>& 
 
 void IntegrityDetector::JudgeSilence(WallTime now, const AgentIngestStats* known,
                                      WatchedAgent* agent) {
-  if (!agent->live || agent->stopped) return;
+  if (!agent->live || agent->imported || agent->stopped) return;
   const WallTime heard = known == nullptr ? agent->last_received
                                           : std::max(agent->last_received, known->last_received);
   const WallTime since = std::max(heard, watching_since_);
@@ -340,8 +342,10 @@ void IntegrityDetector::EndSilence(const DecodedFrame& frame, WatchedAgent* agen
 
 // A stop that was declared, and no start after it. A host that goes down is meant to.
 void IntegrityDetector::JudgeAbsence(WallTime now, WatchedAgent* agent) {
-  if (!agent->stopped || agent->stopped->told_absent || agent->stopped->reason == "shutdown")
+  if (!agent->stopped || agent->imported || agent->stopped->told_absent ||
+      agent->stopped->reason == "shutdown") {
     return;
+  }
   const WallTime since = std::max(agent->stopped->at, watching_since_);
   if (now - since < seconds(thresholds_.silence_seconds)) return;
   agent->stopped->told_absent = true;

@@ -63,8 +63,9 @@ struct RecentFlow {
 struct WatchedAgent {
   Uuid id;
   std::string name, host, version;
-  bool live = false;  // gives heartbeats of its own host
-  Uuid current;       // stream
+  bool live = false;      // gives heartbeats of its own host
+  bool imported = false;  // its newest frame came from a file: nothing follows by itself
+  Uuid current;           // stream
   std::vector<WatchedStream> streams;
   std::vector<WatchedGap> gaps;
   std::deque<RecentFlow> flows;

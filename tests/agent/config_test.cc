@@ -41,6 +41,10 @@ TEST(AgentConfig, WhatCheckConfigPrintsReadsBackToTheSame) {
   config.spool.max_bytes = 12345678;
   config.kernel.measure_cost = true;
   config.sender.program = "/opt/sender";
+  config.sink.prefix = "hosts/a";
+  config.sink.lock = "compliance";
+  config.sink.interval = std::chrono::seconds(10);
+  config.sink.credentials = "/etc/culprit/sink.keys";
   const auto again = ParseAgentConfig(FormatAgentConfig(config), "printed");
   ASSERT_TRUE(again.has_value()) << again.error().message;
   EXPECT_EQ(FormatAgentConfig(*again), FormatAgentConfig(config));
@@ -58,6 +62,8 @@ TEST(AgentConfig, WrongKeysAreNamedWithLineAndWhatWasExpected) {
       {"out of range", "[limits]\nmax_flows = 1\n", "agent.toml:2", "limits.max_flows"},
       {"not a choice", "[identity]\nsource = \"guess\"\n", "agent.toml:2", "machine"},
       {"number without a unit", "heartbeat = 10\n", "agent.toml:1", "heartbeat"},
+      {"no lock of S3's", "[sink]\nlock = \"forever\"\n", "agent.toml:2", "compliance"},
+      {"no time at all", "[sink]\ninterval = \"0s\"\n", "agent.toml:2", "sink.interval"},
       {"relative path", "state_dir = \"x\"\n", "agent.toml:1", "absolute"},
       {"syntax", "state_dir = \n", "agent.toml:1", ""},
   };
@@ -113,6 +119,21 @@ TEST(AgentConfig, TheMachineIsCheckedToo) {
   EXPECT_TRUE(errors("not a cgroup2 mount"));
   EXPECT_TRUE(errors("CONFIG_DEBUG_INFO_BTF"));
   std::filesystem::remove_all(directory);
+}
+
+TEST(AgentConfig, EvidenceGoesToACollectorOrToASink) {
+  AgentConfig config;
+  config.sink.bucket = "evidence";
+  const Status without_region = ValidateAgentConfig(config);
+  ASSERT_FALSE(without_region.has_value());
+  EXPECT_THAT(without_region.error().message, HasSubstr("sink.region"));
+  config.sink.region = "eu-central-1";
+  EXPECT_TRUE(ValidateAgentConfig(config).has_value());
+  EXPECT_TRUE(config.Sends());
+  config.collector.address = "192.0.2.1:7443";
+  const Status both = ValidateAgentConfig(config);
+  ASSERT_FALSE(both.has_value());
+  EXPECT_THAT(both.error().message, HasSubstr("one of the two"));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 #include <thread>
 
 #include "agent/daemon.h"
-#include "agent/http_get.h"
+#include "agent/imds/http_get.h"
 
 namespace culprit {
 namespace {

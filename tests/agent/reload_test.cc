@@ -52,6 +52,24 @@ TEST(AgentReloadTest, WhatCannotIsNamedAndStaysAsItIs) {
       << "an agent without a collector gets none while it runs";
 }
 
+TEST(AgentReloadTest, ASinkChangesWhileTheAgentRuns) {
+  const std::string sink = "[sink]\nbucket = \"evidence\"\nregion = \"eu-central-1\"\n";
+  AgentConfig now = *ParseAgentConfig(sink, "test");
+  const AgentConfig file = *ParseAgentConfig(sink + "interval = \"5s\"\n", "test");
+  EXPECT_THAT(AdoptLive(file, &now), IsEmpty());
+  EXPECT_EQ(now.sink.interval, std::chrono::seconds(5));
+  const TempDir directory;
+  SenderOptions options;
+  options.sink = now.sink;
+  options.sink.credentials = directory / "keys";
+  const std::string before = SenderMark(options);
+  std::ofstream(options.sink.credentials) << "other keys";
+  const std::string rotated = SenderMark(options);
+  EXPECT_NE(rotated, before);
+  options.sink.retention_days = 1;
+  EXPECT_NE(SenderMark(options), rotated);
+}
+
 TEST(AgentReloadTest, ASenderIsAnotherOneWithOtherCertificatesUnderTheSameName) {
   const TempDir directory;
   SenderOptions options;

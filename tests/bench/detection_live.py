@@ -5,7 +5,8 @@
   sudo tests/bench/detection_live.py [--runs N] [--only NAME,...] [--night] [--json FILE]
 
 For each class: how many runs were flagged by its rule (with the Wilson interval of 95 %), seconds from the start of the tool to the record that
-tripped the rule (median, 95th percentile), and whether the finding names the right program. For each honest class: findings in its runs.
+tripped the rule (median, 95th percentile), what had left the host when the operator could read the finding (median), and whether the finding names the
+right program; then the same by rule, over its classes. For each honest class: findings in its runs; then false ones of high severity a day of such work.
 Every load is bounded in count or time. Where a tool is not installed its class is left out, and said so."""
 import argparse
 import contextlib
@@ -50,11 +51,12 @@ def attack(rig, field, name):
     rule, _, program, start, limit = ATTACKS[name]
     before = {row["id"] for row in findings(rig)}
     fresh = lambda: [row for row in findings(rig, rule) if row["id"] not in before]
-    began = time.time()
+    began, sent = time.time(), field.inside.counters()[0]
     with contextlib.ExitStack() as stack:
         try:
             stack.callback(start(field).stop, 5)
             wait_until(rule, fresh, limit)
+            sent = field.inside.counters()[0] - sent
         except (Failure, AssertionError) as error:
             note(f"{name}: {str(error).strip()[:300]}")
     rows = fresh()
@@ -64,7 +66,7 @@ def attack(rig, field, name):
     right = os.path.basename(row["exe"]).startswith(program) or program in row["command_line"]
     if not right:
         note(f"{name}: {row['rule']} names {row['exe']}: {row['command_line']}")
-    return {"flagged": True, "seconds": seconds_of(row["trigger_time"]) - began, "right": right}
+    return {"flagged": True, "seconds": seconds_of(row["trigger_time"]) - began, "bytes": sent, "right": right}
 
 
 def attack_again(rig, field, name):
@@ -78,10 +80,10 @@ def attack_again(rig, field, name):
 
 def honest(rig, field, name):
     """(rule, severity) of what came of it."""
-    before = {row["id"] for row in findings(rig)}
+    before, began = {row["id"] for row in findings(rig)}, time.monotonic()
     HONEST[name][1](field)
     time.sleep(3)  # a finding that comes late counts
-    return [(row["rule"], row["severity"]) for row in findings(rig) if row["id"] not in before]
+    return {"found": [(row["rule"], row["severity"]) for row in findings(rig) if row["id"] not in before], "seconds": time.monotonic() - began}
 
 
 def quantile(values, q):
@@ -94,20 +96,27 @@ def chosen(classes, only, exclude):
             yield name
 
 
+def print_row(name, results):
+    hits = [r for r in results if r["flagged"]]
+    low, high = wilson(len(hits), len(results))
+    times, sent = [r["seconds"] for r in hits], quantile([r["bytes"] for r in hits], .5)
+    share = f"{len(hits)}/{len(results)}"
+    print(f"{name:<28}{share:>9}{f'{low:.2f}-{high:.2f}':>16}{quantile(times, .5):>6.1f}s{quantile(times, .95):>6.1f}s{sent / 1e6:>9.2f} MB"
+          f"  {sum(r['right'] for r in hits)}/{len(hits)}", flush=True)
+
+
 def run_attacks(rig, field, runs, names, play):
-    print(f"{'CLASS':<28}{'FLAGGED':>9}{'95 % INTERVAL':>16}{'p50':>7}{'p95':>7}  RIGHT PROGRAM")
-    out = {}
+    print(f"{'CLASS':<28}{'FLAGGED':>9}{'95 % INTERVAL':>16}{'p50':>7}{'p95':>7}{'SENT, p50':>12}  RIGHT PROGRAM")
+    out, by_rule = {}, {}
     for name in names:
         if not have(ATTACKS[name][1]):
             print(f"{name:<28}  left out: {ATTACKS[name][1]} is not installed")
             continue
-        out[name] = results = [play(rig, field, name) for _ in range(runs)]
-        hits = [r for r in results if r["flagged"]]
-        low, high = wilson(len(hits), runs)
-        times = [r["seconds"] for r in hits]
-        right = sum(r["right"] for r in hits)
-        print(f"{name:<28}{len(hits):>5}/{runs:<3}{f'{low:.2f}-{high:.2f}':>16}{quantile(times, .5):>6.1f}s{quantile(times, .95):>6.1f}s"
-              f"  {right}/{len(hits)}", flush=True)
+        out[name] = [play(rig, field, name) for _ in range(runs)]
+        by_rule.setdefault(ATTACKS[name][0], []).extend(out[name])
+        print_row(name, out[name])
+    for rule, results in by_rule.items():
+        print_row(f"all of {rule}", results)
     return out
 
 
@@ -117,8 +126,14 @@ def run_honest(rig, field, runs, names):
         if not have(HONEST[name][0]):
             print(f"{name:<28}  left out: {HONEST[name][0]} is not installed")
             continue
-        out[name] = found = [told for _ in range(runs) for told in honest(rig, field, name)]
+        played = [honest(rig, field, name) for _ in range(runs)]
+        found = [told for one in played for told in one["found"]]
+        out[name] = {"found": found, "seconds": sum(one["seconds"] for one in played)}
         print(f"{name:<28}findings: {', '.join(f'{rule} ({severity})' for rule, severity in found) or 'none'} in {runs} runs", flush=True)
+    days = sum(row["seconds"] for row in out.values()) / 86400
+    high = sum(severity in ("high", "critical") for row in out.values() for _, severity in row["found"])
+    if days:
+        print(f"{high} of high severity in {days * 24:.2f} hours of honest work: {high / days:.2f} a day")
     return out
 
 
@@ -151,7 +166,7 @@ def main():
             args.json.write_text(json.dumps(out, indent=1))
         if args.strict:
             missed = [name for name, rows in out["attacks"].items() if not all(r["flagged"] and r["right"] for r in rows)]
-            accused = [name for name, told in out["honest"].items() if told]
+            accused = [name for name, row in out["honest"].items() if row["found"]]
             check(not missed and not accused, f"missed: {missed}; accused: {accused}")
         note("PASSED")
 

@@ -17,7 +17,7 @@ CONTRACTS = {
     "collector/snapshot/snapshots.h",
 }
 # Folders that stand outside the chain of stages: values, and what every stage may use.
-SHARED = {"agent": {"agent/enrol", "agent/model", "agent/process"},
+SHARED = {"agent": {"agent/enrol", "agent/imds", "agent/model", "agent/process", "agent/s3"},
           "collector": {"collector/audit", "collector/model", "collector/pki", "collector/sqlite", "collector/geo", "collector/cost", "collector/answer",
                         "collector/format", "collector/report"}}
 PURE = ("agent/model", "agent/decode", "agent/assemble", "agent/names", "agent/login", "agent/enrich", "agent/aggregate", "agent/triage",
@@ -31,7 +31,7 @@ PURE_FILES = (
     "agent/posture/sshd_defaults", "agent/posture/sshd_rows", "agent/posture/systemd_unit",
     "agent/posture/sshd_effective", "agent/posture/sshd_keywords", "agent/posture/sshd_lexer", "agent/posture/sshd_numbers",
     "agent/posture/sshd_parser", "agent/posture/sshd_patterns", "agent/posture/sshd_values", "agent/ring/contact_book",
-    "agent/ring/lane", "agent/ring/packet_export", "agent/ring/packet_join", "agent/ring/segment_index",
+    "agent/ring/lane", "agent/s3/aws_keys", "agent/s3/s3_answer", "agent/s3/sink_options", "agent/stream/spool_object", "agent/ring/packet_export", "agent/ring/packet_join", "agent/ring/segment_index",
     "agent/snapshot/process_text", "agent/snapshot/redact", "agent/snapshot/sock_diag", "agent/snapshot/socket_text", "agent/stream/control_wire", "collector/detect/beacon", "collector/detect/brute_force", "collector/detect/dns_tunnel",
     "collector/detect/baseline", "collector/detect/bill", "collector/detect/budget", "collector/detect/egress", "collector/detect/engine",
     "collector/detect/episodes", "collector/detect/events", "collector/detect/programs", "collector/detect/scene",

@@ -389,6 +389,19 @@ TEST(Integrity, ASilenceShowsWhatTheHostDidLastAndEndsInTheSameFinding) {
   EXPECT_NE(script.findings().at(silent.id()).reason().find("speaks again"), std::string::npos);
 }
 
+TEST(Integrity, WhatWasImportedFromFilesIsNotMissedAfterwards) {
+  for (const char* stop : {"", "signal"}) {
+    AgentScript script;
+    script.peer = "import";
+    script.Beats(3);
+    script.stop_reason = stop;
+    script.Beat();
+    script.Silent(seconds(600));
+    for (const auto& [rule, severity] : script.ByRule())
+      EXPECT_TRUE(rule == "agent-stopped" && severity == v1::SEVERITY_LOW) << rule;
+  }
+}
+
 TEST(Integrity, ConnectedAndSilentIsToldFromCutOff) {
   AgentScript script;
   AgentIngestStats stats;

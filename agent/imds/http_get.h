@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One HTTP/1.1 exchange with a literal address: what IMDSv2 needs and no more (no names, no TLS, no
-// redirects). Stage: wiring (edge: a socket). Thread: any. Bounded: 64 KiB of answer, `timeout` for
+// redirects). Stage: imds (edge: a socket). Thread: any. Bounded: 64 KiB of answer, `timeout` for
 // the whole exchange.
-#ifndef CULPRIT_AGENT_HTTP_GET_H_
-#define CULPRIT_AGENT_HTTP_GET_H_
+#ifndef CULPRIT_AGENT_IMDS_HTTP_GET_H_
+#define CULPRIT_AGENT_IMDS_HTTP_GET_H_
 
 #include <chrono>
 #include <string>
@@ -29,4 +29,4 @@ Result<std::string> HttpExchange(const std::string& endpoint, const HttpRequest&
 
 }  // namespace culprit
 
-#endif  // CULPRIT_AGENT_HTTP_GET_H_
+#endif  // CULPRIT_AGENT_IMDS_HTTP_GET_H_

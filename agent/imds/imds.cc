@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/imds.h"
+#include "agent/imds/imds.h"
 
 #include <algorithm>
 
-#include "agent/http_get.h"
+#include "agent/imds/http_get.h"
 
 namespace culprit {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/http_get.h"
+#include "agent/imds/http_get.h"
 
 #include <netinet/in.h>
 #include <poll.h>

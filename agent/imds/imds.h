@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Questions to the EC2 instance metadata service (IMDSv2), with a token that is good for a while.
-// Stage: wiring (edge: one HTTP endpoint). Thread: values. Failure: errors say what was asked for;
+// Stage: imds (edge: one HTTP endpoint), beside the chain: the sensor asks who the host is, the
+// sender for its role. Thread: values. Failure: errors say what was asked for;
 // kNotFound: there is none; kUnauthenticated: the token has run out, open another session.
-#ifndef CULPRIT_AGENT_IMDS_H_
-#define CULPRIT_AGENT_IMDS_H_
+#ifndef CULPRIT_AGENT_IMDS_IMDS_H_
+#define CULPRIT_AGENT_IMDS_IMDS_H_
 
 #include <chrono>
 #include <string>
@@ -30,4 +31,4 @@ class ImdsSession {
 
 }  // namespace culprit
 
-#endif  // CULPRIT_AGENT_IMDS_H_
+#endif  // CULPRIT_AGENT_IMDS_IMDS_H_
