@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "agent/imds.h"
+#include "agent/imds/imds.h"
 #include "common/cloud_facts.h"
 
 namespace culprit {
