@@ -28,7 +28,7 @@ from snapshot_box import private_file, run_in_box
 
 NOISE = 2  # files of 4 MiB, which no compressor shrinks
 MEMORY = 128 << 20
-PACE = 4 << 20
+PACE = 16 << 20
 
 
 class Link:
