@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import pathlib
-import resource
 import signal
 import subprocess
 import sys
@@ -117,7 +116,6 @@ def measure(what, processes, last_tier, aim, rounds):
 
 def scene(processes=2000, rounds=3):
     processes, rounds = min(int(processes), 20_000), int(rounds)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65_536, 65_536))
     good = measure(f"tier 0, {processes:,} processes", processes, 0, AIM_T0, rounds)
     furnish()
     good &= measure(f"tiers 0 and 1, {FEW} processes, {LOGS} MiB of logs", FEW, 1, AIM_T1, rounds)
