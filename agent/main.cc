@@ -60,7 +60,7 @@ struct Options {
   std::string config = kDefaultConfig;
   std::string data, collector, record, file, log_level, out, process_map, name;
   std::vector<std::string> hosts;
-  std::string case_id, operator_name, key;
+  std::string case_id, operator_name, key, metadata;
   unsigned tier = 2;
   bool json = false, metrics = false, print = false, config_given = false;
 };
@@ -268,8 +268,8 @@ int ShowSnapshot(const Options& options) {
 
 // Started by the sensor, which shows nothing of it.
 int WriteSnapshot(const Options& options) {
-  const auto written = RunSnapshotWriter(
-      {options.data, AgentConfig::SnapshotSpoolIn(options.data), options.file, kVersion});
+  const auto written = RunSnapshotWriter({options.data, AgentConfig::SnapshotSpoolIn(options.data),
+                                          options.file, kVersion, options.metadata});
   return written ? kExitOk : Fail(written.error(), kExitFailed);
 }
 
@@ -277,6 +277,7 @@ CLI::App* AddSnapshotWriter(CLI::App& app, Options* options) {
   CLI::App* writer = app.add_subcommand("snapshot-writer", "Started by `run` alone");
   writer->group("");
   writer->add_option("--data", options->data, "State directory")->required();
+  writer->add_option("--metadata", options->metadata, "Endpoint of the EC2 metadata service");
   writer->add_option("ID", options->file, "Of the snapshot")->required();
   return writer;
 }

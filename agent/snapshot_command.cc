@@ -8,6 +8,7 @@
 #include "agent/bundle_file.h"
 #include "agent/json_writer.h"
 #include "agent/snapshot/snapshot.h"
+#include "agent/snapshot_cloud.h"
 #include "agent/snapshot_posture.h"
 #include "agent/status.h"
 #include "common/file.h"
@@ -82,6 +83,7 @@ Status RunSnapshot(const SnapshotCommand& command) {
     return AskStatus(state_dir, StatusForm::kJson);
   };
   options.posture = CollectPosture;
+  options.cloud = CloudCollector(options.head.instance_id, command.config.identity.endpoint);
   const bool terminal = isatty(STDERR_FILENO) == 1;
   options.progress = [terminal](unsigned /*tier*/, const std::string& step) {
     if (terminal) std::cerr << "collecting " << step << "\n";

@@ -15,7 +15,8 @@ SnapshotFeed::SnapshotFeed(const AgentConfig& config) {
   SnapshotFetchOptions options;
   options.directory = config.SnapshotSpoolDirectory();
   options.program = config.ThisProgram();
-  options.arguments = {"snapshot-writer", "--data", config.state_dir};
+  options.arguments = {"snapshot-writer", "--data", config.state_dir, "--metadata",
+                       config.identity.endpoint};
   options.max_bytes = config.snapshot.max_bytes;
   options.bytes_per_second = config.snapshot.bytes_per_second;
   auto fetches = SnapshotFetches::Start(std::move(options));

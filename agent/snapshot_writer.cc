@@ -13,6 +13,7 @@
 #include "agent/process/child_process.h"
 #include "agent/snapshot/snapshot.h"
 #include "agent/snapshot/snapshot_spool.h"
+#include "agent/snapshot_cloud.h"
 #include "agent/snapshot_posture.h"
 #include "agent/status.h"
 #include "common/file.h"
@@ -92,6 +93,7 @@ class Writer {
       return AskStatus(state_dir, StatusForm::kJson);
     };
     options.posture = CollectPosture;
+    options.cloud = CloudCollector(order_.instance_id, options_.metadata);
     options.progress = [this](unsigned tier, const std::string& step) {
       static_cast<void>(spool_.Step(order_.id, {0, step, tier}));  // only for whoever watches
     };

@@ -13,6 +13,7 @@ namespace culprit {
 
 struct SnapshotWriterOptions {
   std::string state_dir, spool_directory, id, version;
+  std::string metadata;  // endpoint of the EC2 metadata service; empty: it is not asked
 };
 
 // Errors: not started by the sensor, or the spool cannot be written; what could not be collected is

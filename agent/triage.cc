@@ -13,6 +13,7 @@
 
 #include "agent/bundle_file.h"
 #include "agent/snapshot/snapshot.h"
+#include "agent/snapshot_cloud.h"
 #include "agent/snapshot_posture.h"
 #include "agent/ssh_check.h"
 #include "common/bundle_summary.h"
@@ -144,6 +145,8 @@ SnapshotOptions SnapshotOf(const TriageOptions& options, const std::string& root
       evidence.AddBytes(std::move(member), *bytes);
     }
   };
+  if (options.metadata)
+    snapshot.cloud = CloudCollector(report.instance, IdentityOptions().endpoint);
   snapshot.posture = [root](Evidence& evidence) { CollectPostureOf(evidence, root); };
   snapshot.progress = [](unsigned /*tier*/, const std::string& step) {
     std::cerr << "collecting " << step << "\n";

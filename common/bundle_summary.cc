@@ -27,7 +27,7 @@ constexpr std::size_t kMaxKept = 200'000;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 // In the order in which they are told.
-constexpr std::array<std::string_view, 14> kKinds = {"damaged",
+constexpr std::array<std::string_view, 15> kKinds = {"damaged",
                                                      "hidden-process",
                                                      "memory-executable",
                                                      "deleted-executable",
@@ -40,7 +40,8 @@ constexpr std::array<std::string_view, 14> kKinds = {"damaged",
                                                      "locked-file",
                                                      "scheduled",
                                                      "ssh",
-                                                     "listener"};
+                                                     "listener",
+                                                     "auto-scaling"};
 
 // Absent counts as `otherwise`.
 bool Flag(const Json& row, const char* name, bool otherwise = false) {
@@ -68,6 +69,7 @@ class Summariser {
 
   void Member(const std::string& name, std::string_view bytes) {
     if (name == "live/ssh-posture.json") return Posture(bytes);
+    if (name == kCloudMember) return Cloud(bytes);
     const std::string table = TableOfMember(name);
     const bool errors = name.starts_with("errors-tier");
     if (table.empty() && !errors) return;
@@ -213,14 +215,25 @@ class Summariser {
     }
   }
 
+  void Cloud(std::string_view bytes) {
+    auto facts = ParseCloudFacts(bytes);
+    if (!facts) {
+      ++summary_->unreadable_rows;
+      return;
+    }
+    summary_->cloud = std::move(*facts);
+    const RelaunchAdvice advice = AdviseRelaunch(summary_->cloud);
+    if (advice.will == Relaunch::kYes) Note("auto-scaling", 0, advice.text);
+  }
+
   BundleSummary* summary_;
   std::set<std::tuple<std::string, std::uint64_t, std::string>> told_;
   std::unordered_map<std::uint32_t, std::string> commands_;
 };
 
 bool Wanted(const std::string& name) {
-  return name == "live/ssh-posture.json" || name.starts_with("errors-tier") ||
-         !TableOfMember(name).empty();
+  return name == "live/ssh-posture.json" || name == kCloudMember ||
+         name.starts_with("errors-tier") || !TableOfMember(name).empty();
 }
 
 Result<std::string> Content(BundleReader& reader) {

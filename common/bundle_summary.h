@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/bundle_reader.h"
+#include "common/cloud_facts.h"
 #include "common/result.h"
 
 namespace culprit {
@@ -29,6 +30,7 @@ struct BundleSummary {
   std::vector<Notable> notable;  // most telling first; at most 500
   bool more = false;             // there were more
   std::uint64_t unreadable_rows = 0;
+  CloudFacts cloud;  // untold: the bundle holds none
 };
 
 // Errors: of the reader (a truncated or damaged bundle is summed up as far as it goes, with the

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/snapshot/evidence.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -192,6 +193,11 @@ void Evidence::AddFile(OpenedFile file) {
     if (shared_->given_up) return;
     state.Keep(state.writer->Write({buffer.data(), static_cast<std::size_t>(got)}));
   }
+  struct stat now {};
+  if (left == 0 && fstat(file.fd, &now) == 0 && S_ISREG(now.st_mode) &&
+      static_cast<std::uint64_t>(now.st_size) > file.facts.size)
+    file.notes.push_back("it grew while it was read: " + std::to_string(now.st_size) +
+                         " bytes at the end");
   const std::scoped_lock lock(state.mutex);
   if (shared_->given_up) return;
   state.member_open = false;

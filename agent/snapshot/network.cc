@@ -17,11 +17,13 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "agent/snapshot/netlink_dump.h"
 #include "agent/snapshot/sock_diag.h"
+#include "agent/snapshot/socket_text.h"
 
 namespace culprit {
 namespace {
@@ -29,6 +31,7 @@ namespace {
 constexpr std::size_t kMaxRaw = std::size_t{8} << 20;
 constexpr std::size_t kMaxRows = 50'000;
 constexpr std::size_t kText = std::size_t{4} << 20;
+constexpr std::size_t kTable = std::size_t{16} << 20;  // of sockets
 constexpr std::size_t kMaxNamespaces = 256;
 constexpr std::size_t kMaxOwners = 32;
 
@@ -118,15 +121,30 @@ class NamespaceReader {
 
   void Texts(int procfs) {
     for (const char* name :
-         {"ip_tables_names", "ip6_tables_names", "netstat", "snmp", "sockstat", "protocols"}) {
-      const std::string path = std::to_string(pid_) + "/net/" + name;
-      const auto text = ReadAt(procfs, path, kText);
-      if (!text || text->empty()) continue;
-      BundleMember member;
-      member.name = "live/net/" + std::to_string(inode_) + "/" + name;
-      member.source = "/proc/" + path;
-      evidence_.AddBytes(std::move(member), *text);
-    }
+         {"ip_tables_names", "ip6_tables_names", "netstat", "snmp", "sockstat", "protocols"})
+      Text(procfs, name);
+  }
+
+  // From outside: what procfs tells of a namespace that cannot be entered.
+  void FromOutside(int procfs) {
+    struct Table {
+      const char* file;
+      std::uint8_t protocol;
+    };
+    constexpr std::array<Table, 6> kTables = {{{"tcp", IPPROTO_TCP},
+                                               {"tcp6", IPPROTO_TCP},
+                                               {"udp", IPPROTO_UDP},
+                                               {"udp6", IPPROTO_UDP},
+                                               {"raw", IPPROTO_RAW},
+                                               {"raw6", IPPROTO_RAW}}};
+    for (const Table& table : kTables)
+      SocketTable(procfs, table.file, [&](std::string_view line, std::uint64_t* inode) {
+        return InetSocketLine(line, table.protocol, inode);
+      });
+    SocketTable(procfs, "unix", UnixSocketLine);
+    SocketTable(procfs, "packet", PacketSocketLine);
+    for (const char* name : {"dev", "route", "ipv6_route", "if_inet6", "arp", "fib_trie"})
+      Text(procfs, name);
   }
 
  private:
@@ -134,6 +152,39 @@ class NamespaceReader {
     if (!status)
       evidence_.Skip(what + " of network namespace " + std::to_string(inode_),
                      status.error().message);
+  }
+
+  void Text(int procfs, const std::string& name) {
+    const std::string path = std::to_string(pid_) + "/net/" + name;
+    const auto text = ReadAt(procfs, path, kText);
+    if (!text || text->empty()) return;
+    BundleMember member;
+    member.name = "live/net/" + std::to_string(inode_) + "/" + name;
+    member.source = "/proc/" + path;
+    evidence_.AddBytes(std::move(member), *text);
+  }
+
+  template <class MakeRow>
+  void SocketTable(int procfs, const std::string& name, MakeRow make_row) {
+    const std::string path = std::to_string(pid_) + "/net/" + name;
+    evidence_.At("/proc/" + path);
+    const auto text = ReadAt(procfs, path, kTable);
+    if (!text) {
+      if (text.error().code != Code::kNotFound) evidence_.Skip(path, text.error().message);
+      return;
+    }
+    if (text->size() >= kTable) evidence_.Skip(path, "longer than the limit");
+    std::string_view rest = *text;
+    while (!rest.empty() && sockets_ < evidence_.limits().sockets) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      std::uint64_t inode = 0;
+      Row row = make_row(line, &inode);
+      if (row.empty()) continue;
+      ++sockets_;
+      Owners(inode, &row);
+      evidence_.Add("sockets", std::move(row));
+    }
   }
 
   template <class Request, class MakeRow>
@@ -198,11 +249,16 @@ void CollectNetwork(Evidence& evidence, const SnapshotProcfs& procfs, const Foun
     struct stat st {};
     const bool right = place && fstat(place.get(), &st) == 0 && st.st_ino == inode;
     if (right && setns(place.get(), CLONE_NEWNET) == 0) current = inode;
+    NamespaceReader reader(evidence, facts, inode, pid);
     if (inode != current) {
-      evidence.Skip("network namespace " + std::to_string(inode), std::strerror(errno));
+      evidence.Skip("network namespace " + std::to_string(inode),
+                    std::string("it cannot be entered (") + std::strerror(errno) +
+                        "): its sockets are as /proc/" + std::to_string(pid) +
+                        "/net has them, without bytes, and its firewall is missing");
+      reader.FromOutside(procfs.fd.get());
+      reader.Texts(procfs.fd.get());
       continue;
     }
-    NamespaceReader reader(evidence, facts, inode, pid);
     reader.Sockets();
     reader.Routes();
     reader.Firewall();

@@ -5,8 +5,11 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,6 +39,21 @@ KernelTask From(const culprit_listed_task& record) {
           std::string(record.comm, strnlen(record.comm, sizeof record.comm))};
 }
 
+UniqueFd OpenPath(const char* path) {
+  return UniqueFd(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+// Each instance of procfs is a device of its own (Linux 5.8).
+bool IsOtherProcfs(int a, int b) {
+  struct stat st_a {};
+  struct stat st_b {};
+  struct statfs fs_a {};
+  struct statfs fs_b {};
+  return fstat(a, &st_a) == 0 && fstat(b, &st_b) == 0 && st_a.st_dev != st_b.st_dev &&
+         fstatfs(a, &fs_a) == 0 && fstatfs(b, &fs_b) == 0 && fs_a.f_type == PROC_SUPER_MAGIC &&
+         fs_b.f_type == PROC_SUPER_MAGIC;
+}
+
 }  // namespace
 
 SnapshotProcfs OpenProcfs() {
@@ -44,10 +62,13 @@ SnapshotProcfs OpenProcfs() {
       syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
     UniqueFd mount(
         static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY)));
-    if (mount) return {std::move(mount), true, ""};
+    if (mount) return {std::move(mount), true, "", OpenPath("/proc"), "self/mountinfo"};
   }
   std::string problem = std::string("not to be had: ") + std::strerror(errno);
-  return {UniqueFd(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)), false, std::move(problem)};
+  UniqueFd ours = OpenPath("/proc"), hosts = OpenPath("/proc/1/root/proc");
+  if (ours && hosts && IsOtherProcfs(ours.get(), hosts.get()))
+    return {std::move(ours), true, "", std::move(hosts), "1/mountinfo"};
+  return {std::move(ours), false, std::move(problem), OpenPath("/proc"), "self/mountinfo"};
 }
 
 std::vector<std::uint32_t> ListProcesses(int procfs, std::size_t limit) {
@@ -111,6 +132,19 @@ std::map<std::uint32_t, ProcessViews> CompareViews(const std::vector<std::uint32
            (kernel == nullptr || views.kernel);
   });
   return all;
+}
+
+std::optional<ProcessViews> HiddenFrom(const ProcessLooks& looks, bool has_detached,
+                                       bool has_kernel) {
+  const auto& [a, b] = looks;
+  const bool there_all_the_while = (a.mounted && b.mounted) ||
+                                   (has_detached && a.detached && b.detached) ||
+                                   (has_kernel && a.kernel && b.kernel);
+  const ProcessViews shown{a.mounted || b.mounted, !has_detached || a.detached || b.detached,
+                           !has_kernel || a.kernel || b.kernel};
+  if (!there_all_the_while || (shown.mounted && shown.detached && shown.kernel))
+    return std::nullopt;
+  return shown;
 }
 
 }  // namespace culprit

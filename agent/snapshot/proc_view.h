@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which processes there are, seen from three sides: /proc as it is mounted, a procfs of our own
-// that is mounted nowhere (nothing can lie over it), and the kernel's list. What one side lacks is
-// hidden from it.
+// that is mounted nowhere, or for us alone (nothing can lie over it), and the kernel's list. What
+// one side lacks is hidden from it.
 //
 // Stage: snapshot (edge: procfs, bpf). Thread: one caller.
 #ifndef CULPRIT_AGENT_SNAPSHOT_PROC_VIEW_H_
@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,13 @@ namespace culprit {
 
 struct SnapshotProcfs {
   UniqueFd fd;
-  bool detached = false;  // mounted nowhere
-  std::string problem;    // why it is /proc itself
+  bool detached = false;    // another than the host sees: nothing of the host's lies over it
+  std::string problem;      // why it is not
+  UniqueFd mounted;         // /proc as the host sees it
+  std::string mount_table;  // below `mounted`: what lies over it
 };
+// Mounted nowhere; else, where a unit was given a /proc of its own (ProtectProc=), that one, and
+// the host's is what pid 1 sees; else /proc for both.
 SnapshotProcfs OpenProcfs();
 // The numbers in a procfs, sorted, at most `limit`.
 std::vector<std::uint32_t> ListProcesses(int procfs, std::size_t limit);
@@ -42,6 +47,15 @@ struct ProcessViews {
 std::map<std::uint32_t, ProcessViews> CompareViews(const std::vector<std::uint32_t>& mounted,
                                                    const std::vector<std::uint32_t>* detached,
                                                    const std::vector<std::uint32_t>* kernel);
+
+// Looks at one process, in this order: mounted, own procfs, kernel, and all three again.
+struct ProcessLooks {
+  ProcessViews first, second;
+};
+// Who does not show it although it was there all the while; nullopt: nobody, or it may have begun
+// or ended in between. A side that could not be looked from counts as one that shows it: pure.
+std::optional<ProcessViews> HiddenFrom(const ProcessLooks& looks, bool has_detached,
+                                       bool has_kernel);
 
 }  // namespace culprit
 

@@ -234,23 +234,35 @@ std::vector<std::uint32_t> PidsOf(const Result<std::vector<KernelTask>>& tasks) 
   return pids;
 }
 
-// One that began or ended between two looks is no contradiction, so each is looked for once more.
-void Compare(Evidence& evidence, const HostFiles& host, const SnapshotProcfs& procfs,
+// One that began or ended between two looks is no contradiction, so all are looked for twice more.
+void Compare(Evidence& evidence, const SnapshotProcfs& procfs,
              const std::map<std::uint32_t, ProcessViews>& different, bool kernel_known) {
   if (different.empty()) return;
-  const auto again = PidsOf(ListKernelTasks(evidence.limits().processes));
-  const std::string mountinfo = host.Read("/proc/self/mountinfo", kMaps).value_or("");
-  const UniqueFd proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  for (const auto& [pid, views] : different) {
-    const bool in_kernel = kernel_known && std::binary_search(again.begin(), again.end(), pid);
-    const bool in_mounted = StillThere(proc.get(), pid);
-    const bool in_own = procfs.detached ? StillThere(procfs.fd.get(), pid) : in_mounted;
-    if (in_mounted == in_own && (!kernel_known || in_kernel == in_own)) continue;
+  const auto look = [&](ProcessViews ProcessLooks::*which,
+                        std::map<std::uint32_t, ProcessLooks>* looks) {
+    for (auto& [pid, both] : *looks) {
+      (both.*which).mounted = StillThere(procfs.mounted.get(), pid);
+      (both.*which).detached = procfs.detached && StillThere(procfs.fd.get(), pid);
+    }
+    if (!kernel_known) return;
+    const auto tasks = PidsOf(ListKernelTasks(evidence.limits().processes));
+    for (auto& [pid, both] : *looks)
+      (both.*which).kernel = std::binary_search(tasks.begin(), tasks.end(), pid);
+  };
+  std::map<std::uint32_t, ProcessLooks> looks;
+  for (const auto& [pid, views] : different) looks[pid];
+  look(&ProcessLooks::first, &looks);
+  look(&ProcessLooks::second, &looks);
+  const std::string mountinfo =
+      ReadAt(procfs.mounted.get(), procfs.mount_table, kMaps).value_or("");
+  for (const auto& [pid, both] : looks) {
+    const auto shown = HiddenFrom(both, procfs.detached, kernel_known);
+    if (!shown) continue;
     Row row;
     row["pid"] = pid;
-    row["in_proc"] = in_mounted;
-    if (procfs.detached) row["in_own_procfs"] = in_own;
-    if (kernel_known) row["in_kernel_list"] = in_kernel;
+    row["in_proc"] = shown->mounted;
+    if (procfs.detached) row["in_own_procfs"] = shown->detached;
+    if (kernel_known) row["in_kernel_list"] = shown->kernel;
     const std::string cover = CoverOf(mountinfo, pid);
     if (!cover.empty()) row["covered_by"] = RowText(cover);
     evidence.Add("hidden", std::move(row));
@@ -261,18 +273,17 @@ void Compare(Evidence& evidence, const HostFiles& host, const SnapshotProcfs& pr
 
 void CollectProcesses(Evidence& evidence, const HostFiles& host, const SnapshotProcfs& procfs,
                       FoundProcesses* facts) {
-  const UniqueFd proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   const std::size_t limit = evidence.limits().processes;
-  std::vector<std::uint32_t> mounted = ListProcesses(proc.get(), limit);
+  std::vector<std::uint32_t> mounted = ListProcesses(procfs.mounted.get(), limit);
   // What lies over a directory hides what is in it, not its name.
-  std::erase_if(mounted, [&](std::uint32_t pid) { return !StillThere(proc.get(), pid); });
+  std::erase_if(mounted, [&](std::uint32_t pid) { return !StillThere(procfs.mounted.get(), pid); });
   const std::vector<std::uint32_t> own = ListProcesses(procfs.fd.get(), limit);
   if (own.size() >= limit) evidence.Skip("/proc", "more processes than the limit");
   if (!procfs.detached) evidence.Skip("a procfs of our own", procfs.problem);
   const auto tasks = ListKernelTasks(limit);
   if (!tasks) evidence.Skip("the kernel's list of processes", tasks.error().message);
   const std::vector<std::uint32_t> kernel = PidsOf(tasks);
-  Compare(evidence, host, procfs,
+  Compare(evidence, procfs,
           CompareViews(mounted, procfs.detached ? &own : nullptr, tasks ? &kernel : nullptr),
           tasks.has_value());
   std::map<std::uint32_t, const KernelTask*> by_pid;

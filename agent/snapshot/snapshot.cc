@@ -97,6 +97,10 @@ constexpr Step kSteps[] = {
     {0, true, "sessions", [](Evidence& e, Scene& s) { CollectSessions(e, s.host); }},
     {0, true, "kernel", [](Evidence& e, Scene& s) { CollectKernel(e, s.host); }},
     {0, true, "bpf", [](Evidence& e, Scene& /*s*/) { CollectBpf(e); }},
+    {0, true, "cloud",
+     [](Evidence& e, Scene& s) {
+       if (s.options.cloud) s.options.cloud(e);
+     }},
     {0, false, "checkpoints", [](Evidence& e, Scene& s) { CollectCheckpoints(e, s); }},
     {1, true, "executables",
      [](Evidence& e, Scene& s) { CollectExecutables(e, s.procfs, s.facts); }},

@@ -27,6 +27,8 @@ struct SnapshotOptions {
   std::function<void(Evidence&)> watched;
   // Answers what the running agent says of itself, as JSON; an error says why there is none.
   std::function<Result<std::string>()> agent_status;
+  // What the cloud says of the instance; called as a collector of tier 0. May be empty.
+  std::function<void(Evidence&)> cloud;
   // More that belongs to a tier; called as a collector.
   std::function<void(Evidence&)> posture;
   std::function<void(unsigned tier, const std::string& step)> progress;  // may be empty

@@ -19,6 +19,7 @@
 #include "agent/snapshot/read_bundle.h"
 #include "agent/snapshot/snapshot_spool.h"
 #include "common/crc32c.h"
+#include "common/rate_limit.h"
 #include "common/sha256.h"
 #include "common/time.h"
 #include "common/unique_fd.h"
@@ -409,13 +410,10 @@ class SnapshotFetches::Impl {
     return !changed_.wait_for(lock, span, [this] { return stopping_; });
   }
 
-  // Holds the pace of the configuration.
+  // Holds the pace of the configuration. What was not used in a pause is not caught up on.
   bool Pace(std::size_t size) {
     if (options_.bytes_per_second == 0) return true;
-    const auto now = Clock::now();
-    next_ = std::max(now, next_);
-    const auto wait = next_ - now;
-    next_ += std::chrono::nanoseconds(size * 1'000'000'000ULL / options_.bytes_per_second);
+    const auto wait = pace_.Charge(static_cast<double>(size), Clock::now());
     return wait.count() <= 0 || Pause(std::chrono::ceil<milliseconds>(wait));
   }
 
@@ -450,7 +448,7 @@ class SnapshotFetches::Impl {
   std::string child_end_;
   std::map<Uuid, Clock::time_point> asked_about_;
   std::map<Uuid, Position> positions_;
-  Clock::time_point next_;
+  RateLimit pace_{static_cast<double>(options_.bytes_per_second), 0};
   OwnSnapshots own_;
   Clock::time_point begin_own_at_;  // not before
 

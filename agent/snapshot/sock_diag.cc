@@ -52,20 +52,6 @@ std::string Address(int family, std::string_view bytes) {
   return text.data();
 }
 
-const char* TcpState(unsigned state) {
-  constexpr std::array<const char*, 13> kNames = {
-      "unknown", "established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2",  "time-wait",
-      "close",   "close-wait",  "last-ack", "listen",   "closing",    "new-syn-recv"};
-  return state < kNames.size() ? kNames.at(state) : "unknown";
-}
-
-const char* ProtocolName(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP   ? "tcp"
-         : protocol == IPPROTO_UDP ? "udp"
-         : protocol == IPPROTO_RAW ? "raw"
-                                   : "other";
-}
-
 void AddTcp(std::string_view bytes, Row* row) {
   const auto info = Some<tcp_info>(bytes);
   (*row)["bytes_sent"] = info.tcpi_bytes_sent;
@@ -176,6 +162,20 @@ Row NeighbourRow(std::string_view body) {
 
 }  // namespace
 
+const char* TcpStateName(unsigned state) {
+  constexpr std::array<const char*, 13> kNames = {
+      "unknown", "established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2",  "time-wait",
+      "close",   "close-wait",  "last-ack", "listen",   "closing",    "new-syn-recv"};
+  return state < kNames.size() ? kNames.at(state) : "unknown";
+}
+
+const char* SocketProtocolName(std::uint8_t protocol) {
+  return protocol == IPPROTO_TCP   ? "tcp"
+         : protocol == IPPROTO_UDP ? "udp"
+         : protocol == IPPROTO_RAW ? "raw"
+                                   : "other";
+}
+
 void ForEachInetRequest(const std::function<void(inet_diag_req_v2)>& ask) {
   for (const std::uint8_t protocol :
        {std::uint8_t{IPPROTO_TCP}, std::uint8_t{IPPROTO_UDP}, std::uint8_t{IPPROTO_RAW}}) {
@@ -212,8 +212,8 @@ Row InetSocketRow(std::string_view body, std::uint8_t protocol, std::uint64_t* i
   if (!head) return {};
   *inode = head->idiag_inode;
   Row row;
-  row["protocol"] = ProtocolName(protocol);
-  row["state"] = protocol == IPPROTO_TCP  ? TcpState(head->idiag_state)
+  row["protocol"] = SocketProtocolName(protocol);
+  row["state"] = protocol == IPPROTO_TCP  ? TcpStateName(head->idiag_state)
                  : head->idiag_state == 1 ? "connected"
                                           : "open";
   row["local"] = Address(head->idiag_family, Fixed(head->id.idiag_src));
@@ -240,7 +240,7 @@ Row UnixSocketRow(std::string_view body, std::uint64_t* inode) {
   *inode = head->udiag_ino;
   Row row;
   row["protocol"] = "unix";
-  row["state"] = TcpState(head->udiag_state);
+  row["state"] = TcpStateName(head->udiag_state);
   row["type"] = head->udiag_type;
   row["inode"] = head->udiag_ino;
   ForEachAttribute(Behind(body, sizeof(unix_diag_msg)),

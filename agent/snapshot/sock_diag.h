@@ -26,6 +26,10 @@ void ForEachAttribute(std::string_view bytes,
 // caller's to fill in.
 void ForEachInetRequest(const std::function<void(inet_diag_req_v2)>& ask);
 
+// As rows name them: "tcp", "listen".
+const char* SocketProtocolName(std::uint8_t protocol);
+const char* TcpStateName(unsigned state);
+
 // A row for each socket; `inode` gets its inode. Empty if the body is too short.
 Row InetSocketRow(std::string_view body, std::uint8_t protocol, std::uint64_t* inode);
 Row UnixSocketRow(std::string_view body, std::uint64_t* inode);

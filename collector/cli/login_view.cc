@@ -178,7 +178,8 @@ std::string RenderLoginFailures(const std::vector<v1::LoginFailureRow>& rows, co
   return table.Render(view);
 }
 
-std::string RenderSession(const v1::GetSessionResponse& answer, const View& view) {
+std::string RenderSession(const v1::GetSessionResponse& answer,
+                          const std::vector<v1::PostureChangeRow>& changes, const View& view) {
   std::string out = LoginText(answer.login(), view);
   const v1::FlowGroup& totals = answer.totals();
   Lines lines;
@@ -193,6 +194,7 @@ std::string RenderSession(const v1::GetSessionResponse& answer, const View& view
                                    FormatCount(totals.flows()), FormatCount(totals.destinations()),
                                    answer.cut() ? ", of the first 10,000 processes" : ""));
   out += lines.Take() + "\n" + MembersText(answer, view);
+  if (!changes.empty()) out += "\nIt changed of SSH:\n" + RenderPostureChanges(changes, view);
   if (answer.destinations_size() > 0) {
     out += "\n" + RenderGroups({answer.destinations().begin(), answer.destinations().end()},
                                "destination", view);

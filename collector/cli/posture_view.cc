@@ -119,10 +119,10 @@ std::string WriterOf(const v1::PostureChangeRow& row) {
   return out;
 }
 
-std::string Changes(const v1::HostPosture& host, const View& view) {
-  if (host.changes().empty()) return FitLine("nothing changed in this time", view) + "\n";
+template <class Rows>
+std::string Changes(const Rows& rows, const View& view) {
   std::string out;
-  for (const v1::PostureChangeRow& row : host.changes()) {
+  for (const v1::PostureChangeRow& row : rows) {
     out += FitLine(fmt::format("{}  {}  {}", ShortTime(row.at_ns(), view), row.kind(), row.path()),
                    view) +
            "\n";
@@ -152,13 +152,19 @@ std::string RenderPosture(const v1::HostPosture& host, const View& view) {
                     "\n\n";
   out += Servers(posture, view);
   for (const std::string& part :
-       {Policy(posture, view), Findings(posture, view), Changes(host, view)})
+       {Policy(posture, view), Findings(posture, view),
+        host.changes().empty() ? FitLine("nothing changed in this time", view) + "\n"
+                               : Changes(host.changes(), view)})
     if (!part.empty()) out += "\n" + part;
   if (posture.limits().empty()) return out;
   out += "\n";
   for (const std::string& limit : posture.limits())
     out += FitLine("not seen: " + limit, view) + "\n";
   return out;
+}
+
+std::string RenderPostureChanges(const std::vector<v1::PostureChangeRow>& rows, const View& view) {
+  return Changes(rows, view);
 }
 
 std::string RenderKeys(const std::vector<v1::KeyRow>& rows, const View& view) {

@@ -13,6 +13,8 @@ namespace culprit::cli {
 namespace {
 
 constexpr std::size_t kMaxDepth = 32;
+constexpr std::int64_t kMinuteNs = 60LL * 1'000'000'000;
+constexpr std::int64_t kFresh = 24 * 60 * kMinuteNs;  // a slow link needs hours
 
 bool TooDeep(std::string_view json) {
   std::size_t depth = 0;
@@ -67,6 +69,17 @@ TeardownCheck SnapshotCheck(const TeardownFacts& facts) {
             : "run this again; `culprit snapshot list` shows what is there";
     return check;
   }
+  if (snapshot.agent_id() != facts.host.agent_id()) {
+    check.text += ", but of another host: " + snapshot.host();
+    check.remedy = "run this again without --snapshot, or with one of this host";
+    return check;
+  }
+  if (facts.now_ns - snapshot.asked_ns() > kFresh) {
+    check.text += ", but from " + FormatAge(snapshot.asked_ns(), facts.now_ns) +
+                  ": what has happened since is not in it";
+    check.remedy = "run this again without --snapshot";
+    return check;
+  }
   if (snapshot.last_tier() < 2) {
     check.text += fmt::format(", but of tiers 0 to {} alone", snapshot.last_tier());
     check.remedy = "run this again without --snapshot";
@@ -87,6 +100,10 @@ TeardownCheck EvidenceCheck(const TeardownFacts& facts) {
   TeardownCheck check{"evidence", false, "", "wait, and run this again"};
   if (!facts.agent) {
     check.text = "how far the agent had written is not known: " + facts.agent_problem;
+    return check;
+  }
+  if (facts.head.stream_id().empty()) {
+    check.text = "the agent has not connected since the collector was started";
     return check;
   }
   if (facts.agent->stream_id != facts.head.stream_id()) {
@@ -147,6 +164,17 @@ TeardownCheck DiskCheck(const TeardownFacts& facts) {
           "aws ec2 create-snapshot, then --disk-snapshot snap-…; or --disk-not-preserved"};
 }
 
+// Terminating is safe for the evidence all the same.
+TeardownCheck ScalingCheck(const TeardownFacts& facts) {
+  CloudFacts cloud = facts.cloud;
+  if (cloud.instance_id.empty()) cloud.instance_id = facts.host.instance_id();
+  if (!cloud.told && !cloud.instance_id.starts_with("i-"))
+    return {"scaling", true, "not on EC2, as far as is known", ""};
+  RelaunchAdvice advice = AdviseRelaunch(cloud);
+  return {"scaling", true, std::move(advice.text), std::move(advice.remedy),
+          advice.will != Relaunch::kNo};
+}
+
 }  // namespace
 
 Result<AgentPosition> ParseAgentPosition(std::string_view text) {
@@ -171,17 +199,19 @@ bool HasArrived(const AgentPosition& agent, const v1::EvidenceHead& head) {
 }
 
 std::vector<TeardownCheck> CheckTeardown(const TeardownFacts& facts) {
-  return {AgentCheck(facts),    SnapshotCheck(facts),  EvidenceCheck(facts),
-          SequenceCheck(facts), CollectorCheck(facts), DiskCheck(facts)};
+  return {AgentCheck(facts),     SnapshotCheck(facts), EvidenceCheck(facts), SequenceCheck(facts),
+          CollectorCheck(facts), DiskCheck(facts),     ScalingCheck(facts)};
 }
 
 std::string RenderTeardown(const std::vector<TeardownCheck>& checks, const View& view) {
   std::string out;
   for (const TeardownCheck& check : checks) {
-    out += Styled(check.good ? "ok      " : "MISSING ", check.good ? Style::kGood : Style::kBad,
-                  view.colour) +
+    const Style style = !check.good ? Style::kBad : check.warning ? Style::kWarning : Style::kGood;
+    const char* word = !check.good ? "MISSING " : check.warning ? "WARNING " : "ok      ";
+    out += Styled(word, style, view.colour) +
            FitLine(fmt::format("{:<10}{}", check.name, check.text), {.width = 0}) + "\n";
-    if (!check.good) out += FitLine(fmt::format("{:<18}{}", "", check.remedy), {.width = 0}) + "\n";
+    if (!check.good || check.warning)
+      out += FitLine(fmt::format("{:<18}{}", "", check.remedy), {.width = 0}) + "\n";
   }
   return out;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "collector/cli/render.h"
+#include "common/cloud_facts.h"
 #include "common/result.h"
 #include "culprit/v1/query.pb.h"
 #include "culprit/v1/report.pb.h"
@@ -33,18 +34,21 @@ struct TeardownFacts {
   std::optional<v1::Snapshot> snapshot;
   std::string snapshot_problem;  // why there is none, or why it is not final
   std::optional<AgentPosition> agent;
+  CloudFacts cloud;  // out of the snapshot
   std::string agent_problem;
   v1::EvidenceHead head;
   std::vector<std::string> collector_degraded;
   std::string disk_snapshot;        // of the operator: "snap-0123…"
   bool disk_not_preserved = false;  // he said so
   std::string accepted_gaps;        // why he takes the evidence with its gaps
+  std::int64_t now_ns = 0;          // wall clock
 };
 
 struct TeardownCheck {
   std::string name;
   bool good = false;
   std::string text, remedy;
+  bool warning = false;  // good, and still something to do first
 };
 // In the order in which they are told. All good: safe to terminate.
 std::vector<TeardownCheck> CheckTeardown(const TeardownFacts& facts);

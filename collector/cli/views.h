@@ -37,7 +37,10 @@ std::string RenderLogins(const std::vector<v1::LoginRow>& rows, const View& view
 std::string RenderLoginFailures(const std::vector<v1::LoginFailureRow>& rows, const View& view);
 // What sessions that began with one key did.
 std::string RenderKeyUse(const std::vector<v1::GetSessionResponse>& sessions, const View& view);
-std::string RenderSession(const v1::GetSessionResponse& answer, const View& view);
+// `changes`: of the host's SSH, by its processes.
+std::string RenderSession(const v1::GetSessionResponse& answer,
+                          const std::vector<v1::PostureChangeRow>& changes, const View& view);
+std::string RenderPostureChanges(const std::vector<v1::PostureChangeRow>& rows, const View& view);
 std::string RenderPosture(const v1::HostPosture& host, const View& view);
 std::string RenderKeys(const std::vector<v1::KeyRow>& rows, const View& view);
 // One line, for --follow: columns of fixed width, since later rows are not known.

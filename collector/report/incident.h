@@ -46,6 +46,7 @@ struct Incident {
   std::vector<v1::KeyRow> keys;
   std::vector<SnapshotFacts> snapshots;  // newest first
   std::vector<Notable> notable;          // of the newest one that is whole
+  CloudFacts cloud;                      // of the same
   std::string reply;                     // draft of an answer to AWS
   std::vector<std::string> gaps;         // what could not be asked or was cut
 };

@@ -35,6 +35,17 @@ std::string KeyStep(const Incident& incident) {
   return text + " Delete the EC2 key pair, and change passwords that were guessed.";
 }
 
+std::string ReplaceStep(const Incident& incident) {
+  std::string text = "Replace the host from an image that is new or older than the first login";
+  CloudFacts cloud = incident.cloud;
+  if (cloud.instance_id.empty()) cloud.instance_id = incident.host.instance_id();
+  if (!cloud.told && !cloud.instance_id.starts_with("i-")) return text + ".";
+  const RelaunchAdvice advice = AdviseRelaunch(cloud);
+  text += "; " + advice.text;
+  if (!advice.remedy.empty()) text += ". To do: " + advice.remedy;
+  return text + ".";
+}
+
 }  // namespace
 
 Section StepsSection(const Incident& incident) {
@@ -60,9 +71,7 @@ Section StepsSection(const Incident& incident) {
   steps.items.emplace_back(
       "Look for the same elsewhere: the indicators above in `culprit who ADDRESS`, `culprit keys`, "
       "`culprit flows` over all hosts, and in VPC flow logs (`culprit join vpcflow`).");
-  steps.items.emplace_back(
-      "Replace the host from an image that is older than the first login, or made anew; an Auto "
-      "Scaling group would start the same image again.");
+  steps.items.push_back(ReplaceStep(incident));
   steps.items.emplace_back(
       "Answer AWS within 24 hours (`culprit answer REPORT` matches its report with the evidence), "
       "and "

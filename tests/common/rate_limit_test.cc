@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 namespace culprit {
 namespace {
 
@@ -28,6 +31,29 @@ TEST(RateLimitTest, ADebtIsWaitedFor) {
   EXPECT_EQ(limit.Charge(1000, kStart), seconds(1));
   EXPECT_EQ(limit.Charge(500, kStart + seconds(1)), milliseconds(500));
   EXPECT_EQ(limit.Charge(1, kStart + seconds(100)), milliseconds(0));
+}
+
+// Whoever waits as long as he is told stays below the rate over any stretch, also after a pause.
+TEST(RateLimitTest, WithoutABurstNoStretchIsAboveTheRate) {
+  constexpr double kRate = 1 << 20;
+  RateLimit limit(kRate, 0);
+  auto now = kStart;
+  std::vector<std::pair<double, RateLimit::TimePoint>> sent;  // bytes before it, and when
+  double bytes = 0;
+  for (int part = 0; part < 200; ++part) {
+    if (part % 50 == 49) now += seconds(60);  // nothing to send for a while
+    const double size = part % 3 == 0 ? 256 << 10 : 1000 * part;
+    now += limit.Charge(size, now);
+    sent.emplace_back(bytes, now);
+    bytes += size;
+  }
+  for (std::size_t from = 0; from < sent.size(); ++from)
+    for (std::size_t to = from + 1; to < sent.size(); ++to) {
+      const std::chrono::duration<double> span = sent[to].second - sent[from].second;
+      // All behind the part at its beginning has been waited for.
+      const double waited_for = sent[to].first - sent[from].first;
+      EXPECT_GE(span.count() * kRate * 1.001 + (256 << 10), waited_for) << from << " to " << to;
+    }
 }
 
 TEST(RateLimitTest, AClockThatGoesBackGivesNothing) {

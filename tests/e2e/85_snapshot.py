@@ -20,6 +20,7 @@ SENT = 300_000
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 SPARSE = 10 << 30
 MANY = 10_000
+CHURN = 4
 
 
 def plant_processes():
@@ -98,9 +99,13 @@ def scene(rig_dir):
     stop = threading.Event()
     writer = threading.Thread(target=growing, args=(stop,))
     writer.start()
+    # One child each at any time: gone before it can be read, and yet in the list of processes.
+    loops = [subprocess.Popen(["/bin/sh", "-c", "while :; do /bin/true; done"]) for _ in range(CHURN)]
     done = subprocess.run(["/mnt/bin/culprit-agent", "snapshot", "--data", "/mnt/rig/state", "--out", "/mnt/rig/bundle.tar.zst", "--case", "case-7",
                            "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     stop.set()
+    for loop in loops:
+        loop.kill()
     writer.join()
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     planted["same_atime"] = before == {path: os.stat(path).st_atime_ns for path in watched}
@@ -184,12 +189,19 @@ def check_files(folder, planted):
     errors = "".join(part.read_text() for part in folder.glob("errors-tier*.jsonl"))
     for what in ("more entries than the limit of a directory", "holds a private key"):
         check(what in errors, f"not recorded: {what}")
+    died = [json.loads(line) for line in (folder / "errors-tier0.jsonl").read_text().splitlines()]
+    died = [row["source"] for row in died if row["reason"] == "ended before it could be read"]
+    check(died, "none of the processes that came and went all the while died between list and read")
+    log = one(files, "log", path="/var/log/auth.log")
+    check((folder / log["copy"]).stat().st_size == min(log["size"], 64 << 20), f"the growing log is not cut where it ended when it was looked at: {log}")
+    check("it grew while it was read" in (folder / "manifest.jsonl").read_text(), "that the log grew is not recorded")
     manifest = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     check(one(manifest, "sparse", source="/tmp/sparse").get("cut"), "the cut is not in the manifest")
     check(manifest[0]["case"] == "case-7" and manifest[0]["limits"], f"{manifest[0]}")
     bytes_of_all = b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.stat().st_size < 50 << 20)
     for secret in (SECRET, HASH[14:], "BBBB\n-----END"):
         check(secret.encode() not in bytes_of_all, f"a secret got out: {secret}")
+    note(f"a log that grows, a sparse file of 10 GiB, {MANY:,} files in a directory, {len(died)} processes that died before they were read: bounded, told")
     note("persistence, keys and logs are there; secrets, pipes, devices and links are not")
 
 

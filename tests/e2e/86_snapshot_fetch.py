@@ -3,7 +3,7 @@
 """`culprit snapshot`: taken by the collector, streamed while it is collected. 86_snapshot_fetch.py [ROUNDS [SEED]], 6 rounds by default.
 
 Link, sensor, sender or collector are broken at random positions of the bytes on their way: the bundle at the collector is the one that the agent wrote.
-A full disk at the collector is told and survived; a host that is gone for good leaves tiers that verify and read; a bundle that was edited, reordered or
+A bound on the bandwidth holds. A full disk at the collector is told and survived; a host that is gone for good leaves tiers that verify and read; a bundle that was edited, reordered or
 cut on the host is refused or called partial; a finding takes one by itself. All of it in namespaces of its own: nothing of the machine is read."""
 import contextlib
 import hashlib
@@ -28,6 +28,7 @@ from snapshot_box import private_file, run_in_box
 
 NOISE = 2  # files of 4 MiB, which no compressor shrinks
 MEMORY = 128 << 20
+PACE = 16 << 20
 
 
 class Link:
@@ -214,6 +215,24 @@ def take_on_a_terminal(rig):
     return json.loads(done.stdout)
 
 
+def check_pace(rig):
+    """A bound on the bytes a second holds: a lower limit of the time alone, so that no busy machine fails it."""
+    rig.agent.stop(20)
+    plain, rig.agent_extra = rig.agent_extra, rig.agent_extra.replace("[sender]", f'bytes_per_second = {PACE}\n[sender]')
+    rig.start_agent()
+    rig.await_agent()
+    began = time.monotonic()
+    record = json.loads(rig.snapshot("take", "--wait", "--json").stdout)
+    took, least = time.monotonic() - began, int(record["stored_bytes"]) / PACE
+    check(record["state"] == "complete" and took >= 0.95 * least, f"{record['stored_bytes']} bytes in {took:.1f} s, the bound says {least:.1f} s at least")
+    note(f"bytes_per_second = {PACE}: {least:.1f} s at least, {took:.1f} s it took")
+    rig.snapshot("remove", record["id"])
+    rig.agent.stop(20)
+    rig.agent_extra = plain
+    rig.start_agent()
+    rig.await_agent()
+
+
 def check_differences(rig, before):
     private_file("/etc/cron.d/update", "* * * * * root /tmp/.x/kworker\n")
     listener = socket.create_server(("127.0.0.1", 4445))
@@ -390,6 +409,7 @@ def scene(rounds=6, seed=None):
         first = check_take(rig)
         if rounds <= 6:
             check_differences(rig, first)
+            check_pace(rig)
         check_breaks(rig, rounds, seed, int(first["stored_bytes"]))
         if rounds <= 6:
             check_full_disk(rig)

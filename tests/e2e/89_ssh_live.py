@@ -125,6 +125,23 @@ def secrets_stay(rig, intruder, home):
     check(not row["diff"] and row["after"]["sha256"], f"a private key in evidence: {row}")
 
 
+def session_tells(rig, intruder, home):
+    """`culprit session` names what that session changed, and nothing that another did."""
+    if intruder.session == NOT_SET:
+        return
+    keys = f"{home}/.ssh/authorized_keys"
+    session = wait_until("the session", lambda: [r for r in rig.query("logins", "--since", "1h") if r["audit_session"] == intruder.session][0], PATIENCE)
+    answer = rig.query("session", session["session_id"])[0]
+    members = {member["process"]["process_id"] for member in answer["processes"]}
+    told = [(change["path"], change["kind"]) for change in answer["ssh_changes"]]
+    check({(keys, "created"), (keys, "attributes"), (keys, "changed"), (f"{home}/.ssh", "created")} <= set(told), f"its changes: {told}")
+    check(all(change["process_id"] in members for change in answer["ssh_changes"]), "a change by another process")
+    check(all(a["at_time"] <= b["at_time"] for a, b in zip(answer["ssh_changes"], answer["ssh_changes"][1:])), "not in order")
+    text = rig.culprit("session", session["session_id"])
+    check("It changed of SSH:" in text and keys in text and "chattr" in text, f"culprit session says:\n{text}")
+    note(f"culprit session: {len(told)} changes of SSH by it")
+
+
 def quiet(rig, home):
     """Nothing happens, nothing is looked at."""
     looks = lambda: rig.agent_status()["counters"]["looks at SSH"]  # noqa: E731
@@ -157,6 +174,7 @@ def inside(folder):
         try:
             steps(rig, intruder, home)
             secrets_stay(rig, intruder, home)
+            session_tells(rig, intruder, home)
             quiet(rig, home)
             note(f"{sum(t <= AIM for t in TOOK)} of {len(TOOK)} within {AIM} s, the last after {max(TOOK):.2f} s")
         finally:

@@ -3,7 +3,8 @@
 """Runs a program as a unit would, where systemd cannot:  unit_sandbox.py UNIT COMMAND...
 
 Of the unit's settings these hold: CapabilityBoundingSet, NoNewPrivileges, UMask, SystemCallFilter with the calls that RestrictNamespaces and
-RestrictSUIDSGID take, RestrictAddressFamilies and MemoryDenyWriteExecute. Mounts are the caller's business, resource limits are not looked at."""
+RestrictSUIDSGID take, RestrictAddressFamilies, MemoryDenyWriteExecute and ProtectProc, for which it makes a mount namespace. Other mounts are the caller's
+business, resource limits are not looked at."""
 import ctypes
 import os
 import pathlib
@@ -95,8 +96,12 @@ def main():
     unit = settings(sys.argv[1])
     kept = "".join(f",+{name.removeprefix('CAP_').lower()}" for name in " ".join(unit["CapabilityBoundingSet"]).split())
     os.umask(int(unit["UMask"][-1], 8))
-    os.execvp("setpriv", ["setpriv", f"--bounding-set=-all{kept}", "--inh-caps=-all", "--no-new-privs",
-                          sys.executable, __file__, "--filtered", sys.argv[1], *sys.argv[2:]])
+    command = ["setpriv", f"--bounding-set=-all{kept}", "--inh-caps=-all", "--no-new-privs",
+               sys.executable, __file__, "--filtered", sys.argv[1], *sys.argv[2:]]
+    if (hidden := unit.get("ProtectProc", ["default"])[-1]) != "default":
+        mount = f'mount -t proc -o nosuid,nodev,noexec,hidepid={hidden} proc /proc && exec "$@"'
+        command = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", mount, "sh", *command]
+    os.execvp(command[0], command)
 
 
 if __name__ == "__main__":

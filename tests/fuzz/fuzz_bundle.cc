@@ -63,6 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                     {"live/sockets.jsonl", std::string(bytes)},
                     {"live/executables.jsonl", std::string(bytes)},
                     {"live/ssh-posture.json", std::string(bytes)},
+                    {"live/cloud.json", std::string(bytes)},
                     {"live/files.jsonl", std::string(bytes)}}));
   Check(PackBundle({{"manifest.jsonl", std::string(bytes.substr(0, middle))},
                     {"manifest.jsonl.sig", std::string(bytes.substr(middle))}}));

@@ -14,6 +14,7 @@
 #include "agent/snapshot/process_text.h"
 #include "agent/snapshot/redact.h"
 #include "agent/snapshot/sock_diag.h"
+#include "agent/snapshot/socket_text.h"
 #include "common/bundle_manifest.h"
 
 using namespace culprit;  // NOLINT(google-build-using-namespace)
@@ -56,6 +57,10 @@ void Messages(std::string_view bytes) {
       rows += row.dump().size();
     }
   });
+  std::uint64_t inode = 0;
+  for (const Row& row : {InetSocketLine(bytes, IPPROTO_TCP, &inode), UnixSocketLine(bytes, &inode),
+                         PacketSocketLine(bytes, &inode)})
+    rows += row.dump().size();
   for (const Row& row : UtmpRows(bytes, 16)) rows += row.dump().size();
   if (rows > 1000 * (bytes.size() + 1)) std::abort();
 }

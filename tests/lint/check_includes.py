@@ -32,7 +32,7 @@ PURE_FILES = (
     "agent/posture/sshd_effective", "agent/posture/sshd_keywords", "agent/posture/sshd_lexer", "agent/posture/sshd_numbers",
     "agent/posture/sshd_parser", "agent/posture/sshd_patterns", "agent/posture/sshd_values", "agent/ring/contact_book",
     "agent/ring/lane", "agent/s3/aws_keys", "agent/s3/s3_answer", "agent/s3/sink_options", "agent/stream/spool_object", "agent/ring/packet_export", "agent/ring/packet_join", "agent/ring/segment_index",
-    "agent/snapshot/process_text", "agent/snapshot/redact", "agent/snapshot/sock_diag", "agent/stream/control_wire", "collector/detect/beacon", "collector/detect/brute_force", "collector/detect/dns_tunnel",
+    "agent/snapshot/process_text", "agent/snapshot/redact", "agent/snapshot/sock_diag", "agent/snapshot/socket_text", "agent/stream/control_wire", "collector/detect/beacon", "collector/detect/brute_force", "collector/detect/dns_tunnel",
     "collector/detect/baseline", "collector/detect/bill", "collector/detect/budget", "collector/detect/egress", "collector/detect/engine",
     "collector/detect/episodes", "collector/detect/events", "collector/detect/programs", "collector/detect/scene",
     "collector/detect/session_book", "collector/detect/spend", "collector/detect/weights", "collector/detect/work_hours", "collector/detect/flood",

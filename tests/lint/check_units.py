@@ -16,7 +16,7 @@ SNAPSHOT_PEAK = 128 << 20
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 DEMANDED = {"Type": "notify", "NotifyAccess": "main", "NoNewPrivileges": "yes", "KillMode": "mixed"}
 DEMANDED_SOMEHOW = ("WatchdogSec", "TasksMax", "MemoryHigh", "MemoryMax", "SystemCallFilter", "UMask", "StateDirectory")
-BLINDING = ("PrivateTmp", "PrivateDevices", "ProtectProc", "ProcSubset", "ProtectKernelTunables", "ProtectKernelLogs",
+BLINDING = ("PrivateTmp", "PrivateDevices", "ProcSubset", "ProtectKernelTunables", "ProtectKernelLogs",
             "PrivateNetwork", "PrivateUsers")
 
 
@@ -64,6 +64,8 @@ def check_agent(unit, name, findings):
     for key in BLINDING:
         if unit.get(key, ["no"])[-1] not in ("no", "default", "all"):
             findings.append(f"{name}: {key} hides from the agent what it is to see")
+    if unit.get("ProtectProc", ["default"])[-1] != "default" and "CAP_SYS_PTRACE" not in " ".join(unit.get("CapabilityBoundingSet", [])):
+        findings.append(f"{name}: ProtectProc without CAP_SYS_PTRACE hides the processes of others")
     if unit.get("ProtectHome", ["no"])[-1] not in ("no", "read-only"):
         findings.append(f"{name}: ProtectHome hides programs and keys under /home")
     for key in ("MemoryHigh", "MemoryMax"):
@@ -124,6 +126,7 @@ BROKEN = [
     ("less memory than a snapshot", {"a/x-agent.service": unit("MemoryMax=128M")}, "not above a snapshot's peak"),
     ("a program that is elsewhere", {"a/x-agent.service": unit().replace("sbin/x", "bin/x")}, "/usr/bin/x is not what CMake installs"),
     ("a key that systemd does not know", {"a/x-agent.service": unit("ProtectEverything=yes")}, "Unknown key"),
+    ("a /proc with its own processes alone", {"a/x-agent.service": unit("ProtectProc=invisible")}, "ProtectProc without CAP_SYS_PTRACE hides"),
     ("no home", {"a/x-agent.service": unit("ProtectHome=yes")}, "ProtectHome hides"),
 ]
 

@@ -302,6 +302,7 @@ class Gatherer {
     auto summary = SummariseBundle(std::move(*source));
     if (!summary) return Gap("what stands out in the snapshot", summary.error());
     incident_.notable = std::move(summary->notable);
+    incident_.cloud = std::move(summary->cloud);
   }
 
   // As for a report that names no more than this instance.

@@ -3,6 +3,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <set>
 
 #include "collector/cli/commands/commands.h"
 #include "collector/cli/commands/flow_filter.h"
@@ -32,11 +34,14 @@ constexpr const char* kLoginsFooter =
 constexpr const char* kSessionFooter =
     "How it began and what each link rests on; its processes, those that went on after the logout "
     "included; its bytes and\n"
-    "destinations. The login's own connection is told apart: what is copied over SSH passes there. "
-    "Connections that sshd\n"
-    "makes for the client (ssh -D, -L, -J, -R) are marked \"[for USER@ADDRESS]\".\n"
+    "destinations; what it changed of the host's SSH: keys, configuration, servers. The login's "
+    "own "
+    "connection is told apart:\n"
+    "what is copied over SSH passes there. Connections that sshd makes for the client (ssh -D, -L, "
+    "-J, -R) are marked\n"
+    "\"[for USER@ADDRESS]\".\n"
     "With --json one document: {\"login\", \"processes\", \"connection\", \"flows\", \"totals\", "
-    "\"destinations\", \"cut\"}.\n"
+    "\"destinations\", \"cut\", \"ssh_changes\"}.\n"
     "\n"
     "Examples:\n"
     "  culprit session 9f86d081884c7d65\n"
@@ -89,6 +94,46 @@ int RunLogins(Session& session, const Args& args) {
   return kExitOk;
 }
 
+constexpr std::uint32_t kMaxChanges = 1'000;
+constexpr std::int64_t kMinute = 60LL * 1'000'000'000;
+
+// What the session's processes changed of the host's SSH, oldest first.
+Result<std::vector<v1::PostureChangeRow>> ChangesBy(const v1::GetSessionResponse& answer,
+                                                    Client& client) {
+  std::set<std::string> members;
+  std::int64_t last = 0;
+  bool over = answer.login().ended_ns() != 0 && !answer.cut();
+  for (const auto& member : answer.processes()) {
+    members.insert(member.process().process_id());
+    over = over && member.process().exit_ns() != 0;
+    last = std::max(last, member.process().exit_ns());
+  }
+  std::vector<v1::PostureChangeRow> changes;
+  if (members.empty()) return changes;
+  v1::GetPostureRequest request;
+  request.set_host(answer.login().agent_id());
+  request.mutable_time()->set_from_ns(std::max<std::int64_t>(answer.login().began_ns(), 1));
+  // A change is looked at after it was made.
+  if (over) request.mutable_time()->set_to_ns(std::max(last, answer.login().ended_ns()) + kMinute);
+  request.set_change_limit(kMaxChanges);
+  TRY(const v1::GetPostureResponse posture, client.GetPosture(request));
+  for (const v1::HostPosture& host : posture.hosts())
+    for (const v1::PostureChangeRow& change : host.changes())
+      if (members.contains(change.process_id())) changes.push_back(change);
+  std::ranges::stable_sort(changes, {}, &v1::PostureChangeRow::at_ns);
+  return changes;
+}
+
+std::string SessionJson(const v1::GetSessionResponse& answer,
+                        const std::vector<v1::PostureChangeRow>& changes) {
+  std::string list;
+  for (const v1::PostureChangeRow& change : changes)
+    list += (list.empty() ? "" : ",") + ToJson(change);
+  std::string json = ToJson(answer);
+  json.pop_back();
+  return json + R"(,"ssh_changes":[)" + list + "]}\n";
+}
+
 struct SessionArgs {
   std::string session, host;
   std::uint32_t flows = 20;
@@ -108,7 +153,13 @@ int RunSession(Session& session, const SessionArgs& args) {
   request.set_flow_limit(args.flows);
   const auto answer = client->GetSession(request);
   if (!answer) return session.Fail(answer.error());
-  session.Print(session.json() ? ToJson(*answer) + "\n" : RenderSession(*answer, session.view()));
+  auto changes = ChangesBy(*answer, *client);
+  if (!changes) {
+    session.Note("what it changed of SSH is not known: " + changes.error().message);
+    changes.emplace();
+  }
+  session.Print(session.json() ? SessionJson(*answer, *changes)
+                               : RenderSession(*answer, *changes, session.view()));
   return kExitOk;
 }
 

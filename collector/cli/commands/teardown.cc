@@ -37,7 +37,8 @@ constexpr const char* kFooter =
     "--then runs your own command through sh after that, and after nothing else; in its "
     "environment "
     "is CULPRIT_HOST, CULPRIT_SNAPSHOT\n"
-    "and CULPRIT_REPORT. An Auto Scaling group starts the same image again: look before.\n"
+    "and CULPRIT_REPORT. Where an Auto Scaling group would start the same image again, or that is "
+    "not known, it warns and says what to do.\n"
     "Exit codes: 0 safe to terminate (and --then, if given, succeeded); 1 not safe, or --then "
     "failed; 3 no such host.\n"
     "\n"
@@ -69,9 +70,10 @@ class Teardown {
         return session_.Fail(InvalidArgument("--deadline: write for instance \"10m\""));
       deadline_ = std::chrono::steady_clock::now() + *span;
     }
+    facts_.now_ns = session_.view().now_ns;
     TakeSnapshot();
     if (session_.interrupted()) return kExitInterrupted;
-    ReadPosition();
+    ReadTier0();
     AwaitEvidence();
     if (session_.interrupted()) return kExitInterrupted;
     const Status refreshed = FindHost();
@@ -140,43 +142,56 @@ class Teardown {
     if (taken) facts_.snapshot = std::move(*taken);
   }
 
-  // What the agent said of its spool, out of the bundle itself: signed, and from before the tables.
-  void ReadPosition() {
+  // What the agent said of its spool and the cloud of the instance, out of the bundle itself:
+  // signed.
+  void ReadTier0() {
     if (!facts_.snapshot || facts_.snapshot->state() != v1::SNAPSHOT_STATE_COMPLETE) {
       facts_.agent_problem = "it stands in the snapshot";
       return;
     }
-    const auto text = StatusInBundle(facts_.snapshot->id());
-    auto position = text ? ParseAgentPosition(*text) : Result<AgentPosition>(text.error());
+    const auto found = SaidInBundle(facts_.snapshot->id());
+    const auto position =
+        found ? ParseAgentPosition(found->status) : Result<AgentPosition>(found.error());
     if (position) {
-      facts_.agent = std::move(*position);
+      facts_.agent = *position;
     } else {
       facts_.agent_problem = position.error().message;
     }
+    if (!found || found->cloud.empty()) return;
+    if (auto cloud = ParseCloudFacts(found->cloud)) facts_.cloud = std::move(*cloud);
   }
 
-  Result<std::string> StatusInBundle(const std::string& id) {
+  struct Said {
+    std::string status, cloud;
+  };
+  Result<Said> SaidInBundle(const std::string& id) {
     int exit_code = kExitOk;
     TRY(ByteSource source, OpenBundle(session_, id, &exit_code));
     BundleReader reader(std::move(source));
-    while (true) {
+    Said said;
+    while (said.status.empty() || said.cloud.empty()) {
       TRY(const auto member, reader.Next());
-      if (!member) return NotFound("the snapshot holds no status of a running agent");
-      if (member->name != "live/agent-status.json") continue;
-      std::string text(std::min<std::uint64_t>(member->size, kMaxStatus), '\0');
+      if (!member || member->name == "errors-tier0.jsonl") break;
+      std::string* text = member->name == "live/agent-status.json" ? &said.status
+                          : member->name == kCloudMember           ? &said.cloud
+                                                                   : nullptr;
+      if (text == nullptr || !text->empty()) continue;
+      text->resize(std::min<std::uint64_t>(member->size, kMaxStatus));
       std::size_t have = 0;
-      while (have < text.size()) {
-        TRY(const std::size_t got, reader.Read(std::span(text).subspan(have)));
+      while (have < text->size()) {
+        TRY(const std::size_t got, reader.Read(std::span(*text).subspan(have)));
         if (got == 0) break;
         have += got;
       }
-      text.resize(have);
-      return text;
+      text->resize(have);
     }
+    if (said.status.empty()) return NotFound("the snapshot holds no status of a running agent");
+    return said;
   }
 
   void AwaitEvidence() {
-    const auto until = std::chrono::steady_clock::now() + kArrival;
+    auto until = std::chrono::steady_clock::now() + kArrival;
+    if (deadline_) until = std::min(until, *deadline_);
     while (facts_.agent && !HasArrived(*facts_.agent, facts_.head)) {
       if (std::chrono::steady_clock::now() > until || !session_.Wait(kPoll)) return;
       if (!ReadHead()) return;
@@ -230,9 +245,10 @@ class Teardown {
                    const v1::ListFindingsResponse& findings) const {
     std::string list, found;
     for (const TeardownCheck& check : checks)
-      list += fmt::format(R"({}{{"name":{},"good":{},"text":{},"remedy":{}}})",
+      list += fmt::format(R"({}{{"name":{},"good":{},"warning":{},"text":{},"remedy":{}}})",
                           list.empty() ? "" : ",", JsonString(check.name), check.good,
-                          JsonString(check.text), JsonString(check.good ? "" : check.remedy));
+                          check.warning, JsonString(check.text),
+                          JsonString(check.good && !check.warning ? "" : check.remedy));
     for (const v1::Finding& finding : findings.findings())
       found += (found.empty() ? "" : ",") + ToJson(finding);
     return fmt::format(

@@ -169,5 +169,42 @@ TEST(ProcessViews, OnlyWhatASideLacksIsTold) {
   EXPECT_TRUE(CompareViews(mounted, nullptr, nullptr).empty());
 }
 
+TEST(ProcessViews, HiddenIsOnlyWhatWasThereAllTheWhile) {
+  const ProcessViews none{false, false, false}, all{true, true, true}, kernel{false, false, true},
+      own{false, true, false}, covered{false, true, true}, unlisted{true, true, false};
+  const auto hidden = HiddenFrom({covered, covered}, true, true);
+  EXPECT_TRUE(hidden && !hidden->mounted && hidden->detached && hidden->kernel);
+  EXPECT_TRUE(HiddenFrom({unlisted, unlisted}, true, true));
+  EXPECT_FALSE(HiddenFrom({all, all}, true, true));
+  // Began or ended in between, also where the order of looks makes it seem otherwise.
+  for (const ProcessLooks& looks :
+       {ProcessLooks{none, none}, ProcessLooks{kernel, none}, ProcessLooks{none, kernel},
+        ProcessLooks{unlisted, none}, ProcessLooks{covered, none}, ProcessLooks{kernel, all},
+        ProcessLooks{own, kernel}})
+    EXPECT_FALSE(HiddenFrom(looks, true, true));
+  // A side that could not be looked from says nothing.
+  EXPECT_FALSE(HiddenFrom({{true, false, false}, {true, false, false}}, false, false));
+  EXPECT_TRUE(HiddenFrom({kernel, kernel}, false, true));
+}
+
+TEST_F(EvidenceTest, AFileThatGrowsIsCutWhereItEndedAndThatIsSaid) {
+  const TempDir directory;
+  const std::string path = directory / "log";
+  ASSERT_TRUE(WriteFileAtomically(path, "before\n", 0600));
+  Start({});
+  log_->Run("grows", [&](Evidence& evidence) {
+    const UniqueFd writer(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_APPEND));
+    const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    ASSERT_TRUE(WriteAll(writer.get(), "after\n"));
+    FileFacts facts;
+    facts.size = 7;  // as it was looked at
+    evidence.AddFile({fd.get(), "[root]/log", path, facts, 1'000, {}});
+  });
+  const auto members = Finish();
+  EXPECT_EQ(Content(members, "[root]/log"), "before\n");
+  EXPECT_NE(Content(members, "manifest.jsonl").find("it grew while it was read: 13 bytes"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace culprit

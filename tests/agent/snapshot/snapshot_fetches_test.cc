@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
 
@@ -26,12 +27,14 @@ constexpr std::string_view kZeros =
 class SnapshotFetchesTest : public ::testing::Test {
  protected:
   // `script` runs with the bundle as descriptor 3, and $DIR and $ID.
-  void Start(const std::string& script, std::uint64_t max_bytes = 64ULL << 20) {
+  void Start(const std::string& script, std::uint64_t max_bytes = 64ULL << 20,
+             std::uint64_t bytes_per_second = 0) {
     SnapshotFetchOptions options;
     options.directory = directory_ / "spool";
     options.program = "/bin/sh";
     options.arguments = {"-c", "ID=$0; DIR=" + options.directory + "; " + script};
     options.max_bytes = max_bytes;
+    options.bytes_per_second = bytes_per_second;
     auto started = SnapshotFetches::Start(options);
     ASSERT_TRUE(started) << started.error().message;
     fetches_ = std::move(*started);
@@ -186,6 +189,13 @@ TEST_F(SnapshotFetchesTest, HandsOverWhatIsStillBeingCollected) {
   ASSERT_TRUE(last_.snapshot_totals);
   EXPECT_EQ(last_.snapshot_totals->members, 7U);
   EXPECT_EQ(last_.snapshot_totals->broken, "");
+}
+
+TEST_F(SnapshotFetchesTest, NothingIsHandedOverFasterThanTheBound) {
+  Start(Whole("head -c 1048576 /dev/zero >&3"), 64ULL << 20, 1 << 20);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(Fetch().size(), std::size_t{1} << 20);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(990));
 }
 
 TEST_F(SnapshotFetchesTest, AnyOffsetGivesTheSameBytesAlsoAfterARestart) {

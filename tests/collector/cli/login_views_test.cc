@@ -27,8 +27,24 @@ TEST(LoginViewsTest, FailedLogins) {
 
 TEST(LoginViewsTest, Session) {
   const auto answer = Load<v1::GetSessionResponse>("session");
-  ExpectGolden("session", RenderSession(answer, Wide()));
-  ExpectGolden("session_100", RenderSession(answer, Terminal(100)));
+  ExpectGolden("session", RenderSession(answer, {}, Wide()));
+  ExpectGolden("session_100", RenderSession(answer, {}, Terminal(100)));
+}
+
+TEST(LoginViewsTest, ASessionTellsWhatItChangedOfSsh) {
+  const auto answer = Load<v1::GetSessionResponse>("session");
+  v1::PostureChangeRow change;
+  change.set_at_ns(answer.login().began_ns());
+  change.set_kind("changed");
+  change.set_path("/root/.ssh/authorized_keys");
+  change.set_pid(77);
+  change.set_command_line("tee -a \x1b[2J");
+  change.set_diff("+ssh-ed25519 AAAA left@behind\n");
+  const std::string text = RenderSession(answer, {change}, Wide());
+  for (const char* words : {"It changed of SSH:", "changed  /root/.ssh/authorized_keys", "(pid 77",
+                            "+ssh-ed25519 AAAA left@behind"})
+    EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
 }
 
 TEST(LoginViewsTest, WhatWasDoneWithAKey) {

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr std::int64_t kNow = 1'800'000'000LL * 1'000'000'000, kHour = 3'600LL * 1'000'000'000;
 constexpr const char* kStream = "11111111-2222-4333-8444-555555555555";
 
 TeardownFacts Good() {
@@ -23,6 +24,10 @@ TeardownFacts Good() {
   facts.snapshot.emplace();
   facts.snapshot->set_id("5b0c9a1e-0000-4000-8000-000000000001");
   facts.snapshot->set_state(v1::SNAPSHOT_STATE_COMPLETE);
+  facts.snapshot->set_agent_id("agent-1");
+  facts.host.set_agent_id("agent-1");
+  facts.now_ns = kNow;
+  facts.snapshot->set_asked_ns(kNow - kHour);
   facts.snapshot->set_last_tier(2);
   facts.snapshot->set_key_known(true);
   facts.disk_snapshot = "snap-0123456789abcdef0";
@@ -54,10 +59,18 @@ const Case kCases[] = {
        f.snapshot->add_defects("edited: a member");
      }},
     {"snapshot", "tiers 0 to 1 alone", [](TeardownFacts& f) { f.snapshot->set_last_tier(1); }},
+    {"snapshot", "another host: web-2",
+     [](TeardownFacts& f) {
+       f.snapshot->set_agent_id("agent-2");
+       f.snapshot->set_host("web-2");
+     }},
+    {"snapshot", "what has happened since",
+     [](TeardownFacts& f) { f.snapshot->set_asked_ns(kNow - 25 * kHour); }},
     {"snapshot", "earlier snapshots", [](TeardownFacts& f) { f.snapshot->set_key_known(false); }},
     {"evidence", "5 frames of evidence", [](TeardownFacts& f) { f.agent->evidence_seq = 105; }},
     {"evidence", "2 of bulk", [](TeardownFacts& f) { f.agent->bulk_seq = 42; }},
     {"evidence", "another stream", [](TeardownFacts& f) { f.head.set_stream_id("other"); }},
+    {"evidence", "has not connected since", [](TeardownFacts& f) { f.head.clear_stream_id(); }},
     {"evidence", "not known", [](TeardownFacts& f) { f.agent.reset(); }},
     {"sequence", "1 gaps", [](TeardownFacts& f) { f.host.set_gaps(1); }},
     {"sequence", "1 forks", [](TeardownFacts& f) { f.host.set_forks(1); }},
@@ -104,6 +117,29 @@ TEST(TeardownChecks, WhatTheOperatorAnswersForIsTakenAndRepeated) {
   const std::string text = RenderTeardown(CheckTeardown(facts), {});
   EXPECT_THAT(text, HasSubstr("accepted: a power cut in March"));
   EXPECT_THAT(text, HasSubstr("not preserved, as the operator decided"));
+}
+
+TeardownCheck Scaling(const TeardownFacts& facts) {
+  for (TeardownCheck& check : CheckTeardown(facts))
+    if (check.name == "scaling") return check;
+  return {};
+}
+
+TEST(TeardownChecks, AGroupThatStartsTheImageAgainIsAWarningAndRefusesNothing) {
+  TeardownFacts facts = Good();
+  EXPECT_FALSE(Scaling(facts).warning);  // not on EC2
+  facts.host.set_instance_id("i-1");
+  EXPECT_TRUE(Scaling(facts).warning);
+  EXPECT_THAT(Scaling(facts).text, HasSubstr("not known"));
+  EXPECT_THAT(Scaling(facts).remedy, HasSubstr("--instance-ids i-1"));
+  facts.cloud.told = facts.cloud.tags_readable = true;
+  facts.cloud.image_id = "ami-1";
+  EXPECT_FALSE(Scaling(facts).warning);
+  facts.cloud.group = "web";
+  EXPECT_TRUE(Missing(facts).empty());
+  const std::string text = RenderTeardown(CheckTeardown(facts), {});
+  EXPECT_THAT(text, HasSubstr("WARNING scaling   the Auto Scaling group web starts ami-1 again"));
+  EXPECT_THAT(text, HasSubstr("suspend-processes --auto-scaling-group-name web"));
 }
 
 TEST(TeardownChecks, TheAgentsPositionIsReadOfItsStatusAndOfNothingElse) {

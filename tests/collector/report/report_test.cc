@@ -120,6 +120,11 @@ Incident Night() {
                                 std::string(64, 'a'), "SHA256:key", "", kStart + 300 * kSecond,
                                 5'000'000, 3});
   incident.notable.push_back({"scheduled", 0, "/var/spool/cron/crontabs/root, changed yesterday"});
+  incident.cloud.told = true;
+  incident.cloud.image_id = "ami-0123456789abcdef0";
+  incident.cloud.group = "web asg";
+  incident.cloud.template_id = "lt-0123456789abcdef0";
+  incident.cloud.template_version = "7";
   incident.reply = "Hello,\n\nWe have investigated your report.\n";
   incident.gaps.emplace_back("one finding that an operator called a false positive is left out");
   return incident;
@@ -143,6 +148,7 @@ Incident Hostile() {
   incident.posture.mutable_changes(1)->set_diff(kHostile);
   incident.keys[0].mutable_key()->set_comment(kHostile);
   incident.notable[0].text = kHostile;
+  incident.cloud.group = incident.cloud.image_id = kHostile;
   return incident;
 }
 
