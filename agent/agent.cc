@@ -11,6 +11,7 @@
 
 #include "agent/agent_impl.h"
 #include "agent/source/host_shutdown.h"
+#include "common/memory.h"
 #include "common/sd_notify.h"
 
 namespace culprit {
@@ -346,6 +347,10 @@ void Agent::Impl::Beat(BootTime now) {
   SdNotify("WATCHDOG=1");
   WriteMetricsIfDue(now);
   PumpSender();
+  if (settled_at_ && now >= *settled_at_) {
+    settled_at_.reset();
+    GiveBackStartup();
+  }
 }
 
 // ---- The loop ----

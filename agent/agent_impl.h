@@ -158,6 +158,7 @@ class Agent::Impl {
   Uuid shipped_stream_;         // the stream that holds what the collector knows by now
   int sender_pid_ = -1, parser_pid_ = -1, collecting_pid_ = -1;
   BootTime busy_until_, next_tick_, next_sweep_, next_beat_, facts_at_;
+  std::optional<BootTime> settled_at_;  // when it will have looked around once
   std::optional<BootTime> ship_due_[kLaneCount];
   bool facts_due_ = true;
   bool redefine_due_ = false;  // the collector may lack definitions of processes that it had

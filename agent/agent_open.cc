@@ -2,9 +2,11 @@
 // How the sensor's parts come to be, in the order in which they need each other.
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/agent_impl.h"
+#include "agent/assemble/flow_assembler.h"
 #include "common/file.h"
 
 namespace culprit {
@@ -62,6 +64,8 @@ Status Agent::Impl::OpenSource() {
   EnrichLimits enrich;
   enrich.max_processes = config.limits.max_processes;
   if (setup_.replay) {
+    // Not the suspect's machine: what is read as open is told as open.
+    aggregate.max_flows = std::max(aggregate.max_flows, AssembleLimits{}.max_flows);
     users_ = std::make_unique<NoUserNames>();
   } else {
     users_ = std::make_unique<HostUsers>();
@@ -140,6 +144,7 @@ Status Agent::Impl::Begin() {
   next_tick_ = now;
   next_sweep_ = now + std::chrono::seconds(1);
   next_beat_ = now;
+  settled_at_ = now + std::chrono::seconds(15);
   next_resync_ = now + std::chrono::seconds(60);
   const SourceFidelity fidelity = source_->fidelity();
   for (const HookStatus& hook : fidelity.hooks) {

@@ -65,6 +65,10 @@ void ProcessLine(const ProcessFacts& process, const ClockPair& clock, std::strin
     json.Field("cwd", process.cwd);
     json.Field("sha256",
                process.exe_sha256 ? HexEncode(AsBytes(*process.exe_sha256)) : std::string());
+    constexpr std::string_view kPackageStates[] = {"", "none", "intact", "differs", "listed"};
+    json.Field("package_state",
+               kPackageStates[static_cast<std::size_t>(process.exe_package.state)]);
+    json.Field("package", process.exe_package.name);
     json.FlagField("deleted", process.exe_deleted);
     json.FlagField("memfd", process.exe_memfd);
     json.FlagField("preexisting", process.preexisting);

@@ -77,9 +77,9 @@ class PacketFeed {
   std::unique_ptr<ParserLink> parser_;  // null: off, or it could not start
   UniqueFd wake_;
   mutable Mutex mutex_;
-  std::vector<Sample> samples_ GUARDED_BY(mutex_);
-  std::size_t sample_bytes_ GUARDED_BY(mutex_) = 0;
-  std::uint64_t samples_dropped_ GUARDED_BY(mutex_) = 0;
+  std::vector<Sample> samples_ CULPRIT_GUARDED_BY(mutex_);
+  std::size_t sample_bytes_ CULPRIT_GUARDED_BY(mutex_) = 0;
+  std::uint64_t samples_dropped_ CULPRIT_GUARDED_BY(mutex_) = 0;
   std::unique_ptr<PacketRing> ring_;        // null: off, or it could not start
   std::unique_ptr<PacketFetches> fetches_;  // there is one where there is a ring
   std::vector<std::string> problems_;

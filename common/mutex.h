@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A mutex that clang's -Wthread-safety understands, its scoped lock, and a condition variable.
-// Stage: common. GUARDED_BY(mutex_) on a member makes an access without the lock a compile error under clang.
+// Stage: common. CULPRIT_GUARDED_BY(mutex_) on a member makes an access without the lock a compile
+// error under clang.
 #ifndef CULPRIT_COMMON_MUTEX_H_
 #define CULPRIT_COMMON_MUTEX_H_
 
@@ -13,9 +14,9 @@
 #else
 #define CULPRIT_THREAD_ANNOTATION(x)
 #endif
-#define GUARDED_BY(x) CULPRIT_THREAD_ANNOTATION(guarded_by(x))
-#define REQUIRES(...) CULPRIT_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
-#define EXCLUDES(...) CULPRIT_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
+#define CULPRIT_GUARDED_BY(x) CULPRIT_THREAD_ANNOTATION(guarded_by(x))
+#define CULPRIT_REQUIRES(...) CULPRIT_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
+#define CULPRIT_EXCLUDES(...) CULPRIT_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 
 namespace culprit {
 
@@ -46,13 +47,14 @@ class CULPRIT_THREAD_ANNOTATION(scoped_lockable) MutexLock {
 // The caller holds the mutex and tests its condition in a loop: wake-ups may be spurious.
 class CondVar {
  public:
-  void Wait(Mutex* mutex) REQUIRES(mutex) {
+  void Wait(Mutex* mutex) CULPRIT_REQUIRES(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     condition_.wait(lock);
     lock.release();
   }
   // False once `deadline` has passed.
-  bool WaitUntil(Mutex* mutex, std::chrono::steady_clock::time_point deadline) REQUIRES(mutex) {
+  bool WaitUntil(Mutex* mutex, std::chrono::steady_clock::time_point deadline)
+      CULPRIT_REQUIRES(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     const auto status = condition_.wait_until(lock, deadline);
     lock.release();

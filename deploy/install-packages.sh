@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian 12 packages of the named sections of packages.txt, and only those that are missing.
-# Usage: install-packages.sh [--check] [SECTION...]     sections: build run package test compare; default: build
+# Usage: install-packages.sh [--check] [SECTION...]     sections: build run package test arm64 compare; default: build
 #   --check   install nothing; print what is missing and exit 1 if anything is
 # Exit: 0 all there, 1 something could not be installed (or is missing, with --check), 2 usage.
 set -euo pipefail
@@ -21,7 +21,7 @@ for arg in "$@"; do
   case $arg in
     --check) check_only=1 ;;
     -h | --help) usage; exit 0 ;;
-    build | run | package | test | compare) sections+=("$arg") ;;
+    build | run | package | test | arm64 | compare) sections+=("$arg") ;;
     *) echo "install-packages: unknown argument '$arg'" >&2; usage >&2; exit 2 ;;
   esac
 done

@@ -89,6 +89,7 @@ if(CULPRIT_PORTABLE)
 endif()
 culprit_two_ways(culprit_grpc SHARED gRPC::grpc++ ARCHIVES ${grpc_archives})
 culprit_two_ways(culprit_absl_time SHARED absl::time ARCHIVES ${abseil} ${abseil})
+culprit_two_ways(culprit_absl_maps SHARED absl::flat_hash_map absl::node_hash_map ARCHIVES ${abseil} ${abseil})
 
 # spdlog and fmt come as headers and shared objects; the archives are compiled from the headers (common/portable).
 foreach(library spdlog fmt)

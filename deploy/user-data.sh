@@ -4,7 +4,7 @@
 # come from. The host enrols by its instance identity document, or by CULPRIT_TOKEN. Everybody on the instance can read user-data: a token here
 # should be for one use and short. A failure is in /var/log/cloud-init-output.log and in `cloud-init status`; the boot goes on. Running it again is
 # harmless. The collector may be down meanwhile.
-PACKAGE_URL=''      # https://…/culprit-agent_VERSION_amd64.deb, or …/culprit-agent-VERSION-1.x86_64.rpm
+PACKAGE_URL=''      # https://…/culprit-agent_VERSION_amd64.deb, or …-VERSION-1.x86_64.rpm; on Graviton …_arm64.deb, ….aarch64.rpm
 PACKAGE_SHA256=''   # its sha256sum
 COLLECTOR=''        # HOST:7443
 CA_SHA256=''        # as `install.sh collector` shows it

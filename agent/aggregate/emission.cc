@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kDefaultRows = 1'000;
 constexpr std::size_t kMostRows = 4'000;
-constexpr std::uint32_t kEvictProbes = 64;
+constexpr std::uint32_t kEvictProbes = 16;
 constexpr std::uint32_t kSilentProbes = 256;
 constexpr std::chrono::nanoseconds kLossInterval = std::chrono::seconds(1);
 

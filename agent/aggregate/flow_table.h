@@ -4,10 +4,11 @@
 #ifndef CULPRIT_AGENT_AGGREGATE_FLOW_TABLE_H_
 #define CULPRIT_AGENT_AGGREGATE_FLOW_TABLE_H_
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 #include "agent/model/event.h"
@@ -100,8 +101,8 @@ class FlowTable {
 
   std::deque<Flow> slab_;
   std::vector<std::uint32_t> free_;
-  std::unordered_map<FlowId, std::uint32_t> index_;
-  std::unordered_map<std::uint64_t, std::uint32_t> listeners_;
+  absl::flat_hash_map<FlowId, std::uint32_t, std::hash<FlowId>> index_;  // an id is a hash
+  absl::flat_hash_map<std::uint64_t, std::uint32_t> listeners_;
 };
 
 }  // namespace culprit

@@ -2,7 +2,6 @@
 #include "agent/assemble/activity.h"
 
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 namespace culprit {
@@ -12,18 +11,10 @@ constexpr std::chrono::seconds kContactPeriod(300);
 constexpr std::chrono::nanoseconds kWindow(CULPRIT_ACTIVITY_WINDOW_NS);
 constexpr std::size_t kMaxWindow = 65'536;
 
-std::uint64_t Mix(std::uint64_t h) {  // finalizer of MurmurHash3
-  h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdULL;
-  h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53ULL;
-  return h ^ (h >> 33);
-}
-
 }  // namespace
 
 std::uint64_t HashEndpoint(const Endpoint& endpoint) {
-  std::uint64_t halves[2];
-  std::memcpy(halves, endpoint.address.bytes().data(), sizeof(halves));
-  return Mix(Mix(halves[0] ^ endpoint.port) ^ halves[1]);
+  return MixBits(std::hash<IpAddress>{}(endpoint.address) ^ endpoint.port);
 }
 
 bool RecentSet::Add(std::uint64_t hash, BootTime at) {

@@ -6,8 +6,9 @@
 #ifndef CULPRIT_AGENT_ASSEMBLE_ACTIVITY_H_
 #define CULPRIT_AGENT_ASSEMBLE_ACTIVITY_H_
 
+#include <absl/container/flat_hash_set.h>
+
 #include <cstdint>
-#include <unordered_set>
 
 #include "agent/model/event.h"
 #include "common/net_address.h"
@@ -23,7 +24,7 @@ class RecentSet {
 
  private:
   static constexpr std::size_t kMaxEntries = 65'536;  // of one half
-  std::unordered_set<std::uint64_t> young_, old_;
+  absl::flat_hash_set<std::uint64_t> young_, old_;
   BootTime since_;
 };
 
@@ -50,7 +51,7 @@ class ProcessActivity {
 
   CountersEvent counters_;
   RecentSet contacts_;
-  std::unordered_set<std::uint64_t> window_addresses_, window_ports_;
+  absl::flat_hash_set<std::uint64_t> window_addresses_, window_ports_;
   bool dirty_ = false;
 };
 

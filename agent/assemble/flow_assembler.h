@@ -12,6 +12,8 @@
 #ifndef CULPRIT_AGENT_ASSEMBLE_FLOW_ASSEMBLER_H_
 #define CULPRIT_AGENT_ASSEMBLE_FLOW_ASSEMBLER_H_
 
+#include <absl/container/flat_hash_map.h>
+
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -19,7 +21,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "agent/assemble/activity.h"
@@ -130,7 +131,7 @@ class FlowAssembler {
   Sink sink_;
   std::deque<Tracked> slab_;
   std::vector<std::uint32_t> free_;
-  std::unordered_map<Key, std::uint32_t, KeyHash> index_;
+  absl::flat_hash_map<Key, std::uint32_t, KeyHash> index_;
   std::deque<std::pair<std::uint64_t, std::uint32_t>> by_age_;  // number and slot, oldest first
   std::map<BootTime, std::vector<std::uint32_t>> timers_;       // by whole seconds
   std::vector<std::uint32_t> dirty_;

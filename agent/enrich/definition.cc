@@ -139,6 +139,7 @@ ProcessFacts Enricher::Facts(const Process& process) {
   facts.cgroup = image.cgroup;
   facts.exe_file = image.exe_file;
   facts.exe_sha256 = image.exe_sha256;
+  facts.exe_package = image.exe_package;
   facts.exe_deleted = image.exe_deleted;
   facts.exe_memfd = image.exe_memfd;
   facts.preexisting = process.preexisting;

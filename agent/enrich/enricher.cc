@@ -186,6 +186,7 @@ bool Enricher::JoinExecutable(Process& process) {
   }
   TakePath(image, entry.path, false);
   image.exe_sha256 = entry.sha256;
+  image.exe_package = entry.package;
   return true;
 }
 
@@ -355,6 +356,7 @@ void Enricher::On(const ExeHashEvent& event) {
   ExeEntry& entry = executables_.Get(event.exe);
   entry.path = event.path;
   if (event.hashed) entry.sha256 = event.sha256;
+  entry.package = event.package;
   const std::vector<ProcessKey> waiting = std::exchange(entry.waiting, {});
   for (const ProcessKey& key : waiting) {
     Process* process = table_.Find(key);
@@ -362,6 +364,7 @@ void Enricher::On(const ExeHashEvent& event) {
     process->awaits_hash = false;
     TakePath(*process->image, event.path, key.tgid == event.opened_by);
     if (event.hashed) process->image->exe_sha256 = event.sha256;
+    process->image->exe_package = event.package;
     if (process->sent_epoch != 0) {
       AmendIfSent(*process);
     } else if (!process->forked && !process->kernel_thread) {

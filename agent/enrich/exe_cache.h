@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known about executable files by (dev, inode, ctime, size), and which processes wait for a hash.
-// Stage: enrich. Pure. Thread: one caller. Bounded: the entry added first goes first.
+// What is known about executable files by (dev, inode, ctime, size), and which processes wait for a
+// hash. Stage: enrich. Pure. Thread: one caller. Bounded: the entry added first goes first.
 #ifndef CULPRIT_AGENT_ENRICH_EXE_CACHE_H_
 #define CULPRIT_AGENT_ENRICH_EXE_CACHE_H_
 
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/model/event.h"
+#include "agent/model/package.h"
 #include "common/ids.h"
 #include "common/sha256.h"
 
@@ -20,6 +21,7 @@ namespace culprit {
 struct ExeEntry {
   std::string path;  // empty: not delivered yet
   std::optional<Sha256Digest> sha256;
+  PackageFacts package;
   std::vector<ProcessKey> waiting;
 };
 

@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::size_t kMaxAnswers = 8;
 constexpr std::size_t kMaxSaid = 4;  // of one tuple
+// For the asker's row where the server's is there: those of a flow within this host come together.
+constexpr std::chrono::seconds kOtherEnd(3);
 
 std::string Joined(const std::vector<std::string>& parts) {
   std::string text;
@@ -40,13 +42,41 @@ void NameBook::On(const ObservationEvent& event) {
   ++counters_.observations;
   if (const auto* message = std::get_if<DnsMessage>(&event.what)) Learn(event, *message);
   const Tuple tuple = TupleOf(event.source, event.destination, event.protocol);
-  if (Ends* ends = Find(tuple)) return Join(event, ends);
+  Ends* ends = Find(tuple);
+  if (ends != nullptr && Knows(*ends, event)) return Join(event, ends);
   if (waiting_count_ >= limits_.max_waiting) {
     ++counters_.dropped;
     return;
   }
-  waiting_[tuple].push_back({event, event.at + limits_.wait});
+  waiting_[tuple].push_back({event, event.at + (ends != nullptr ? kOtherEnd : limits_.wait)});
   ++waiting_count_;
+}
+
+// Which end of the tuple asks: of a flow within this host both are known, and one alone does.
+std::size_t NameBook::AskerOf(const ObservationEvent& event, const DnsMessage& message) {
+  const Endpoint& asker = message.response ? event.destination : event.source;
+  return asker == TupleOf(event.source, event.destination, event.protocol).low ? 0 : 1;
+}
+
+bool NameBook::Knows(const Ends& ends, const ObservationEvent& event) {
+  const auto* message = std::get_if<DnsMessage>(&event.what);
+  return message == nullptr || ends.ends[AskerOf(event, *message)].flow != FlowId{};
+}
+
+void NameBook::JoinWaiting(const Tuple& tuple, Ends* ends) {
+  const auto waiting = waiting_.find(tuple);
+  if (waiting == waiting_.end()) return;
+  std::vector<Waiting> events = std::move(waiting->second);
+  waiting_.erase(waiting);
+  waiting_count_ -= events.size();
+  for (const Waiting& one : events) {
+    if (Knows(*ends, one.event)) Join(one.event, ends);
+  }
+  std::erase_if(events, [&](const Waiting& one) { return Knows(*ends, one.event); });
+  if (events.empty()) return;
+  for (Waiting& one : events) one.until = std::min(one.until, one.event.at + kOtherEnd);
+  waiting_count_ += events.size();
+  waiting_[tuple] = std::move(events);
 }
 
 void NameBook::On(const FlowRow& row) {
@@ -70,12 +100,7 @@ void NameBook::On(const FlowRow& row) {
   }
   end->process = row.process;
   if (row.direction == Direction::kOut) NameByDns(row, end);
-  if (const auto waiting = waiting_.find(tuple); waiting != waiting_.end()) {
-    const std::vector<Waiting> events = std::move(waiting->second);
-    waiting_.erase(waiting);
-    waiting_count_ -= events.size();
-    for (const Waiting& one : events) Join(one.event, &ends);
-  }
+  JoinWaiting(tuple, &ends);
   while (flows_.size() > limits_.max_flows && !by_age_.empty()) {
     const auto [age, oldest] = by_age_.front();
     by_age_.pop_front();
@@ -132,9 +157,7 @@ void NameBook::Join(const ObservationEvent& event, Ends* ends) {
     facts.command = request->command;
     NameFlow(ends, std::move(facts));
   } else if (const auto* message = std::get_if<DnsMessage>(&event.what)) {
-    for (const End& end : ends->ends) {
-      if (end.flow != FlowId{}) OnDns(event, *message, end);
-    }
+    OnDns(event, *message, ends->ends[AskerOf(event, *message)]);
   }
 }
 
@@ -247,11 +270,11 @@ void NameBook::Tick(BootTime now) {
     Tell(&question, now);
     ++at;
   }
-  for (auto at = waiting_.begin(); at != waiting_.end();) {
+  absl::erase_if(waiting_, [&](auto& tuple) {
     waiting_count_ -=
-        std::erase_if(at->second, [&](const Waiting& one) { return one.until < now; });
-    at = at->second.empty() ? waiting_.erase(at) : std::next(at);
-  }
+        std::erase_if(tuple.second, [&](const Waiting& one) { return one.until < now; });
+    return tuple.second.empty();
+  });
 }
 
 void NameBook::Flush(BootTime now) {

@@ -8,6 +8,9 @@
 #ifndef CULPRIT_AGENT_ENRICH_NAME_BOOK_H_
 #define CULPRIT_AGENT_ENRICH_NAME_BOOK_H_
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/node_hash_map.h>
+
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -104,7 +107,10 @@ class NameBook {
   };
 
   static Tuple TupleOf(const Endpoint& a, const Endpoint& b, std::uint8_t protocol);
+  static std::size_t AskerOf(const ObservationEvent& event, const DnsMessage& message);
+  static bool Knows(const Ends& ends, const ObservationEvent& event);
   Ends* Find(const Tuple& tuple);
+  void JoinWaiting(const Tuple& tuple, Ends* ends);
   void Join(const ObservationEvent& event, Ends* ends);
   void NameFlow(Ends* ends, FlowNameFacts facts);
   void OnDns(const ObservationEvent& event, const DnsMessage& message, const End& end);
@@ -114,9 +120,9 @@ class NameBook {
   void Push(FlowNameFacts facts);
 
   NameBookLimits limits_;
-  std::unordered_map<Tuple, Ends, TupleHash> flows_;
+  absl::node_hash_map<Tuple, Ends, TupleHash> flows_;
   std::deque<std::pair<std::uint64_t, Tuple>> by_age_;
-  std::unordered_map<Tuple, std::vector<Waiting>, TupleHash> waiting_;
+  absl::flat_hash_map<Tuple, std::vector<Waiting>, TupleHash> waiting_;
   std::size_t waiting_count_ = 0;
   std::unordered_map<IpAddress, std::deque<Given>> given_;
   std::deque<IpAddress> given_order_;

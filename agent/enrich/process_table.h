@@ -29,6 +29,7 @@ struct ProcessImage {
   std::string cgroup, container_id, cwd;
   std::optional<ExeIdentity> exe_file;
   std::optional<Sha256Digest> exe_sha256;
+  PackageFacts exe_package;
   bool exe_deleted = false, exe_memfd = false;
 };
 

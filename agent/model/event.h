@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/model/observation.h"
+#include "agent/model/package.h"
 #include "bpf/abi.h"
 #include "common/ids.h"
 #include "common/net_address.h"
@@ -166,7 +167,8 @@ struct ExeHashEvent {
   ExeIdentity exe;
   std::string path;  // readlink of the descriptor
   Sha256Digest sha256{};
-  bool hashed = false;  // false: too big or unreadable; path and identity still hold
+  bool hashed = false;   // false: too big or unreadable; path and identity still hold
+  PackageFacts package;  // of the file under this path
   Tgid opened_by;  // whose exec opened it under this path (hard links share an identity); 0 = not
                    // known
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records: what agent/enrich and agent/aggregate make of events, and what agent/model/wire puts into frames.
-// Stage: model. Thread: values. A record is an immutable fact with cumulative counters: repeating one is harmless.
+// Records: what agent/enrich and agent/aggregate make of events, and what agent/model/wire puts
+// into frames. Stage: model. Thread: values. A record is an immutable fact with cumulative
+// counters: repeating one is harmless.
 #ifndef CULPRIT_AGENT_MODEL_RECORD_H_
 #define CULPRIT_AGENT_MODEL_RECORD_H_
 
@@ -13,6 +14,7 @@
 
 #include "agent/model/event.h"
 #include "agent/model/login.h"
+#include "agent/model/package.h"
 #include "agent/model/posture_facts.h"
 #include "common/ids.h"
 #include "common/net_address.h"
@@ -21,10 +23,12 @@
 
 namespace culprit {
 
-// Values as in culprit.v1.ExePathSource; a higher one is not always better: fanotify > procfs > dentry.
+// Values as in culprit.v1.ExePathSource; a higher one is not always better: fanotify > procfs >
+// dentry.
 enum class ExePathSource : std::uint8_t { kNone = 0, kFanotify = 1, kDentry = 2, kProcfs = 3 };
 
-// Definition of one program image of one process, or an amendment (same id, fields that became known since).
+// Definition of one program image of one process, or an amendment (same id, fields that became
+// known since).
 struct ProcessFacts {
   ProcessId id, parent;  // parent 0 = unknown
   ProcessKey key;
@@ -44,6 +48,7 @@ struct ProcessFacts {
   std::string cgroup;
   std::optional<ExeIdentity> exe_file;
   std::optional<Sha256Digest> exe_sha256;
+  PackageFacts exe_package;
   bool exe_deleted = false, exe_memfd = false;
   bool preexisting = false, is_agent = false;
   bool forked = false;              // no exec since the fork: exe and argv are its parent's
@@ -85,16 +90,16 @@ inline constexpr std::uint32_t kFlowFlagAgent = 128;
 inline constexpr std::uint32_t kFlowFlagLink = 256;
 inline constexpr std::uint32_t kFlowFlagReread = 512;
 
-// Times of flow rows are cut to 1,024 ns (start) and 65,536 ns (last): their lowest bits say nothing and would be a tenth
-// of what a row costs on disk.
+// Times of flow rows are cut to 1,024 ns (start) and 65,536 ns (last): their lowest bits say
+// nothing and would be a tenth of what a row costs on disk.
 constexpr BootTime CutTime(BootTime t, unsigned bits) {
   return BootTimeFromNs(ToNs(t) >> bits << bits);
 }
 inline constexpr unsigned kStartCutBits = 10;
 inline constexpr unsigned kLastCutBits = 16;
 
-// One flow charged to one process. `totals` are cumulative over (flow, process): the row replaces older ones.
-// The rows of one flow over all its processes add up to the socket's own totals.
+// One flow charged to one process. `totals` are cumulative over (flow, process): the row replaces
+// older ones. The rows of one flow over all its processes add up to the socket's own totals.
 struct FlowRow {
   FlowId flow;
   SocketCookie cookie;
@@ -104,9 +109,9 @@ struct FlowRow {
   std::uint8_t protocol = 0;
   Direction direction = Direction::kUnknown;
   FlowState state = FlowState::kNone;
-  std::int32_t error = 0;    // errno
-  std::uint32_t flags = 0;   // kFlowFlag*
-  BootTime start, last;      // last packet; never before start
+  std::int32_t error = 0;   // errno
+  std::uint32_t flags = 0;  // kFlowFlag*
+  BootTime start, last;     // last packet; never before start
   BootTime emitted;
   FlowTotals totals;
   std::uint32_t netns = 0;
@@ -136,7 +141,8 @@ enum class NameConfidence : std::uint8_t {
   kInFlow = 3,        // the flow's payload says so
 };
 
-// A name of a flow's remote end, or the destination that its client asked a proxy for (kSocks, kHttpConnect).
+// A name of a flow's remote end, or the destination that its client asked a proxy for (kSocks,
+// kHttpConnect).
 struct FlowNameFacts {
   FlowId flow;
   ProcessId process;
@@ -144,9 +150,9 @@ struct FlowNameFacts {
   NameSource source = NameSource::kNone;
   NameConfidence confidence = NameConfidence::kNone;
   std::string name;
-  std::string alpn;            // comma-separated, as offered
-  std::uint16_t port = 0;      // requests to a proxy only
-  std::uint8_t command = 0;    // SOCKS only
+  std::string alpn;          // comma-separated, as offered
+  std::uint16_t port = 0;    // requests to a proxy only
+  std::uint8_t command = 0;  // SOCKS only
   friend bool operator==(const FlowNameFacts&, const FlowNameFacts&) = default;
 };
 
@@ -164,7 +170,7 @@ struct DnsFacts {
   std::vector<std::string> answers;  // addresses and names, the first few
   std::uint32_t questions = 0;       // since the record before
   std::uint64_t query_bytes = 0, answer_bytes = 0;
-  std::uint32_t suppressed = 0;      // other questions of the process that got no record since then
+  std::uint32_t suppressed = 0;  // other questions of the process that got no record since then
   friend bool operator==(const DnsFacts&, const DnsFacts&) = default;
 };
 
@@ -191,7 +197,8 @@ struct LossFacts {
   LossCause cause = LossCause::kNone;
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
-  std::uint32_t lane_plus_one = 0;  // spool causes only, with the range of sequence numbers, both inclusive
+  std::uint32_t lane_plus_one =
+      0;  // spool causes only, with the range of sequence numbers, both inclusive
   std::uint64_t first_seq = 0, last_seq = 0;
   std::optional<Sha256Digest> end_hash;
   std::string detail;
@@ -247,7 +254,8 @@ struct HeartbeatFacts {
   friend bool operator==(const HeartbeatFacts&, const HeartbeatFacts&) = default;
 };
 
-// One direction of one interface: who is known to have moved what, and what the device says. L3 bytes.
+// One direction of one interface: who is known to have moved what, and what the device says. L3
+// bytes.
 struct TrafficFacts {
   std::array<std::uint64_t, CULPRIT_CLASS_COUNT> bytes{}, packets{};  // by culprit_class
   std::uint64_t interface_bytes = 0, interface_packets = 0;
@@ -268,7 +276,8 @@ struct CoverageFacts {
   friend bool operator==(const CoverageFacts&, const CoverageFacts&) = default;
 };
 
-// What one frame holds. The aggregator fills ids, processes, exits, flows, counters and losses; the edge adds the rest.
+// What one frame holds. The aggregator fills ids, processes, exits, flows, counters and losses; the
+// edge adds the rest.
 struct RecordBatch {
   Uuid boot_id, run_id;
   std::optional<HostFacts> host;
@@ -291,8 +300,8 @@ struct RecordBatch {
   std::uint32_t RecordCount() const {
     const std::size_t n = processes.size() + exits.size() + flows.size() + counters.size() +
                           losses.size() + names.size() + dns.size() + logins.size() +
-                          login_failures.size() + sessions.size() + (host ? 1U : 0U) + (fidelity ? 1U : 0U) +
-                          (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U) +
+                          login_failures.size() + sessions.size() + (host ? 1U : 0U) +
+                          (fidelity ? 1U : 0U) + (heartbeat ? 1U : 0U) + (coverage ? 1U : 0U) +
                           (posture ? 1U : 0U) + posture_changes.size();
     return static_cast<std::uint32_t>(n);
   }
@@ -300,14 +309,16 @@ struct RecordBatch {
   friend bool operator==(const RecordBatch&, const RecordBatch&) = default;
 };
 
-// A flow event whose processes have been named. `event` is valid only during the call that hands it over.
+// A flow event whose processes have been named. `event` is valid only during the call that hands it
+// over.
 struct AttributedFlow {
   const FlowEvent& event;
   ProcessId process, creator;  // 0 = unknown
   bool is_agent = false;       // charged to the agent itself
 };
 
-// Where enrich puts its results: the aggregator, or a test. Definitions come before the first referral to them.
+// Where enrich puts its results: the aggregator, or a test. Definitions come before the first
+// referral to them.
 class EnrichSink {
  public:
   virtual ~EnrichSink() = default;
@@ -315,8 +326,10 @@ class EnrichSink {
   virtual void OnExit(const ExitFacts& exit) = 0;
   virtual void OnFlow(const AttributedFlow& flow) = 0;
   virtual void OnCounters(const CounterFacts& counters) = 0;
-  // `count` is cumulative since the run began for (cause, source); the sink adds the sources of a cause up.
-  virtual void OnLoss(LossCause cause, std::string_view source, std::uint64_t count, BootTime at) = 0;
+  // `count` is cumulative since the run began for (cause, source); the sink adds the sources of a
+  // cause up.
+  virtual void OnLoss(LossCause cause, std::string_view source, std::uint64_t count,
+                      BootTime at) = 0;
 };
 
 }  // namespace culprit

@@ -159,6 +159,11 @@ void WriteProcess(const ProcessFacts& facts, v1::Process& out) {
     file.set_ctime_ns(facts.exe_file->ctime_ns);
   }
   if (facts.exe_sha256) out.set_exe_sha256(std::string(AsBytes(*facts.exe_sha256)));
+  if (facts.exe_package.state != PackageState::kUnknown) {
+    v1::ExePackage& package = *out.mutable_exe_package();
+    package.set_state(static_cast<v1::PackageState>(facts.exe_package.state));
+    package.set_name(EscapeNonUtf8(facts.exe_package.name));
+  }
   out.set_exe_deleted(facts.exe_deleted);
   out.set_exe_memfd(facts.exe_memfd);
   out.set_preexisting(facts.preexisting);

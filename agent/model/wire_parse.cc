@@ -150,6 +150,10 @@ Result<ProcessFacts> ReadProcess(const v1::Process& in) {
                                file.ctime_ns()};
   }
   TRY(out.exe_sha256, ReadDigest(in.exe_sha256()));
+  if (in.exe_package().state() < 0 || in.exe_package().state() > 4) {
+    return InvalidArgument("unknown exe_package");
+  }
+  out.exe_package = {static_cast<PackageState>(in.exe_package().state()), in.exe_package().name()};
   out.exe_deleted = in.exe_deleted();
   out.exe_memfd = in.exe_memfd();
   out.preexisting = in.preexisting();

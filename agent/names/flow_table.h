@@ -5,6 +5,8 @@
 #ifndef CULPRIT_AGENT_NAMES_FLOW_TABLE_H_
 #define CULPRIT_AGENT_NAMES_FLOW_TABLE_H_
 
+#include <absl/container/flat_hash_map.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +14,6 @@
 #include <list>
 #include <memory>
 #include <string_view>
-#include <unordered_map>
 
 #include "agent/model/packet.h"
 #include "agent/names/quic.h"
@@ -78,7 +79,7 @@ class NameFlowTable {
   std::size_t max_flows_, max_bytes_;
   std::int64_t idle_ns_;
   List flows_;
-  std::unordered_map<NameFlowKey, List::iterator, Hash> index_;
+  absl::flat_hash_map<NameFlowKey, List::iterator, Hash> index_;
   std::size_t bytes_ = 0;
   std::uint64_t undecided_dropped_ = 0;
 };

@@ -113,9 +113,9 @@ class Watcher final : public PostureWatcher {
   UniqueFd wake_, news_fd_;
   std::string note_;
   mutable Mutex mutex_;
-  std::vector<PostureNews> news_ GUARDED_BY(mutex_);
-  std::vector<std::uint32_t> listeners_ GUARDED_BY(mutex_);
-  PostureWatcherStats stats_ GUARDED_BY(mutex_);
+  std::vector<PostureNews> news_ CULPRIT_GUARDED_BY(mutex_);
+  std::vector<std::uint32_t> listeners_ CULPRIT_GUARDED_BY(mutex_);
+  PostureWatcherStats stats_ CULPRIT_GUARDED_BY(mutex_);
 
   // The thread's own.
   std::unique_ptr<DiskTree> disk_;

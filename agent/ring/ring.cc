@@ -437,10 +437,10 @@ class PacketRing::Impl {
 
   UniqueFd wake_;
   mutable Mutex mutex_;
-  std::vector<Item> queue_ GUARDED_BY(mutex_);
-  bool stopping_ GUARDED_BY(mutex_) = false;
-  std::uint64_t queue_dropped_ GUARDED_BY(mutex_) = 0;
-  RingStatus status_ GUARDED_BY(mutex_);
+  std::vector<Item> queue_ CULPRIT_GUARDED_BY(mutex_);
+  bool stopping_ CULPRIT_GUARDED_BY(mutex_) = false;
+  std::uint64_t queue_dropped_ CULPRIT_GUARDED_BY(mutex_) = 0;
+  RingStatus status_ CULPRIT_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 

@@ -23,6 +23,8 @@
 
 #include "agent/source/hash_cache.h"
 #include "agent/source/mounts.h"
+#include "agent/source/package_book.h"
+#include "common/md5.h"
 #include "common/unique_fd.h"
 
 namespace culprit {
@@ -83,7 +85,10 @@ void Drain(int event_fd) {
 class FanotifyHasher : public ExeHasher {
  public:
   explicit FanotifyHasher(const ExeHasherOptions& options)
-      : options_(options), cache_(options.cache_entries), buffer_(kReadBytes, '\0') {}
+      : options_(options),
+        cache_(options.cache_entries),
+        packages_(options.package_root),
+        buffer_(kReadBytes, '\0') {}
   ~FanotifyHasher() override {
     thread_.request_stop();
     Signal(wake_fd_.get());
@@ -113,7 +118,10 @@ class FanotifyHasher : public ExeHasher {
   // Hashes the file, or takes it from the cache; reports it if that is new. nullopt: not readable
   // as a file.
   std::optional<ExeHashEvent> HashFile(int fd, Tgid by, const std::stop_token& stop);
-  bool HashBytes(int fd, std::uint64_t size, ExeHashEvent* event, const std::stop_token& stop);
+  bool HashBytes(int fd, std::uint64_t size, ExeHashEvent* event, Md5* md5,
+                 const std::stop_token& stop);
+  void HashWithPackage(int fd, const struct stat& st, ExeHashEvent* event,
+                       const std::stop_token& stop);
   void Pace(std::uint64_t bytes, const std::stop_token& stop);
   void Report(const ExeHashEvent& event);
 
@@ -128,6 +136,7 @@ class FanotifyHasher : public ExeHasher {
   ExeHasherStats stats_;
 
   // The thread's own.
+  PackageBook packages_;
   std::set<Device> marked_, unmarkable_;
   std::deque<std::pair<Tgid, ExeIdentity>> recent_;  // what fanotify delivered last, newest first
   std::string buffer_;
@@ -146,6 +155,7 @@ Status FanotifyHasher::Open() {
   tokens_ = options_.bytes_per_second;
   refilled_ = ReadBootClock();
   OpenFanotify();
+  packages_.Refresh();  // before anything waits for its hash
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
   return Ok();
 }
@@ -354,6 +364,8 @@ std::optional<ExeHashEvent> FanotifyHasher::HashFile(int fd, Tgid by, const std:
       ++stats_.cache_hits;
       if (known->path != event.path) {  // a hard link or another mount: the name counts
         known->path = event.path;
+        if (known->package.state == PackageState::kNone)
+          known->package = packages_.Claim(event.path, st).facts;
         known->at = event.at;
         known->opened_by = by;
         Report(*known);
@@ -361,7 +373,7 @@ std::optional<ExeHashEvent> FanotifyHasher::HashFile(int fd, Tgid by, const std:
       return *known;
     }
   }
-  event.hashed = HashBytes(fd, event.exe.size_bytes, &event, stop);
+  HashWithPackage(fd, st, &event, stop);
   struct stat after {};
   const bool changed = event.hashed && (fstat(fd, &after) != 0 || IdentityOf(after) != event.exe);
   // An unlink changes ctime and nothing of the content.
@@ -372,6 +384,7 @@ std::optional<ExeHashEvent> FanotifyHasher::HashFile(int fd, Tgid by, const std:
   if (changed && !only_unlinked) {
     ++stats_.changed_while_hashing;
     event.hashed = false;
+    event.package = {};
   }
   if (stop.stop_requested()) return std::nullopt;
   cache_.Insert(event);
@@ -379,7 +392,19 @@ std::optional<ExeHashEvent> FanotifyHasher::HashFile(int fd, Tgid by, const std:
   return event;
 }
 
-bool FanotifyHasher::HashBytes(int fd, std::uint64_t size, ExeHashEvent* event,
+void FanotifyHasher::HashWithPackage(int fd, const struct stat& st, ExeHashEvent* event,
+                                     const std::stop_token& stop) {
+  const PackageClaim claim = packages_.Claim(event->path, st);
+  event->package = claim.facts;
+  Md5 md5;
+  const bool compares = !claim.md5.empty() && md5.usable();
+  event->hashed = HashBytes(fd, event->exe.size_bytes, event, compares ? &md5 : nullptr, stop);
+  if (!compares || !event->hashed) return;
+  event->package.state =
+      md5.FinishHex() == claim.md5 ? PackageState::kIntact : PackageState::kDiffers;
+}
+
+bool FanotifyHasher::HashBytes(int fd, std::uint64_t size, ExeHashEvent* event, Md5* md5,
                                const std::stop_token& stop) {
   if (size > options_.max_file_bytes) {
     const std::lock_guard lock(mutex_);
@@ -398,6 +423,7 @@ bool FanotifyHasher::HashBytes(int fd, std::uint64_t size, ExeHashEvent* event,
     }
     if (n == 0) break;
     sha.Update({buffer_.data(), static_cast<std::size_t>(n)});
+    if (md5 != nullptr) md5->Update({buffer_.data(), static_cast<std::size_t>(n)});
     offset += static_cast<std::uint64_t>(n);
     Pace(static_cast<std::uint64_t>(n), stop);
   }

@@ -4,6 +4,9 @@
 // fanotify FAN_OPEN_EXEC hands over an open descriptor at the moment of exec, so a program that
 // deletes itself or ends at once is still hashed. What fanotify cannot see (memfd, filesystems of
 // other mount namespaces) is opened through /proc/PID/exe when the sensor tells of the exec.
+// Each file is told with its package (package_book.h), and whether it is still what that brought:
+// MD5 of what is read for the SHA-256 anyway.
+//
 // Results are cached by (dev, inode, ctime, size).
 //
 // Stage: source (edge: fanotify, files). Thread: own thread at low priority; the public functions
@@ -30,6 +33,7 @@ struct ExeHasherOptions {
   std::size_t queue_entries = 4096;
   std::size_t cache_entries = 8192;
   std::string proc_root = "/proc";
+  std::string package_root;  // where the file system of dpkg's lists begins; empty = /
 };
 
 struct ExeHasherStats {

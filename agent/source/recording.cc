@@ -206,6 +206,8 @@ std::string EncodeExeHash(const ExeHashEvent& event) {
   out.append(AsBytes(event.sha256));
   Put(&out, event.hashed ? 1 : 0, 8);
   Put(&out, event.opened_by.value(), 8);
+  Put(&out, static_cast<std::uint64_t>(event.package.state), 8);
+  PutText(&out, event.package.name);
   return out;
 }
 
@@ -224,6 +226,11 @@ Result<ExeHashEvent> DecodeExeHash(std::string_view body) {
     std::memcpy(event.sha256.data(), digest.data(), digest.size());
   event.hashed = reader.Number(8) != 0;
   event.opened_by = Tgid(static_cast<std::uint32_t>(reader.Number(8)));
+  if (!reader.finished()) {  // older recordings end here
+    const std::uint64_t state = reader.Number(8);
+    if (state > static_cast<std::uint64_t>(PackageState::kListed)) return Malformed("package");
+    event.package = {static_cast<PackageState>(state), reader.Text()};
+  }
   if (!reader.finished()) return Malformed("executable hash");
   return event;
 }

@@ -13,8 +13,8 @@
 //   executable hash | 4 process text |
 //          5 end of a sweep: u64 boot_ns | 6 counters of an interface | 7 pass over all processes
 //   Bodies of 3, 4, 6 and 7 are the fields of ExeHashEvent, ProcfsEvent, InterfaceCountersEvent and
-//   ResyncEvent in their order: integers as
-//   u64, texts as u32 length and bytes, lists as u32 count and texts.
+//   ResyncEvent in their order (of ExeHashEvent its package last, which older recordings lack):
+//   integers as u64, texts as u32 length and bytes, lists as u32 count and texts.
 #ifndef CULPRIT_AGENT_SOURCE_RECORDING_H_
 #define CULPRIT_AGENT_SOURCE_RECORDING_H_
 

@@ -19,6 +19,7 @@
 #include "agent/stream/lane_reader.h"
 #include "agent/stream/renewal.h"
 #include "agent/stream/send_window.h"
+#include "common/memory.h"
 #include "culprit/v1/ingest.grpc.pb.h"
 
 namespace culprit {
@@ -219,6 +220,7 @@ Outcome UploaderImpl::RunConnection() {
     outcome.worked = true;
     Report(true, "", true);
     spdlog::info("connected collector={}", config_.collector());
+    GiveBackStartup();  // a handshake runs much code
     reader = std::thread([this, &c] { ReadLoop(&c); });
     status = SendFrames(&c);
   }

@@ -110,7 +110,7 @@ Status AlertQueue::Register(const std::string& name, std::uint64_t cursor,
                             std::uint32_t max_queued) {
   MutexLock lock(&mutex_);
   const bool known = targets_.contains(name);
-  return Transact(name, [&](Target* target) REQUIRES(mutex_) {
+  return Transact(name, [&](Target* target) CULPRIT_REQUIRES(mutex_) {
     target->max_queued = max_queued;
     // New; or the findings' file is another one than before, whose numbers begin anew.
     if (!known) target->counts.cursor = cursor;
@@ -176,7 +176,7 @@ Status AlertQueue::Remove(std::int64_t id, Target* target) {
 Status AlertQueue::Put(const std::string& name, const std::vector<AlertEntry>& entries,
                        std::uint64_t cursor) {
   MutexLock lock(&mutex_);
-  return Transact(name, [&](Target* target) REQUIRES(mutex_) -> Status {
+  return Transact(name, [&](Target* target) CULPRIT_REQUIRES(mutex_) -> Status {
     target->counts.cursor = cursor;
     for (const AlertEntry& entry : entries) {
       TRY(SqliteStatement told, db_.Prepare("INSERT OR REPLACE INTO told VALUES(?1, ?2, ?3, ?4)"));
@@ -193,8 +193,8 @@ Status AlertQueue::Put(const std::string& name, const std::vector<AlertEntry>& e
 
 Status AlertQueue::PutTest(const std::string& name, const v1::Alert& alert) {
   MutexLock lock(&mutex_);
-  return Transact(name,
-                  [&](Target* target) REQUIRES(mutex_) { return Insert(name, alert, target); });
+  return Transact(
+      name, [&](Target* target) CULPRIT_REQUIRES(mutex_) { return Insert(name, alert, target); });
 }
 
 Result<std::optional<QueuedAlert>> AlertQueue::Head(const std::string& name) {
@@ -219,7 +219,7 @@ Result<std::optional<QueuedAlert>> AlertQueue::Head(const std::string& name) {
 
 Status AlertQueue::Leave(const std::string& name, std::int64_t id,
                          const std::function<void(AlertCounts*)>& count) {
-  return Transact(name, [&](Target* target) REQUIRES(mutex_) -> Status {
+  return Transact(name, [&](Target* target) CULPRIT_REQUIRES(mutex_) -> Status {
     TRY_VOID(Remove(id, target));
     target->in_flight = 0;
     count(&target->counts);

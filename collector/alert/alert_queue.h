@@ -87,23 +87,24 @@ class AlertQueue {
 
   explicit AlertQueue(SqliteDb db) : db_(std::move(db)) {}
   Status Load();
-  Status Reload(const std::string& name, Target* target) REQUIRES(mutex_);
+  Status Reload(const std::string& name, Target* target) CULPRIT_REQUIRES(mutex_);
   // Runs `change` as one transaction over the target as it is on disk.
   Status Transact(const std::string& name, const std::function<Status(Target*)>& change)
-      REQUIRES(mutex_);
-  Status Insert(const std::string& name, const v1::Alert& alert, Target* target) REQUIRES(mutex_);
-  Status DropOver(Target* target) REQUIRES(mutex_);
-  Status Remove(std::int64_t id, Target* target) REQUIRES(mutex_);
+      CULPRIT_REQUIRES(mutex_);
+  Status Insert(const std::string& name, const v1::Alert& alert, Target* target)
+      CULPRIT_REQUIRES(mutex_);
+  Status DropOver(Target* target) CULPRIT_REQUIRES(mutex_);
+  Status Remove(std::int64_t id, Target* target) CULPRIT_REQUIRES(mutex_);
   Status Leave(const std::string& name, std::int64_t id,
-               const std::function<void(AlertCounts*)>& count) REQUIRES(mutex_);
-  Status WriteTarget(const std::string& name, const Target& target) REQUIRES(mutex_);
-  void Publish(const std::string& name, Target* target) REQUIRES(mutex_);
+               const std::function<void(AlertCounts*)>& count) CULPRIT_REQUIRES(mutex_);
+  Status WriteTarget(const std::string& name, const Target& target) CULPRIT_REQUIRES(mutex_);
+  void Publish(const std::string& name, Target* target) CULPRIT_REQUIRES(mutex_);
 
   mutable Mutex mutex_;
-  SqliteDb db_ GUARDED_BY(mutex_);
-  std::map<std::string, Target> targets_ GUARDED_BY(mutex_);
+  SqliteDb db_ CULPRIT_GUARDED_BY(mutex_);
+  std::map<std::string, Target> targets_ CULPRIT_GUARDED_BY(mutex_);
   mutable Mutex counts_mutex_;  // taken last, held for no I/O
-  std::map<std::string, AlertCounts> counts_ GUARDED_BY(counts_mutex_);
+  std::map<std::string, AlertCounts> counts_ CULPRIT_GUARDED_BY(counts_mutex_);
 };
 
 }  // namespace culprit

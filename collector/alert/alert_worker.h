@@ -64,8 +64,8 @@ class AlertWorker {
 
   mutable Mutex mutex_;
   CondVar wake_;
-  bool woken_ GUARDED_BY(mutex_) = false, try_now_ GUARDED_BY(mutex_) = false;
-  DeliveryState state_ GUARDED_BY(mutex_);
+  bool woken_ CULPRIT_GUARDED_BY(mutex_) = false, try_now_ CULPRIT_GUARDED_BY(mutex_) = false;
+  DeliveryState state_ CULPRIT_GUARDED_BY(mutex_);
 };
 
 }  // namespace culprit

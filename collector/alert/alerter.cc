@@ -149,11 +149,11 @@ class AlerterImpl final : public Alerter {
   AlerterOptions options_;  // but for the targets
   FindingStore& findings_;
   mutable Mutex mutex_;
-  std::shared_ptr<const std::vector<AlertTarget>> targets_ GUARDED_BY(mutex_);
-  std::uint64_t baseline_;                         // not while the feeder runs
-  std::map<std::string, std::uint64_t> cursors_;   // of the feeder alone
-  std::shared_ptr<Open> open_ GUARDED_BY(mutex_);  // null until the queue is open
-  std::string failing_ GUARDED_BY(mutex_);
+  std::shared_ptr<const std::vector<AlertTarget>> targets_ CULPRIT_GUARDED_BY(mutex_);
+  std::uint64_t baseline_;                                 // not while the feeder runs
+  std::map<std::string, std::uint64_t> cursors_;           // of the feeder alone
+  std::shared_ptr<Open> open_ CULPRIT_GUARDED_BY(mutex_);  // null until the queue is open
+  std::string failing_ CULPRIT_GUARDED_BY(mutex_);
   std::jthread thread_;
 };
 

@@ -169,6 +169,22 @@ class Lines {
   std::string text_;
 };
 
+// Empty = nothing is known of it.
+std::string PackageText(const v1::ExePackage& package) {
+  switch (package.state()) {
+    case v1::PACKAGE_STATE_NONE:
+      return "none: the executable belongs to no package";
+    case v1::PACKAGE_STATE_INTACT:
+      return package.name() + ", as it was installed";
+    case v1::PACKAGE_STATE_DIFFERS:
+      return package.name() + ", but the executable DIFFERS from what the package brought";
+    case v1::PACKAGE_STATE_LISTED:
+      return package.name() + ", content not compared";
+    default:
+      return "";
+  }
+}
+
 std::string ChainOf(const v1::GetProcessResponse& process) {
   std::string out;
   for (const v1::ProcessInfo& ancestor : process.ancestors()) {
@@ -188,6 +204,7 @@ std::string RenderProcess(const v1::GetProcessResponse& answer, const View& view
                                    p.is_agent() ? " (Culprit's own agent)" : ""));
   lines.Add("executable", (p.exe().empty() ? "unknown" : p.exe()) + ExeNotes(p));
   lines.Add("sha256", p.exe_sha256().empty() ? "not known" : p.exe_sha256());
+  lines.Add("package", PackageText(p.exe_package()));
   lines.AddCut("command", CommandLineOf(p));
   lines.Add("user", UserOf(p));
   lines.Add("session", SessionOf(p));

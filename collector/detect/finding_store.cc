@@ -205,11 +205,11 @@ class SqliteFindingStore final : public FindingStore {
 
  private:
   // What failed in the middle is undone, with all since the last commit: it will be put again.
-  Status Whole(Status status) REQUIRES(mutex_) {
+  Status Whole(Status status) CULPRIT_REQUIRES(mutex_) {
     if (!status && std::exchange(in_transaction_, false)) static_cast<void>(db_.Exec("ROLLBACK"));
     return status;
   }
-  Status PutLocked(v1::Finding finding, WallTime now) REQUIRES(mutex_) {
+  Status PutLocked(v1::Finding finding, WallTime now) CULPRIT_REQUIRES(mutex_) {
     TRY_VOID(Begin());
     TRY(std::optional<v1::Finding> kept, FindSame(finding));
     if (kept) {
@@ -221,20 +221,20 @@ class SqliteFindingStore final : public FindingStore {
     TRY_VOID(Suppress(&*kept));
     return Write(*kept);
   }
-  Status CommitLocked(Lsn lsn) REQUIRES(mutex_) {
+  Status CommitLocked(Lsn lsn) CULPRIT_REQUIRES(mutex_) {
     TRY_VOID(Begin());
     TRY_VOID(SetState("lsn", lsn));
     TRY_VOID(End());
     committed_ = lsn;
     return Ok();
   }
-  Status Begin() REQUIRES(mutex_) {
+  Status Begin() CULPRIT_REQUIRES(mutex_) {
     if (in_transaction_) return Ok();
     TRY_VOID(db_.Exec("BEGIN IMMEDIATE"));
     in_transaction_ = true;
     return Ok();
   }
-  Status End() REQUIRES(mutex_) {
+  Status End() CULPRIT_REQUIRES(mutex_) {
     TRY_VOID(SetState("change", change_));
     TRY_VOID(db_.Exec("COMMIT"));
     in_transaction_ = false;
@@ -242,26 +242,29 @@ class SqliteFindingStore final : public FindingStore {
     changed_.NotifyAll();
     return Ok();
   }
-  Status SetState(const char* key, std::uint64_t value) REQUIRES(mutex_) {
+  Status SetState(const char* key, std::uint64_t value) CULPRIT_REQUIRES(mutex_) {
     TRY(SqliteStatement statement, db_.Prepare("UPDATE state SET value = ?2 WHERE key = ?1"));
     statement.BindText(1, key);
     statement.Bind(2, value);
     return statement.Run();
   }
 
-  Result<std::optional<v1::Finding>> Read(SqliteStatement* statement) const REQUIRES(mutex_) {
+  Result<std::optional<v1::Finding>> Read(SqliteStatement* statement) const
+      CULPRIT_REQUIRES(mutex_) {
     TRY(const bool there, statement->Step());
     v1::Finding finding;
     if (!there || !finding.ParseFromString(std::string(statement->Blob(0))))
       return std::optional<v1::Finding>();
     return std::optional<v1::Finding>(std::move(finding));
   }
-  Result<std::optional<v1::Finding>> FindById(const std::string& id) const REQUIRES(mutex_) {
+  Result<std::optional<v1::Finding>> FindById(const std::string& id) const
+      CULPRIT_REQUIRES(mutex_) {
     TRY(SqliteStatement statement, db_.Prepare("SELECT body FROM finding WHERE id = ?1"));
     statement.BindText(1, id);
     return Read(&statement);
   }
-  Result<std::optional<v1::Finding>> FindSame(const v1::Finding& finding) const REQUIRES(mutex_) {
+  Result<std::optional<v1::Finding>> FindSame(const v1::Finding& finding) const
+      CULPRIT_REQUIRES(mutex_) {
     TRY(std::optional<v1::Finding> same, FindById(finding.id()));
     if (same) return same;
     TRY(SqliteStatement statement,
@@ -277,7 +280,7 @@ class SqliteFindingStore final : public FindingStore {
   }
 
   // A new one, and one that moved on to more targets.
-  Status Suppress(v1::Finding* finding) const REQUIRES(mutex_) {
+  Status Suppress(v1::Finding* finding) const CULPRIT_REQUIRES(mutex_) {
     const std::string program = ProgramKey(*finding);
     if (program.empty()) return Ok();
     const bool is_false = finding->state() == v1::FINDING_STATE_FALSE_POSITIVE;
@@ -306,7 +309,7 @@ class SqliteFindingStore final : public FindingStore {
     finding->clear_state_by();
     return Ok();
   }
-  Status SetSuppression(const v1::Finding& finding) REQUIRES(mutex_) {
+  Status SetSuppression(const v1::Finding& finding) CULPRIT_REQUIRES(mutex_) {
     const std::string program = ProgramKey(finding);
     if (program.empty()) return Ok();  // nothing to tell the next one by
     const bool on = finding.state() == v1::FINDING_STATE_FALSE_POSITIVE;
@@ -324,7 +327,7 @@ class SqliteFindingStore final : public FindingStore {
     return Ok();
   }
 
-  Status WriteSeen(const SeenRow& row) REQUIRES(mutex_) {
+  Status WriteSeen(const SeenRow& row) CULPRIT_REQUIRES(mutex_) {
     const char* sql =
         "INSERT INTO seen VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET first_ns = "
         "min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)";
@@ -345,13 +348,13 @@ class SqliteFindingStore final : public FindingStore {
     }
     return statement.Run();
   }
-  Status PutSeenLocked(const std::vector<SeenRow>& rows) REQUIRES(mutex_) {
+  Status PutSeenLocked(const std::vector<SeenRow>& rows) CULPRIT_REQUIRES(mutex_) {
     TRY_VOID(Begin());
     for (const SeenRow& row : rows) TRY_VOID(WriteSeen(row));
     return Ok();
   }
 
-  Status Write(const v1::Finding& finding) REQUIRES(mutex_) {
+  Status Write(const v1::Finding& finding) CULPRIT_REQUIRES(mutex_) {
     TRY(SqliteStatement statement,
         db_.Prepare(
             "INSERT OR REPLACE INTO finding VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"));
@@ -372,10 +375,10 @@ class SqliteFindingStore final : public FindingStore {
 
   mutable Mutex mutex_;
   mutable CondVar changed_;
-  SqliteDb db_ GUARDED_BY(mutex_);
-  bool in_transaction_ GUARDED_BY(mutex_) = false;
-  Lsn committed_ GUARDED_BY(mutex_) = 0;
-  std::uint64_t change_ GUARDED_BY(mutex_) = 0, visible_ GUARDED_BY(mutex_) = 0;
+  SqliteDb db_ CULPRIT_GUARDED_BY(mutex_);
+  bool in_transaction_ CULPRIT_GUARDED_BY(mutex_) = false;
+  Lsn committed_ CULPRIT_GUARDED_BY(mutex_) = 0;
+  std::uint64_t change_ CULPRIT_GUARDED_BY(mutex_) = 0, visible_ CULPRIT_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace

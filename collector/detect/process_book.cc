@@ -30,6 +30,13 @@ bool StartsWithAny(std::string_view text, const auto& prefixes) {
                      [text](std::string_view prefix) { return text.starts_with(prefix); });
 }
 
+v1::PackageState PackageOf(const v1::Process& process) { return process.exe_package().state(); }
+
+// Where an operator installs things without a package.
+bool IsOwnInstallation(const v1::Process& process) {
+  return process.exe().starts_with("/opt/") || process.exe().starts_with("/usr/local/");
+}
+
 // Name of the executable, also of one that is gone.
 std::string_view ProgramOf(const v1::Process& process) {
   return BaseName(WithoutDeleted(process.exe()));
@@ -99,11 +106,15 @@ ProcessTraits ProcessBook::TraitsOf(ProcessId id) const {
   traits.deleted = process->exe_deleted();
   traits.memory_only = process->exe_memfd();
   traits.odd_path = StartsWithAny(process->exe(), kOddPlaces);
+  traits.unpackaged = PackageOf(*process) == v1::PACKAGE_STATE_NONE;
+  traits.hand_placed = traits.unpackaged && !IsOwnInstallation(*process);
+  traits.altered = PackageOf(*process) == v1::PACKAGE_STATE_DIFFERS;
   traits.is_sshd = IsSshd(*process);
   traits.configured_proxy = std::find(kConfiguredProxies.begin(), kConfiguredProxies.end(),
                                       ProgramOf(*process)) != kConfiguredProxies.end() &&
                             StartsWithAny(process->exe(), kSystemPlaces) && !traits.deleted &&
-                            !traits.memory_only && process->login_uid() == kNoLogin;
+                            !traits.memory_only && !traits.altered && !traits.hand_placed &&
+                            process->login_uid() == kNoLogin;
   traits.is_agent = process->is_agent();
   const v1::Process* above = ParentOf(*process);
   // A worker of a server is the server itself.
@@ -136,7 +147,8 @@ std::string ProcessBook::GroupOf(ProcessId id) const {
 std::string ProcessBook::ProgramKeyOf(ProcessId id) const {
   const v1::Process* process = Find(id);
   if (process == nullptr) return "";
-  if (IsSystemPath(process->exe()) || process->exe_sha256().empty()) {
+  const bool altered = PackageOf(*process) == v1::PACKAGE_STATE_DIFFERS;
+  if ((IsSystemPath(process->exe()) && !altered) || process->exe_sha256().empty()) {
     return std::string(WithoutDeleted(process->exe()));
   }
   return HexEncode(process->exe_sha256());

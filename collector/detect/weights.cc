@@ -23,11 +23,19 @@ void WeighProgram(const Alarm& alarm, const Group& group, const WeighSources& fr
            system ? "its executable was deleted or replaced" : "its executable is deleted",
            system ? kWeak : kStrong);
   out->Add(traits.odd_path, "its executable lies where anybody may write", kStrong);
+  out->Add(traits.altered,
+           "its executable differs from its package" +
+               (process == nullptr ? "" : " " + process->exe_package().name()),
+           kStrong);
+  out->Add(traits.unpackaged && !traits.deleted && !traits.memory_only,
+           "its executable belongs to no package", kWeak);
   if (!traits.under.empty()) {
     // That an sshd is under sshd is what the rule is about.
     const bool said = std::string_view(alarm.rule) == "ssh-relay";
     out->Add(true, "started under " + traits.under,
-             said ? kContext : traits.under == "a web server" ? kStrong : kWeak);
+             said                             ? kContext
+             : traits.under == "a web server" ? kStrong
+                                              : kWeak);
   }
   out->Add(group.makes_packets, "it makes packets of its own, through raw or packet sockets",
            kWeak);
@@ -64,8 +72,8 @@ void WeighTargets(const Alarm& alarm, const WeighSources& from, Weights* out) {
     const auto address = IpAddress::Parse(target.address());
     if (!address || !address->IsPublic()) continue;
     const std::string region = from.scene.RegionOf(*address);
-    if (!region.empty() && baseline.Judge(from.agent, SeenKind::kRegion, region, alarm.at) ==
-                               Familiarity::kNew) {
+    if (!region.empty() &&
+        baseline.Judge(from.agent, SeenKind::kRegion, region, alarm.at) == Familiarity::kNew) {
       regions.insert(region);
     }
     const Familiarity seen = baseline.Judge(from.agent, SeenKind::kDestination,

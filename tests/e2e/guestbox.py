@@ -5,8 +5,9 @@
     box.add(BIN / "culprit-agent", "/culprit/bin")
     box.run({"load": "culprit-agent status"}, seconds=200)   # {"load": (exit status, output)}
 
-The root is an ext4 image put together from this host's files: programs, the libraries that they need, Python's own. The
-kernel comes out of Debian's package (guest.kernel), loads the image's modules and has no network but its own."""
+The root is an ext4 image put together from this host's files, or from a folder with those of another architecture (machine=ARM64): programs, the
+libraries that they need, Python's own. The kernel comes out of Debian's package, loads the image's modules and has no network but its own."""
+import dataclasses
 import os
 import pathlib
 import re
@@ -15,7 +16,7 @@ import shutil
 import time
 
 import guest
-from harness import HERE, Daemon, check, note, run
+from harness import HERE, TOP, Daemon, check, note, run
 
 PYTHON = "/usr/bin/python3"
 PROGRAMS = ("/bin/sh", "/bin/cat", "/bin/grep", "/bin/true", "/usr/bin/curl", "/usr/bin/env", "/usr/bin/head", "/usr/bin/iperf3",
@@ -51,6 +52,27 @@ echo "guest: end {name} $? at $($b cut -d' ' -f1 /proc/uptime)"
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    root: pathlib.Path  # whose programs and libraries the guest gets
+    kernel: object      # () -> its image, the folder of its modules
+    ldd: tuple          # says which libraries one program needs
+    tools: str          # what a compiler's and its tools' names begin with
+    qemu: tuple
+    console: str
+
+    def path(self, inside):
+        return self.root / str(inside).lstrip("/")
+
+
+ARM64_ROOT = TOP / "build/arm64-root"  # deploy/arm64_root.py makes it
+X86_64 = Machine(pathlib.Path("/"), guest.kernel, ("ldd",), "", ("qemu-system-x86_64", "-cpu", "max"), "ttyS0")
+# Of the processor all that qemu has, but for the slow way of signing pointers.
+ARM64 = Machine(ARM64_ROOT, lambda: (next(ARM64_ROOT.glob("boot/vmlinuz-*")), next(ARM64_ROOT.glob("usr/lib/modules/*"))),
+                ("qemu-aarch64", "-L", ARM64_ROOT, ARM64_ROOT / "lib/ld-linux-aarch64.so.1", "--list"), "aarch64-linux-gnu-",
+                ("qemu-system-aarch64", "-M", "virt", "-cpu", "max,pauth-impdef=on"), "ttyAMA0")
+
+
 def module_order(folder, wanted):
     """Paths of kernel modules, each behind those that it needs, as the modules themselves say."""
     files = {p.stem.replace("-", "_"): p for p in folder.rglob("*.ko")}
@@ -68,10 +90,10 @@ def module_order(folder, wanted):
 
 
 class Box:
-    def __init__(self, place, name, modules=()):
-        self.place, self.name = pathlib.Path(place), name
+    def __init__(self, place, name, modules=(), machine=X86_64):
+        self.place, self.name, self.machine = pathlib.Path(place), name, machine
         self.root, self.image, self.log = self.place / f"{name}-root", self.place / f"{name}.img", self.place / f"{name}.log"
-        self.kernel, folder = guest.kernel()
+        self.kernel, folder = machine.kernel()
         for part in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "proc", "sys", "dev", "tmp", "run", "root", "etc",
                      "modules", "culprit/bin", "culprit/helpers", "culprit/tests", "var/lib", "var/empty"):
             (self.root / part).mkdir(parents=True)
@@ -91,33 +113,37 @@ class Box:
 
     def add_host_file(self, path):
         """A file at its place, and what its name stands for if it is a link; once."""
-        path = pathlib.Path(os.path.realpath(pathlib.Path(path).parent)) / pathlib.Path(path).name
-        target = self.root / str(path).lstrip("/")
+        source = pathlib.Path(os.path.realpath(self.machine.path(path).parent)) / pathlib.Path(path).name
+        inside = source.relative_to(self.machine.root)
+        target = self.root / inside
         if target.exists() or target.is_symlink():
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target, follow_symlinks=False)
-        if path.is_symlink():
-            self.add_host_file(os.path.join(path.parent, os.readlink(path)))
+        shutil.copy2(source, target, follow_symlinks=False)
+        if source.is_symlink():
+            self.add_host_file(pathlib.Path("/") / inside.parent / os.readlink(source))
 
     def add_libraries(self, *programs):
-        for library in set(re.findall(r"(/\S+\.so[^\s:]*)", run("ldd", *programs, check=False).stdout)):
-            self.add_host_file(library)
+        """programs: where they are on this host."""
+        for program in programs:
+            for library in set(re.findall(r"(/\S+\.so[^\s:]*)", run(*self.machine.ldd, program, check=False).stdout)):
+                self.add_host_file(library.removeprefix(str(self.machine.root)) if self.machine.root.name else library)
 
     def add_programs(self, programs):
         for program in programs:
             self.add_host_file(program)
-        self.add_libraries(*programs)
+        self.add_libraries(*map(self.machine.path, programs))
 
     def add_python(self):
-        library = pathlib.Path(run(PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))").stdout.strip())
-        shutil.copytree(library, self.root / str(library).lstrip("/"), ignore=shutil.ignore_patterns(*LEFT_OUT, "config-*"))
-        self.add_programs([PYTHON, *library.glob("lib-dynload/*.so")])
+        library = pathlib.Path("/usr/lib") / os.readlink(self.machine.path(PYTHON))
+        shutil.copytree(self.machine.path(library), self.root / str(library).lstrip("/"), ignore=shutil.ignore_patterns(*LEFT_OUT, "config-*"))
+        self.add_programs([PYTHON])
+        self.add_libraries(*self.machine.path(library).glob("lib-dynload/*.so"))
 
     def add(self, program, folder):
         """A program of ours, without its debug information."""
         target = self.root / folder.lstrip("/") / pathlib.Path(program).name
-        run("strip", "--strip-debug", "-o", target, program)
+        run(f"{self.machine.tools}strip", "--strip-debug", "-o", target, program)
         self.add_libraries(program)
 
     def make_image(self, commands):
@@ -137,9 +163,9 @@ class Box:
         self.make_image(commands)
         began = time.monotonic()
         machine = Daemon(
-            ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024", "-smp", "2", "-nographic",
+            [*self.machine.qemu, "-accel", "tcg,thread=multi", "-m", "1024", "-smp", "2", "-nographic",
              "-no-reboot", "-nodefaults", "-serial", "stdio", "-kernel", self.kernel,
-             "-append", "console=ttyS0 quiet panic=-1 mitigations=off root=/dev/nvme0n1 rw rootfstype=ext4 init=/init",
+             "-append", f"console={self.machine.console} quiet panic=-1 mitigations=off root=/dev/nvme0n1 rw rootfstype=ext4 init=/init",
              "-drive", f"if=none,id=disk,file={self.image},format=raw,cache=unsafe", "-device", "nvme,drive=disk,serial=1"],
             self.log)
         try:

@@ -336,10 +336,10 @@ class Rig:
         self.cleanups.append(lambda: daemon.stop(2))
         return daemon
 
-    def compile(self, name, *flags):
+    def compile(self, name, *flags, compiler="gcc"):
         """A C program of tests/e2e/bins, by name; where there is no compiler, one that was put there before."""
         if "CULPRIT_HELPERS" in os.environ:
             return pathlib.Path(os.environ["CULPRIT_HELPERS"]) / name
         target = self.dir / name
-        run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", *flags, "-o", target, HERE / "bins" / f"{name}.c")
+        run(compiler, "-O2", "-Wall", "-Wextra", "-Werror", *flags, "-o", target, HERE / "bins" / f"{name}.c")
         return target

@@ -127,6 +127,22 @@ TEST_F(EnricherTest, AHashThatCameBeforeTheExecIsInTheFirstDefinition) {
   EXPECT_EQ((*sink_.processes[0].exe_sha256)[0], 42);
 }
 
+TEST_F(EnricherTest, ThePackageOfAnExecutableComesWithItsHashEarlyOrLate) {
+  ExeHashEvent hash = Hash(42, "/usr/bin/curl", 500ms);
+  hash.package = {PackageState::kIntact, "curl"};
+  enricher_.Apply(hash);
+  enricher_.Apply(Exec(Key(50)).Path("/curl").Build());
+  EXPECT_EQ(sink_.Facts(Key(50)).exe_package, hash.package);
+  ExecEvent other = Exec(Key(60)).Build();
+  other.exe = Exe(43);
+  enricher_.Apply(other);
+  Tick(3s);
+  hash = Hash(43, "/tmp/x", 4s);
+  hash.package = {PackageState::kNone, ""};
+  enricher_.Apply(hash);
+  EXPECT_EQ(sink_.Facts(Key(60)).exe_package.state, PackageState::kNone);
+}
+
 TEST_F(EnricherTest, ADefinitionWaitsAMomentForItsHash) {
   enricher_.Apply(Exec().Build());
   EXPECT_THAT(sink_.processes, IsEmpty());

@@ -92,6 +92,27 @@ TEST_F(NameBookTest, BothEndsOfALoopbackFlowAreNamedInWhateverOrderTheyCome) {
   }
 }
 
+TEST_F(NameBookTest, WhoAnswersOnThisHostHasNotAsked) {
+  for (const bool client_first : {true, false}) {
+    NameBook book;
+    const FlowRow client = Row(1, kCurl, "127.0.0.1:40000", "127.0.0.53:53", IPPROTO_UDP);
+    const FlowRow server = Row(2, kResolver, "127.0.0.53:53", "127.0.0.1:40000", IPPROTO_UDP);
+    DnsMessage message;
+    message.name = "www.example.com";
+    book.On(ObservationEvent{kStart, client.local, client.remote, IPPROTO_UDP, true, message});
+    book.On(client_first ? client : server);
+    message.response = true;
+    book.On(ObservationEvent{kStart, server.local, server.remote, IPPROTO_UDP, false, message});
+    book.On(client_first ? server : client);
+    RecordBatch batch;
+    book.Take(&batch, 10);
+    ASSERT_EQ(batch.dns.size(), 1U);
+    EXPECT_EQ(batch.dns[0].process, kCurl);
+    EXPECT_EQ(batch.dns[0].questions, 1U);
+    EXPECT_EQ(batch.dns[0].server, server.local);
+  }
+}
+
 TEST_F(NameBookTest, AnAddressIsNamedAsItsOwnProcessAskedBeforeAsAnotherDid) {
   book_.On(Row(1, kCurl, "10.0.0.5:50001", "10.0.0.2:53", IPPROTO_UDP));
   book_.On(Row(2, kSshd, "10.0.0.5:50002", "10.0.0.2:53", IPPROTO_UDP));

@@ -146,6 +146,7 @@ RecordBatch Full() {
   process.cgroup = "x/y";
   process.exe_file = testing::Exe(42);
   process.exe_sha256 = Sha256Digest{1, 2, 3};
+  process.exe_package = {PackageState::kDiffers, "openssh-client"};
   process.exe_deleted = process.exe_memfd = process.preexisting = process.is_agent = true;
   process.forked = process.execed_over_parent = true;
   process.netns = 1;

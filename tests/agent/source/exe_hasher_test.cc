@@ -116,7 +116,8 @@ TEST_F(ExeHasherTest, ASecondRunIsTakenFromTheCacheAndAChangedFileIsNot) {
   EXPECT_EQ(Exec(path), 0);
   const auto first = WaitForPath(path);
   ASSERT_TRUE(first.has_value());
-  // Larger than what else runs on the host meanwhile, so that hashing it again would show in the count of bytes.
+  // Larger than what else runs on the host meanwhile, so that hashing it again would show in the
+  // count of bytes.
   constexpr std::uintmax_t kLarge = 100U << 20;
   std::filesystem::resize_file(path, kLarge);
   EXPECT_EQ(Exec(path), 0);
@@ -236,6 +237,40 @@ TEST_F(ExeHasherTest, WithoutFanotifyTheModeSaysWhyAndProcServes) {
   hasher_->OnExec(Tgid(0x7ffffff0), ExeIdentity{1, 2, 3, 4, 5}, false);
   hasher_->OnExisting(Tgid(static_cast<std::uint32_t>(getpid())), exe);
   while (hasher_->stats().gone == 0) usleep(1000);
+}
+
+// Lists of a root of its own cannot be used here: what runs is seen by its real path.
+TEST_F(ExeHasherTest, AProgramOfAPackageIsComparedWithItAndOneOfNoneIsSaidToBeOfNone) {
+  ASSERT_EQ(access("/var/lib/dpkg/info/coreutils.md5sums", R_OK), 0);
+  Start();
+  EXPECT_EQ(Exec("/usr/bin/true"), 0);
+  const auto packaged = WaitForPath("/usr/bin/true");
+  ASSERT_TRUE(packaged.has_value());
+  EXPECT_EQ(packaged->package, (PackageFacts{PackageState::kIntact, "coreutils"}));
+  const std::string path = Program("own");
+  EXPECT_EQ(Exec(path), 0);
+  const auto own = WaitForPath(path);
+  ASSERT_TRUE(own.has_value());
+  EXPECT_EQ(own->package, (PackageFacts{PackageState::kNone, ""}));
+}
+
+TEST_F(ExeHasherTest, AFileThatIsNoLongerWhatItsPackageBroughtDiffers) {
+  // A package of our own in a copy of the root's shape: the book finds the program below it by the
+  // name that the kernel shows, for that root is bound over by nothing but itself.
+  const std::string lists = directory_ + "/var/lib/dpkg/info";
+  std::filesystem::create_directories(lists);
+  const std::string path = Program("mine");
+  std::filesystem::create_directories(directory_ + directory_);
+  std::filesystem::create_hard_link(path, directory_ + path);
+  std::ofstream(lists + "/mine.list") << path << "\n";
+  std::ofstream(lists + "/mine.md5sums") << std::string(32, '0') << "  " << path.substr(1) << "\n";
+  ExeHasherOptions options;
+  options.package_root = directory_;
+  Start(options);
+  EXPECT_EQ(Exec(path), 0);
+  const auto event = WaitForPath(path);
+  ASSERT_TRUE(event.has_value());
+  EXPECT_EQ(event->package, (PackageFacts{PackageState::kDiffers, "mine"}));
 }
 
 TEST_F(ExeHasherTest, AFullQueueIsCounted) {

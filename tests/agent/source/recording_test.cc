@@ -73,6 +73,17 @@ class RecordingTest : public ::testing::Test {
   ReplayStats stats_;
 };
 
+TEST(RecordingFormatTest, AHashOfAnOlderRecordingHasNoPackage) {
+  ExeHashEvent hash;
+  hash.path = "/usr/bin/ssh";
+  std::string body = EncodeExeHash(hash);
+  body.resize(body.size() - 12);  // state, and an empty text
+  const auto old = DecodeExeHash(body);
+  ASSERT_TRUE(old.has_value()) << old.error().message;
+  EXPECT_EQ(old->package, PackageFacts{});
+  EXPECT_FALSE(DecodeExeHash(EncodeExeHash(hash) + "x").has_value());
+}
+
 TEST_F(RecordingTest, WhatWasRecordedComesBackInOrderWithItsClock) {
   ExeHashEvent hash;
   hash.at = BootTimeFromNs(5'000);
@@ -81,6 +92,7 @@ TEST_F(RecordingTest, WhatWasRecordedComesBackInOrderWithItsClock) {
   hash.sha256.fill(0xab);
   hash.hashed = true;
   hash.opened_by = Tgid(77);
+  hash.package = {PackageState::kIntact, "openssh-client"};
   ProcfsEvent text;
   text.at = BootTimeFromNs(6'000);
   text.tgid = Tgid(1);
@@ -109,6 +121,7 @@ TEST_F(RecordingTest, WhatWasRecordedComesBackInOrderWithItsClock) {
   EXPECT_EQ(got_hash.sha256, hash.sha256);
   EXPECT_EQ(got_hash.opened_by, hash.opened_by);
   EXPECT_TRUE(got_hash.hashed);
+  EXPECT_EQ(got_hash.package, hash.package);
   const auto& got_text = std::get<ProcfsEvent>(events_[1]);
   EXPECT_EQ(got_text.argv, text.argv);
   EXPECT_EQ(got_text.start, text.start);

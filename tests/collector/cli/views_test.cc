@@ -91,6 +91,21 @@ TEST(ViewsTest, ProcessWithActivityOfItsOwn) {
   ExpectGolden("process_activity", RenderProcess(answer, Wide()));
 }
 
+TEST(ViewsTest, AProcessSaysWhatItsPackageIsAndWhetherItDiffers) {
+  using ::testing::HasSubstr;
+  auto answer = Load<v1::GetProcessResponse>("process");
+  const auto shown = [&answer](v1::PackageState state, const char* name) {
+    answer.mutable_process()->mutable_exe_package()->set_state(state);
+    answer.mutable_process()->mutable_exe_package()->set_name(name);
+    return RenderProcess(answer, Wide());
+  };
+  EXPECT_THAT(shown(v1::PACKAGE_STATE_INTACT, "curl"), HasSubstr("curl, as it was installed\n"));
+  EXPECT_THAT(shown(v1::PACKAGE_STATE_DIFFERS, "cu\x1brl"),
+              HasSubstr("cu\\x1brl, but the executable DIFFERS"));
+  EXPECT_THAT(shown(v1::PACKAGE_STATE_NONE, ""), HasSubstr("belongs to no package"));
+  EXPECT_THAT(shown(v1::PACKAGE_STATE_UNSPECIFIED, ""), ::testing::Not(HasSubstr("package")));
+}
+
 TEST(ViewsTest, ProcessOfWhichLittleIsKnown) {
   v1::GetProcessResponse answer;
   answer.mutable_process()->set_process_id("00000000000000ff");

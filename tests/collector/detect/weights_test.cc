@@ -100,6 +100,39 @@ TEST(WeightsTest, AWorkerOfAWebServerIsTheServerItself) {
   EXPECT_THAT(LinesOf(Only(Detected(host))), IsEmpty());
 }
 
+v1::Finding FoundAs(const std::string& exe, v1::PackageState state, bool deleted = false) {
+  HostScript host;
+  Spam(host, host.Process(exe));
+  for (auto& frame : host.Frames()) {
+    for (const auto& process : frame.processes) {
+      auto& definition = const_cast<v1::Process&>(process);
+      definition.mutable_exe_package()->set_state(state);
+      if (state != v1::PACKAGE_STATE_NONE) definition.mutable_exe_package()->set_name("postfix");
+      definition.set_exe_deleted(deleted);
+    }
+  }
+  return Only(Detected(host));
+}
+
+TEST(WeightsTest, WhatBelongsToNoPackageWeighsLittleAndWhatDiffersFromItsOwnMuch) {
+  const v1::Finding none = FoundAs("/usr/sbin/mailer", v1::PACKAGE_STATE_NONE);
+  EXPECT_THAT(LinesOf(none), ElementsAre("its executable belongs to no package (+1)"));
+  EXPECT_EQ(none.severity(), Plain());
+  const v1::Finding differs = FoundAs("/usr/sbin/mailer", v1::PACKAGE_STATE_DIFFERS);
+  EXPECT_THAT(LinesOf(differs),
+              ElementsAre("its executable differs from its package postfix (+2)"));
+  EXPECT_GT(differs.severity(), Plain());
+  for (const auto state :
+       {v1::PACKAGE_STATE_INTACT, v1::PACKAGE_STATE_LISTED, v1::PACKAGE_STATE_UNSPECIFIED}) {
+    EXPECT_THAT(LinesOf(FoundAs("/usr/sbin/mailer", state)), IsEmpty());
+  }
+}
+
+TEST(WeightsTest, ADeletedExecutableIsNotAlsoWithoutAPackage) {
+  EXPECT_THAT(LinesOf(FoundAs("/usr/sbin/mailer", v1::PACKAGE_STATE_NONE, true)),
+              ElementsAre("its executable was deleted or replaced (+1)"));
+}
+
 TEST(WeightsTest, APacketSocketOfTheGroupIsTold) {
   HostScript host;
   const auto process = host.Process("/usr/sbin/mailer");

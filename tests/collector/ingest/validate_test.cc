@@ -332,6 +332,18 @@ TEST(EvidenceRulesTest, RecordsWithoutIdentityOrOversizeAreCountedOut) {
   EXPECT_EQ(batch.processes(0).process_id(), 2U);
 }
 
+TEST(EvidenceRulesTest, APackageHasAStateThatIsKnown) {
+  v1::EvidenceBatch batch;
+  for (const int state : {3, 5, -1}) {
+    v1::Process* process = batch.add_processes();
+    process->set_process_id(77);
+    process->set_tgid(1);
+    process->mutable_exe_package()->set_state(static_cast<v1::PackageState>(state));
+    process->mutable_exe_package()->set_name("openssh-server");
+  }
+  EXPECT_EQ(ApplyEvidenceRules(&batch).rejected, 2U);
+}
+
 TEST(EvidenceRulesTest, TheKernelItselfIsAProcessWithoutATgid) {
   v1::EvidenceBatch batch;
   v1::Process* kernel = batch.add_processes();
