@@ -55,7 +55,7 @@ class SinkRig(Rig):
 
     def await_stored(self, what):
         """What the agent knows now is stored, whatever else comes."""
-        newest = [lane["newest_seq"] for lane in self.agent_status()["spool"]["lanes"].values()]
+        newest = wait_until("status", lambda: [lane["newest_seq"] for lane in self.agent_status()["spool"]["lanes"].values()])
         wait_until(what, lambda: all(s >= n for s, n in zip(self.stored(), newest)), 40)
 
     def problem(self, text):
@@ -193,13 +193,15 @@ def check_answers(rig, made):
 
 def check_wrong_setup(rig, role):
     """Each mistake in the set-up has its own words in the status."""
-    for region, extra, keys, text in (("us-east-1", "", True, 'set sink.region'), (REGION, 'lock = "compliance"\n', True, "has no Object Lock"),
-                                      (REGION, "", False, "has no role")):
+    for region, extra, mistake, text in (("us-east-1", "", "", "set sink.region"), (REGION, 'lock = "compliance"\n', "lock", "has no Object Lock"),
+                                         (REGION, "", "secret", "the secret key does not belong"), (REGION, "", "role", "has no role")):
         shutil.rmtree(rig.dir / "agent")
         rig.region, rig.sink_extra = region, extra
-        rig.store.locked = "compliance" not in extra
-        role.renew(3600)
-        if not keys:
+        rig.store.locked = mistake != "lock"
+        key = role.renew(3600)
+        if mistake == "secret":
+            rig.store.keys[key] = "another", rig.store.keys[key][1]
+        if mistake == "role":
             rig.imds.answers = {}
         rig.begin()
         rig.problem(text)
