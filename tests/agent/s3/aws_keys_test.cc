@@ -30,9 +30,10 @@ TEST(AwsKeys, ARoleThatHasNoneSaysWhy) {
   struct Case {
     std::string json, expected;
   };
-  std::string no_end(kRole), bad_end(kRole), bad_key(kRole);
+  std::string no_end(kRole), bad_end(kRole), far_end(kRole), bad_key(kRole);
   no_end.replace(no_end.find("Expiration"), 10, "Explosion_");
   bad_end.replace(bad_end.find("T08:03:04"), 9, "T88:03:04");
+  far_end.replace(far_end.rfind("2026-03"), 4, "4052");  // beyond 64 bits of nanoseconds
   bad_key.replace(bad_key.find("se/cr+et"), 8, "se\\ncret");
   const Case cases[] = {
       {"", "JSON"},
@@ -41,6 +42,7 @@ TEST(AwsKeys, ARoleThatHasNoneSaysWhy) {
       {"{\"Code\":\"Success\"}", "Expiration"},
       {no_end, "Expiration"},
       {bad_end, "Expiration"},
+      {far_end, "Expiration"},
       {bad_key, "secret"},
       {std::string(70'000, '['), "64 KiB"},
   };
