@@ -124,7 +124,7 @@ void Evidence::Skip(std::string_view source, std::string_view reason) {
   if (!shared_->given_up) shared_->state->Skip(source, reason);
 }
 
-void Evidence::Add(const std::string& table, Row row) {
+void Evidence::Add(const std::string& table, const Row& row) {
   std::string line = row.dump(-1, ' ', false, Row::error_handler_t::replace) + "\n";
   EvidenceLog::State& state = *shared_->state;
   const std::scoped_lock lock(state.mutex);

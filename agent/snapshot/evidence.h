@@ -59,7 +59,7 @@ class Evidence {
   explicit Evidence(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
 
   // A line of the table live/NAME.jsonl, which is written in parts as it grows.
-  void Add(const std::string& table, Row row);
+  void Add(const std::string& table, const Row& row);
   void AddBytes(BundleMember member, std::string_view bytes);
   // From the descriptor's position, at most `limit` and what is left of the tier.
   void AddFile(OpenedFile file);

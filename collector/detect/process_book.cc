@@ -107,13 +107,13 @@ ProcessTraits ProcessBook::TraitsOf(ProcessId id) const {
   traits.memory_only = process->exe_memfd();
   traits.odd_path = StartsWithAny(process->exe(), kOddPlaces);
   traits.unpackaged = PackageOf(*process) == v1::PACKAGE_STATE_NONE;
-  traits.hand_placed = traits.unpackaged && !IsOwnInstallation(*process);
   traits.altered = PackageOf(*process) == v1::PACKAGE_STATE_DIFFERS;
   traits.is_sshd = IsSshd(*process);
   traits.configured_proxy = std::find(kConfiguredProxies.begin(), kConfiguredProxies.end(),
                                       ProgramOf(*process)) != kConfiguredProxies.end() &&
                             StartsWithAny(process->exe(), kSystemPlaces) && !traits.deleted &&
-                            !traits.memory_only && !traits.altered && !traits.hand_placed &&
+                            !traits.memory_only && !traits.altered &&
+                            (!traits.unpackaged || IsOwnInstallation(*process)) &&
                             process->login_uid() == kNoLogin;
   traits.is_agent = process->is_agent();
   const v1::Process* above = ParentOf(*process);

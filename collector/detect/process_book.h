@@ -18,14 +18,12 @@ struct ProcessTraits {
   bool deleted = false, memory_only = false;  // the executable
   bool odd_path = false;                      // where anybody may write
   bool unpackaged = false, altered = false;   // of no package; another than its package brought
-  bool hand_placed = false;  // of no package, and not where an operator installs by hand
   bool is_sshd = false, is_agent = false;
   // A program of the system, under no login, whose configuration says where it connects to.
   bool configured_proxy = false;
   // Somebody runs it, or it hides: not what the host's own configuration starts.
-  bool driven() const {
-    return deleted || memory_only || odd_path || altered || hand_placed || !under.empty();
-  }
+  // (Of no package is half of what runs on a server: an application's own runtime.)
+  bool driven() const { return deleted || memory_only || odd_path || altered || !under.empty(); }
   std::string under;  // "sshd", "a web server", "cron": an ancestor that starts programs for others
 };
 

@@ -39,8 +39,7 @@ constexpr Rule kRules[] = {
      "server within a minute, or to several servers. Databases, directories and mail servers are "
      "asked by programs all day: there it counts only for what somebody runs by a login, by cron "
      "or "
-     "from a web server, or what hides or belongs to no package; for a service of the host, only "
-     "at "
+     "from a web server, or what hides; for a service of the host, only at "
      "eight public servers; and medium is the most that it begins with.",
      "Configuration management with very short runs, a script that opens a connection for each "
      "question, a client that reconnects in a loop.",
