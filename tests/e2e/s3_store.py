@@ -11,11 +11,13 @@ import hmac
 import http.server
 import os
 import socket
+import sys
 import threading
 
-import botocore.auth
-import botocore.awsrequest
-import botocore.credentials
+sys.path.append("/usr/lib/python3/dist-packages")  # where Debian's package is, for a Python that is not Debian's
+import botocore.auth  # noqa: E402
+import botocore.awsrequest  # noqa: E402
+import botocore.credentials  # noqa: E402
 
 
 def utc():
