@@ -141,10 +141,18 @@ bool PackageBook::IsBeingInstalled() const {
   return fcntl(lock.get(), F_GETLK, &asked) == 0 && asked.l_type != F_UNLCK;
 }
 
-std::string PackageBook::ListOf(std::string_view path) const {
-  std::string_view listed = path, only;
+std::string_view PackageBook::ListedAs(std::string_view path) const {
+  std::string_view listed = path;
   for (const Diversion& diversion : diversions_) {
     if (PlainPath(diversion.to, merged_) == path) listed = PlainPath(diversion.from, merged_);
+  }
+  return listed;
+}
+
+std::string PackageBook::ListOf(std::string_view path) const {
+  const std::string_view listed = ListedAs(path);
+  std::string_view only;
+  for (const Diversion& diversion : diversions_) {
     if (PlainPath(diversion.from, merged_) == path) only = diversion.by;
   }
   const std::uint64_t hash = HashOf(listed);
@@ -184,12 +192,8 @@ PackageClaim PackageBook::Claim(const std::string& path, const struct stat& st) 
     return claim;
   }
   claim.facts = {PackageState::kListed, PackageOf(list)};
-  std::string listed(plain);
-  for (const Diversion& diversion : diversions_) {
-    if (PlainPath(diversion.to, merged_) == plain) listed = PlainPath(diversion.from, merged_);
-  }
   if (const auto sums = ReadWholeFile(FolderOf("info/" + list + ".md5sums"), kMaxTextBytes)) {
-    claim.md5 = DigestOf(*sums, listed, merged_);
+    claim.md5 = DigestOf(*sums, ListedAs(plain), merged_);
   }
   return claim;
 }

@@ -50,6 +50,8 @@ class PackageBook {
   void ReadDiversions();
   void AddList(const std::string& name, std::uint32_t number);
   bool IsBeingInstalled() const;
+  // The path that the lists have for what lies at `path`: its own, unless it was diverted.
+  std::string_view ListedAs(std::string_view path) const;
   // Name of the list that holds the path; empty = none does.
   std::string ListOf(std::string_view path) const;
   std::string FolderOf(std::string_view file) const;
