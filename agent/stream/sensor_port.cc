@@ -131,6 +131,11 @@ std::optional<SensorPort::Clock::time_point> SensorPort::stop_deadline() {
   return stop_;
 }
 
+bool SensorPort::TimeIsUp() {
+  const auto deadline = stop_deadline();
+  return deadline && Clock::now() >= *deadline;
+}
+
 Result<OpenedSegment> SensorPort::RequestSegment(const Uuid& stream, Lane lane, std::uint64_t seq) {
   link::FromSender message;
   link::SegmentRequest* request = message.mutable_segment();

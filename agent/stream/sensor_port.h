@@ -58,6 +58,8 @@ class SensorPort {
   void Wake();
   // When to end; nullopt = not asked to.
   std::optional<Clock::time_point> stop_deadline();
+  // That deadline has passed.
+  bool TimeIsUp();
 
   // Errors: kNotFound (nothing there yet), kUnavailable (no answer).
   Result<OpenedSegment> RequestSegment(const Uuid& stream, Lane lane, std::uint64_t seq);

@@ -64,7 +64,6 @@ class SinkUploader final : public Uploader {
   void Pause(const std::string& why);
   void Report(bool connected, const std::string& why);
   bool Finished();
-  bool TimeIsUp();
 
   const link::SinkConfig config_;
   const SinkOptions sink_;
@@ -83,7 +82,7 @@ class SinkUploader final : public Uploader {
 };
 
 void SinkUploader::Run() {
-  while (port_->spool().version == 0 && !TimeIsUp()) port_->WaitForChange(0, kIdleWait);
+  while (port_->spool().version == 0 && !port_->TimeIsUp()) port_->WaitForChange(0, kIdleWait);
   while (!Finished()) {
     FollowStream();
     const SpoolView view = port_->spool();
@@ -220,7 +219,7 @@ void SinkUploader::Pause(const std::string& why) {
   report_.set_reconnects(report_.reconnects() + 1);
   Report(false, why);
   const auto until = Clock::now() + backoff_.Next(static_cast<std::uint32_t>(random_()));
-  while (Clock::now() < until && !TimeIsUp() && !cancelled_) {
+  while (Clock::now() < until && !port_->TimeIsUp() && !cancelled_) {
     const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now());
     port_->WaitForChange(port_->spool().version, std::min(left + milliseconds(1), kIdleWait));
   }
@@ -237,7 +236,7 @@ void SinkUploader::Report(bool connected, const std::string& why) {
 // Nothing is left to store, or there is no more time.
 bool SinkUploader::Finished() {
   if (!port_->stop_deadline()) return false;
-  if (TimeIsUp() || cancelled_) return true;
+  if (port_->TimeIsUp() || cancelled_) return true;
   const SpoolView view = port_->spool();
   if (view.stream_id != stream_) return false;
   for (std::size_t i = 0; i < kLaneCount; ++i) {
@@ -245,11 +244,6 @@ bool SinkUploader::Finished() {
       return false;
   }
   return true;
-}
-
-bool SinkUploader::TimeIsUp() {
-  const auto deadline = port_->stop_deadline();
-  return deadline && Clock::now() >= *deadline;
 }
 
 }  // namespace

@@ -88,7 +88,6 @@ class UploaderImpl final : public Uploader {
   void Refused(const Connection& c, const grpc::Status& status);
   void Report(bool connected, const std::string& error, bool now);
   bool Finished();
-  bool TimeIsUp();
   bool StreamChanged() { return port_->spool().stream_id != view_.stream_id; }
   std::optional<Lane> NextLane(const SpoolView& view) const;
 
@@ -115,7 +114,7 @@ class UploaderImpl final : public Uploader {
 };
 
 void UploaderImpl::Run() {
-  while (port_->spool().version == 0 && !TimeIsUp()) port_->WaitForChange(0, kIdleWait);
+  while (port_->spool().version == 0 && !port_->TimeIsUp()) port_->WaitForChange(0, kIdleWait);
   std::string last_logged;
   while (!Finished()) {
     Outcome outcome = RunConnection();
@@ -140,7 +139,7 @@ void UploaderImpl::Run() {
 // Nothing is left to send, or there is no more time.
 bool UploaderImpl::Finished() {
   if (!port_->stop_deadline()) return false;
-  if (TimeIsUp()) return true;
+  if (port_->TimeIsUp()) return true;
   const SpoolView view = port_->spool();
   const std::lock_guard lock(mutex_);
   if (!window_.empty() || view.stream_id != view_.stream_id) return false;
@@ -148,11 +147,6 @@ bool UploaderImpl::Finished() {
     if (!readers_[i] || readers_[i]->next_seq() <= view.lanes[i].newest_seq) return false;
   }
   return true;
-}
-
-bool UploaderImpl::TimeIsUp() {
-  const auto deadline = port_->stop_deadline();
-  return deadline && Clock::now() >= *deadline;
 }
 
 std::shared_ptr<grpc::Channel> UploaderImpl::Dial() const {
