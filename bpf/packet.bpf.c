@@ -403,18 +403,18 @@ static __noinline struct flow_state *first_packet(struct __sk_buff *skb, struct 
 
 static __always_inline int on_packet(struct __sk_buff *skb, bool egress)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = skb->sk, *full;
 	struct flow_state *flow;
 	struct packet packet = {};
 
 	if (!sk)
 		return 1;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return 1;
 	flow = bpf_sk_storage_get(&sk_flow, sk, 0, 0);
 	if (!flow || !flow->rec.cookie) {
-		flow = first_packet(skb, sk);
+		full = bpf_sk_fullsock(sk);
+		if (!full)
+			return 1;
+		flow = first_packet(skb, full);
 		if (!flow)
 			return 1;
 	}

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent costs on this machine, as one table: agent_bench.py [--json FILE] [--seconds N] [--ring [--turns N]]
 
-    kernel   ns a run of each eBPF program (kernel.bpf_stats_enabled), and runs, under one fixed load; gross, and net of
-             what an empty program at the same place and time is charged with, which is the cost of measuring
+    kernel   ns a run of each eBPF program (kernel.bpf_stats_enabled), and runs, under each of four fixed loads; gross, and
+             net of what an empty program is charged with meanwhile, which is the cost of measuring
     idle     CPU of the agent's processes and their RSS and PSS, while nothing is asked of them
     flows    the same at 1,000 TCP connections a second (connect, 64 bytes each way, close) on loopback
     latency  connect() -> the collector's durable ack is back at the agent, p50 and p99, on an idle host
@@ -30,6 +30,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 from harness import BIN, Rig, check, cpu_ns, descendants, note, run, wait_until  # noqa: E402
 
+MIN_RUNS = 100  # of a program in a load, for a mean to mean something
 STATS = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
@@ -144,23 +145,35 @@ class EmptyProgram:
         return shown.get("run_cnt", 0), shown.get("run_time_ns", 0)
 
 
-def kernel_costs(rig, echo, empty):
-    before, (runs_before, ns_before) = {p["name"]: p for p in status(rig)["programs"]}, empty.counts()
-    connect_load(echo.port, 500, 4)
-    udp_load(100_000)
-    for _ in range(300):
+def socket_load(count):
+    for _ in range(count):
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()
+
+
+def process_load(count):
+    for _ in range(count):
         subprocess.run(["/bin/true"], check=True)
-    runs, ns = empty.counts()
-    check(runs > runs_before, "the empty program did not run: are statistics allowed here?")
-    floor = (ns - ns_before) / (runs - runs_before)
-    rows = [{"program": "(empty program)", "runs": runs - runs_before, "ns": floor, "net_ns": 0.0}]
-    for program in status(rig)["programs"]:
-        old = before.get(program["name"], {"run_count": 0, "run_time_ns": 0})
-        runs = program["run_count"] - old["run_count"]
-        if runs:
-            gross = (program["run_time_ns"] - old["run_time_ns"]) / runs
-            rows.append({"program": program["name"], "runs": runs, "ns": gross, "net_ns": gross - floor})
-    return sorted(rows, key=lambda r: -r["runs"])
+
+
+def kernel_costs(rig, echo, empty):
+    """Rows of each load by itself: a steady packet costs less than one of a handshake."""
+    loads = {"connections": lambda: connect_load(echo.port, 500, 4), "datagrams": lambda: udp_load(100_000),
+             "sockets": lambda: socket_load(20_000), "processes": lambda: process_load(300)}
+    began, rows, before = empty.counts(), [], {p["name"]: p for p in status(rig)["programs"]}
+    for load, make in loads.items():
+        make()
+        now = {p["name"]: p for p in status(rig)["programs"]}
+        for name, program in now.items():
+            old = before.get(name, {"run_count": 0, "run_time_ns": 0})
+            runs = program["run_count"] - old["run_count"]
+            if runs >= MIN_RUNS:
+                rows.append({"load": load, "program": name, "runs": runs, "ns": (program["run_time_ns"] - old["run_time_ns"]) / runs})
+        before = now
+    runs, ns = (end - start for end, start in zip(empty.counts(), began))
+    check(runs > 0, "the empty program did not run: are statistics allowed here?")
+    rows.sort(key=lambda r: (list(loads).index(r["load"]), -r["runs"]))
+    rows.insert(0, {"load": "", "program": "(empty program)", "runs": runs, "ns": ns / runs})
+    return [row | {"net_ns": row["ns"] - ns / runs} for row in rows]
 
 
 def udp_ratios(rig, turns):
@@ -268,9 +281,9 @@ def print_ring(rows):
 
 
 def print_table(result):
-    note(f"\n{'program':<28}{'runs':>10}{'gross ns':>10}{'net ns':>10}")
+    note(f"\n{'load':<14}{'program':<28}{'runs':>10}{'gross ns':>10}{'net ns':>10}")
     for row in result["kernel"]:
-        note(f"{row['program']:<28}{row['runs']:>10}{row['ns']:>10.0f}{row['net_ns']:>10.0f}")
+        note(f"{row['load']:<14}{row['program']:<28}{row['runs']:>10}{row['ns']:>10.0f}{row['net_ns']:>10.0f}")
     note(f"\n{'agent':<28}{'CPU % of a core':>18}{'RSS MB':>10}{'PSS MB':>10}")
     for name in ("idle", "flows"):
         row = result[name]
