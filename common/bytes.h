@@ -30,11 +30,12 @@ T LoadLe(const char* from) {
 
 template <class T>
 T LoadBe(const char* from) {
-  static_assert(std::is_unsigned_v<T>);
-  T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) {
-    value = static_cast<T>(value << 8 | static_cast<unsigned char>(from[i]));
-  }
+  static_assert(std::is_unsigned_v<T> && sizeof(T) <= 8 && std::has_single_bit(sizeof(T)));
+  T value{};
+  std::memcpy(&value, from, sizeof(value));
+  if constexpr (sizeof(T) == 2) return __builtin_bswap16(value);
+  if constexpr (sizeof(T) == 4) return __builtin_bswap32(value);
+  if constexpr (sizeof(T) == 8) return __builtin_bswap64(value);
   return value;
 }
 

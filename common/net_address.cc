@@ -87,7 +87,14 @@ bool IpAddress::IsPublic() const {
 
 std::string IpAddress::ToString() const {
   char text[INET6_ADDRSTRLEN];
-  if (IsV4()) return inet_ntop(AF_INET, bytes_.data() + 12, text, sizeof(text));
+  if (IsV4()) {  // millions of lines have one: inet_ntop takes ten times as long
+    char* at = text;
+    for (std::size_t i = 12; i < 16; ++i) {
+      at = std::to_chars(at, std::end(text), bytes_[i]).ptr;
+      *at++ = '.';
+    }
+    return {text, at - 1};
+  }
   return inet_ntop(AF_INET6, bytes_.data(), text, sizeof(text));
 }
 
@@ -96,14 +103,16 @@ Result<Endpoint> Endpoint::Parse(std::string_view text) {
   std::string_view port;
   if (text.starts_with('[')) {
     const auto close = text.find(']');
-    if (close == std::string_view::npos) return InvalidArgument("missing ']' in '" + std::string(text) + "'");
+    if (close == std::string_view::npos)
+      return InvalidArgument("missing ']' in '" + std::string(text) + "'");
     host = text.substr(1, close - 1);
     const std::string_view rest = text.substr(close + 1);
     if (!rest.empty() && !rest.starts_with(':')) {
       return InvalidArgument("expected ':PORT' after ']' in '" + std::string(text) + "'");
     }
     if (!rest.empty()) port = rest.substr(1);
-    if (!rest.empty() && port.empty()) return InvalidArgument("empty port in '" + std::string(text) + "'");
+    if (!rest.empty() && port.empty())
+      return InvalidArgument("empty port in '" + std::string(text) + "'");
   } else if (std::count(text.begin(), text.end(), ':') == 1) {
     const auto colon = text.find(':');
     host = text.substr(0, colon);
@@ -119,8 +128,11 @@ Result<Endpoint> Endpoint::Parse(std::string_view text) {
 }
 
 std::string Endpoint::ToString() const {
-  const std::string host = address.ToString();
-  return (address.IsV4() ? host : "[" + host + "]") + ":" + std::to_string(port);
+  std::string text = address.ToString();
+  if (!address.IsV4()) text.insert(0, 1, '[').push_back(']');
+  char digits[8];
+  text.push_back(':');
+  return text.append(digits, std::to_chars(std::begin(digits), std::end(digits), port).ptr);
 }
 
 Result<Cidr> Cidr::Parse(std::string_view text) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/bytes.h"
 #include "common/result.h"
 
 namespace culprit {
@@ -37,9 +38,20 @@ class IpAddress {
   }
   std::string ToString() const;  // "192.0.2.1", "2001:db8::1" (RFC 5952)
 
-  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+  // In network order. As two words each: tables of flows compare for every packet.
+  friend bool operator==(const IpAddress& a, const IpAddress& b) {
+    return a.Word(0) == b.Word(0) && a.Word(1) == b.Word(1);
+  }
+  friend std::strong_ordering operator<=>(const IpAddress& a, const IpAddress& b) {
+    if (a.Word(0) != b.Word(0)) return a.Word(0) <=> b.Word(0);
+    return a.Word(1) <=> b.Word(1);
+  }
 
  private:
+  std::uint64_t Word(std::size_t index) const {
+    return LoadBe<std::uint64_t>(AsBytes().data() + 8 * index);
+  }
+
   std::array<std::uint8_t, 16> bytes_{};
 };
 
