@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 
 #include "common/bytes.h"
 #include "common/pcapng.h"
@@ -94,10 +95,14 @@ void AppendPcapngInterface(const PcapngInterface& interface, std::string* out) {
 
 void AppendPcapngPacket(const PcapngPacket& packet, std::string* out) {
   const Block block(kEnhancedPacketBlock, out);
-  Put(packet.interface, out);
-  PutTicks(packet.wall_ns, out);
-  Put(static_cast<std::uint32_t>(packet.bytes.size()), out);
-  Put(packet.wire_bytes, out);
+  const auto ticks = static_cast<std::uint64_t>(std::max<std::int64_t>(packet.wall_ns, 0));
+  std::array<char, 20> head{};  // at once: this is written for every packet
+  StoreLe(head.data(), packet.interface);
+  StoreLe(head.data() + 4, static_cast<std::uint32_t>(ticks >> 32));
+  StoreLe(head.data() + 8, static_cast<std::uint32_t>(ticks));
+  StoreLe(head.data() + 12, static_cast<std::uint32_t>(packet.bytes.size()));
+  StoreLe(head.data() + 16, packet.wire_bytes);
+  out->append(head.data(), head.size());
   out->append(packet.bytes);
   Pad(packet.bytes.size(), out);
   PutTextOption(kComment, packet.comment, out);
@@ -106,12 +111,12 @@ void AppendPcapngPacket(const PcapngPacket& packet, std::string* out) {
   }
   if (packet.dropped) PutNumberOption(kPacketDropCount, *packet.dropped, out);
   if (packet.process != ProcessId{} || packet.flow != FlowId{}) {
-    std::string names;
-    Put(kPcapngEnterprise, &names);
-    names.append(kPacketMark);
-    Put(packet.process.value(), &names);
-    Put(packet.flow.value(), &names);
-    PutOption(kCustomBinary, names, out);
+    std::array<char, 4 + kPacketMark.size() + 16> names{};
+    StoreLe(names.data(), kPcapngEnterprise);
+    char* at = std::copy(kPacketMark.begin(), kPacketMark.end(), names.data() + 4);
+    StoreLe(at, packet.process.value());
+    StoreLe(at + 8, packet.flow.value());
+    PutOption(kCustomBinary, {names.data(), names.size()}, out);
   }
   PutOption(kEndOfOptions, {}, out);
 }

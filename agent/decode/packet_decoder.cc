@@ -46,7 +46,6 @@ PacketStatus Follow(Walk& walk) {
 
 void Walk::EnterTunnel(Tunnel kind, std::uint32_t id, bool by_port_only) {
   carrier = *out;
-  has_carrier = true;
   guessed = by_port_only;
   Packet inner;
   inner.vlan = out->vlan;
@@ -72,11 +71,11 @@ PacketStatus DecodePacket(const CapturedPacket& captured, Packet& out) {
   walk.type = static_cast<std::uint32_t>(captured.link_type);
   walk.out = &out;
   const PacketStatus status = Follow(walk);
-  if (status == PacketStatus::kOk || !walk.has_carrier) return status;
+  if (status == PacketStatus::kOk || !walk.carrier) return status;
   const bool carries_none =
       status == PacketStatus::kNotIp || status == PacketStatus::kMalformed || walk.guessed;
   if (!carries_none) return status;
-  out = walk.carrier;
+  out = *walk.carrier;
   return PacketStatus::kOk;
 }
 

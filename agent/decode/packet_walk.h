@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "agent/model/packet.h"
@@ -42,8 +43,7 @@ struct Walk {
   std::uint32_t type = 0;
   Packet* out = nullptr;
   // The packet to fall back to where what is inside does not check out.
-  Packet carrier;
-  bool has_carrier = false;
+  std::optional<Packet> carrier;
   bool guessed = false;  // the carrier's ports suggest a tunnel; nothing says that it is one
 
   std::uint8_t U8(std::size_t at) const { return static_cast<std::uint8_t>(bytes[at]); }

@@ -4,36 +4,30 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <array>
 #include <functional>
-#include <string_view>
-#include <utility>
-
-#include "common/bytes.h"
 
 namespace culprit {
 namespace {
 
+std::uint64_t HashEnd(const IpAddress& address, std::uint32_t port) {
+  return MixBits(std::hash<IpAddress>{}(address) + port);
+}
+
 // The same for both directions. Two that have the same value share their room, no more.
-std::uint64_t KeyOf(const Packet& packet, bool with_ports) {
-  std::pair<IpAddress, std::uint16_t> a{packet.source, with_ports ? packet.source_port : 0};
-  std::pair<IpAddress, std::uint16_t> b{packet.destination,
-                                        with_ports ? packet.destination_port : 0};
-  if (b < a) std::swap(a, b);
-  std::array<char, 2 * sizeof(IpAddress) + 5> text{};
-  char* at = std::copy_n(a.first.AsBytes().data(), sizeof(IpAddress), text.data());
-  at = std::copy_n(b.first.AsBytes().data(), sizeof(IpAddress), at);
-  StoreLe(at, a.second);
-  StoreLe(at + 2, b.second);
-  at[4] = static_cast<char>(with_ports ? packet.protocol : 0);
-  return std::hash<std::string_view>{}({text.data(), text.size()});
+std::uint64_t PairOf(const Packet& packet) {
+  return HashEnd(packet.source, 0) + HashEnd(packet.destination, 0);
+}
+std::uint64_t ConnectionOf(const Packet& packet) {
+  const std::uint32_t protocol = std::uint32_t{packet.protocol} << 16;
+  return HashEnd(packet.source, protocol | packet.source_port) +
+         HashEnd(packet.destination, protocol | packet.destination_port);
 }
 
 }  // namespace
 
 // A pair is known from its first packet on, whether or not there was a token for it.
 bool ContactBook::IsNew(const Packet& headers, std::chrono::nanoseconds now) {
-  const std::uint64_t pair = KeyOf(headers, false);
+  const std::uint64_t pair = PairOf(headers);
   if (!pairs_.insert(pair).second) return false;
   pair_order_.push_back(pair);
   if (pair_order_.size() > kMaxPairs) {
@@ -53,7 +47,7 @@ bool ContactBook::Begins(const Packet& headers, std::size_t bytes, std::chrono::
       (headers.protocol != IPPROTO_TCP && headers.protocol != IPPROTO_UDP)) {
     return false;
   }
-  const std::uint64_t connection = KeyOf(headers, true);
+  const std::uint64_t connection = ConnectionOf(headers);
   auto open = open_.find(connection);
   if (open == open_.end()) {
     // What was there before the agent is no contact that it saw the beginning of.

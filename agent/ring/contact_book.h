@@ -8,11 +8,12 @@
 #ifndef CULPRIT_AGENT_RING_CONTACT_BOOK_H_
 #define CULPRIT_AGENT_RING_CONTACT_BOOK_H_
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "agent/model/packet.h"
 
@@ -30,9 +31,9 @@ class ContactBook {
  private:
   bool IsNew(const Packet& headers, std::chrono::nanoseconds now);
 
-  std::unordered_set<std::uint64_t> pairs_;
+  absl::flat_hash_set<std::uint64_t> pairs_;
   std::deque<std::uint64_t> pair_order_;
-  std::unordered_map<std::uint64_t, std::uint32_t> open_;  // connection -> bytes left
+  absl::flat_hash_map<std::uint64_t, std::uint32_t> open_;  // connection -> bytes left
   std::deque<std::uint64_t> open_order_;
   double tokens_ = kBurst;
   std::chrono::nanoseconds filled_{};

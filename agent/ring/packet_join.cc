@@ -12,8 +12,6 @@ namespace {
 constexpr std::int64_t kSlackNs = 2'000'000'000;
 // Of one tuple: ports that are used again, owners that took over.
 constexpr std::size_t kMaxEntriesPerTuple = 16;
-// A slot keeps its memory for the next packet, up to this.
-constexpr std::size_t kKeptSlotBytes = 256;
 
 // How far `t` lies outside of the flow's life.
 std::int64_t Outside(const JoinFlow& flow, std::int64_t t) {
@@ -26,11 +24,9 @@ std::int64_t Outside(const JoinFlow& flow, std::int64_t t) {
 
 std::size_t PacketJoin::KeyHash::operator()(const Key& key) const noexcept {
   const std::hash<IpAddress> hash;
-  std::size_t h = hash(key.local.address) * 0x9e3779b97f4a7c15ULL;
-  h ^= hash(key.remote.address) + (h << 6) + (h >> 2);
-  h ^= (std::size_t{key.local.port} << 24 | std::size_t{key.remote.port} << 8 | key.protocol) +
-       (h << 6) + (h >> 2);
-  return h;
+  const std::uint64_t rest =
+      std::uint64_t{key.local.port} << 24 | std::uint64_t{key.remote.port} << 8 | key.protocol;
+  return MixBits(MixBits(hash(key.local.address) ^ rest) ^ hash(key.remote.address));
 }
 
 PacketJoin::PacketJoin(const PacketJoinOptions& options) : options_(options) {}
@@ -138,8 +134,8 @@ PacketJoin::Stream& PacketJoin::StreamOf(const TapPacket& packet) {
       return stream;
     }
   }
-  std::erase_if(streams_, [](const Stream& stream) { return stream.slots.empty(); });
-  return streams_.emplace_back(Stream{packet.interface, packet.direction, {}});
+  std::erase_if(streams_, [](const Stream& stream) { return stream.held.empty(); });
+  return streams_.emplace_back(Stream{packet.interface, packet.direction, {}, {}});
 }
 
 // The stream whose first packet is next; null: nothing is held.
@@ -147,8 +143,8 @@ PacketJoin::Stream* PacketJoin::Earliest() {
   Stream* first = nullptr;
   std::int64_t first_ns = 0;
   for (Stream& stream : streams_) {
-    if (stream.slots.empty()) continue;
-    const std::int64_t wall_ns = slots_[stream.slots.front()].packet.wall_ns;
+    if (stream.held.empty()) continue;
+    const std::int64_t wall_ns = stream.held.front().packet.wall_ns;
     if (first != nullptr && wall_ns >= first_ns) continue;
     first = &stream;
     first_ns = wall_ns;
@@ -164,30 +160,15 @@ void PacketJoin::Hold(const TapPacket& packet, const Packet* headers, std::uint8
     ++stats_.released_early;
     ReleaseFirst(Earliest(), sink);
   }
-  std::uint32_t slot = 0;
-  if (free_slots_.empty()) {
-    slot = static_cast<std::uint32_t>(slots_.size());
-    slots_.emplace_back();
-  } else {
-    slot = free_slots_.back();
-    free_slots_.pop_back();
-  }
-  Held& held = slots_[slot];
-  held.storage.assign(packet.bytes);
-  held.packet = packet;
-  held.ends = EndsOf(headers);
-  held.lane = lane;
-  held.arrived = now;
+  Stream& stream = StreamOf(packet);
+  Held& held = stream.held.emplace_back(Held{packet, EndsOf(headers), lane, now});
+  held.packet.bytes = stream.bytes.Push(packet.bytes);
   stats_.held_bytes += packet.bytes.size();
   ++stats_.held_packets;
-  StreamOf(packet).slots.push_back(slot);
 }
 
 void PacketJoin::ReleaseFirst(Stream* stream, const Sink& sink) {
-  const std::uint32_t slot = stream->slots.front();
-  stream->slots.pop_front();
-  Held& held = slots_[slot];
-  held.packet.bytes = held.storage;
+  const Held& held = stream->held.front();
   const Entry* entry = Lookup(held.ends, held.packet.direction, held.packet.wall_ns);
   JoinedNames joined;
   if (entry != nullptr) joined.names = {entry->flow.flow, entry->flow.process, entry->comment};
@@ -197,15 +178,15 @@ void PacketJoin::ReleaseFirst(Stream* stream, const Sink& sink) {
   }
   ++(entry != nullptr ? stats_.named : stats_.unnamed);
   sink(held.packet, held.lane, joined);
-  stats_.held_bytes -= held.storage.size();
+  stats_.held_bytes -= held.packet.bytes.size();
   --stats_.held_packets;
-  if (held.storage.capacity() > kKeptSlotBytes) std::string().swap(held.storage);
-  free_slots_.push_back(slot);
+  stream->held.pop_front();
+  stream->bytes.PopOldest();
 }
 
 void PacketJoin::Release(std::chrono::nanoseconds now, const Sink& sink) {
   for (Stream* first = Earliest(); first != nullptr; first = Earliest()) {
-    if (now - slots_[first->slots.front()].arrived < options_.hold) return;
+    if (now - first->held.front().arrived < options_.hold) return;
     ReleaseFirst(first, sink);
   }
 }

@@ -9,6 +9,8 @@
 #ifndef CULPRIT_AGENT_RING_PACKET_JOIN_H_
 #define CULPRIT_AGENT_RING_PACKET_JOIN_H_
 
+#include <absl/container/flat_hash_map.h>
+
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -17,11 +19,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "agent/model/packet.h"
+#include "agent/ring/held_bytes.h"
 #include "common/ids.h"
 #include "common/net_address.h"
 #include "common/pcapng.h"
@@ -121,8 +123,7 @@ class PacketJoin {
     bool ip = false;
   };
   struct Held {
-    TapPacket packet;  // bytes: of `storage`
-    std::string storage;
+    TapPacket packet;  // bytes: of the stream's
     Ends ends;
     std::uint8_t lane = 0;
     std::chrono::nanoseconds arrived{};
@@ -131,7 +132,8 @@ class PacketJoin {
   struct Stream {
     std::uint32_t interface = 0;
     PacketDirection direction = PacketDirection::kUnknown;
-    std::deque<std::uint32_t> slots;
+    std::deque<Held> held;
+    HeldBytes bytes;
   };
 
   static Ends EndsOf(const Packet* headers);
@@ -146,10 +148,8 @@ class PacketJoin {
 
   PacketJoinOptions options_;
   Order live_, ended_;
-  std::unordered_map<Key, std::vector<std::pair<Order*, Order::iterator>>, KeyHash> by_key_;
-  std::vector<Held> slots_;
-  std::vector<std::uint32_t> free_slots_;
-  std::vector<Stream> streams_;
+  absl::flat_hash_map<Key, std::vector<std::pair<Order*, Order::iterator>>, KeyHash> by_key_;
+  std::list<Stream> streams_;  // a deque of chunks is moved by no vector
   PacketJoinStats stats_;
 };
 

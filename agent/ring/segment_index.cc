@@ -2,6 +2,7 @@
 #include "agent/ring/segment_index.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "common/bytes.h"
@@ -84,13 +85,19 @@ void SegmentIndex::AddPacket(std::int64_t wall_ns, FlowId flow, ProcessId proces
   first_ns_ = packets_ == 0 ? wall_ns : std::min(first_ns_, wall_ns);
   last_ns_ = packets_ == 0 ? wall_ns : std::max(last_ns_, wall_ns);
   ++packets_;
-  if (flow != FlowId{}) Insert(&flows_, flow.value(), kMaxIndexFlows, &flows_overflow_);
-  if (process != ProcessId{}) {
+  if (flow != std::exchange(last_flow_, flow) && flow != FlowId{}) {
+    Insert(&flows_, flow.value(), kMaxIndexFlows, &flows_overflow_);
+  }
+  if (process != std::exchange(last_process_, process) && process != ProcessId{}) {
     Insert(&processes_, process.value(), kMaxIndexProcesses, &processes_overflow_);
   }
 }
 
 void SegmentIndex::AddAddress(const IpAddress& address) {
+  // "::" is what they begin with.
+  const bool known = address == last_addresses_[0] || address == last_addresses_[1];
+  if (known && !address.IsUnspecified()) return;
+  last_addresses_ = {address, last_addresses_[0]};
   Insert(&addresses_, Sum(address), kMaxIndexAddresses, &addresses_overflow_);
 }
 

@@ -11,11 +11,13 @@
 #ifndef CULPRIT_AGENT_RING_SEGMENT_INDEX_H_
 #define CULPRIT_AGENT_RING_SEGMENT_INDEX_H_
 
+#include <absl/container/flat_hash_set.h>
+
+#include <array>
 #include <cstdint>
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 
 #include "common/ids.h"
 #include "common/net_address.h"
@@ -55,8 +57,12 @@ class SegmentIndex {
   std::int64_t first_ns_ = 0, last_ns_ = 0;
   std::uint64_t packets_ = 0;
   bool flows_overflow_ = false, processes_overflow_ = false, addresses_overflow_ = false;
-  std::unordered_set<std::uint64_t> flows_, processes_;
-  std::unordered_set<std::uint32_t> addresses_;
+  absl::flat_hash_set<std::uint64_t> flows_, processes_;
+  absl::flat_hash_set<std::uint32_t> addresses_;
+  // The last that were added: most packets are of the flow of the one before.
+  FlowId last_flow_;
+  ProcessId last_process_;
+  std::array<IpAddress, 2> last_addresses_;
   std::set<std::string> interfaces_;
   std::size_t name_bytes_ = 0;
 };

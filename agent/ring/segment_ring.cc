@@ -148,19 +148,21 @@ std::uint64_t SegmentRing::TailBytes() const {
          (open_->interfaces.size() + 1) * kStatisticsBytes;
 }
 
-// The packet, behind what a reader must know of it first.
-void SegmentRing::MakeBlocks(const SegmentPacket& packet) {
-  blocks_.clear();
-  const auto known = open_->interfaces.find(packet.interface->id);
-  const bool new_interface = known == open_->interfaces.end();
-  if (new_interface) AppendPcapngInterface(packet.interface->description, &blocks_);
-  if (packet.names.process != ProcessId{} && !open_->processes.contains(packet.names.process)) {
-    const PcapngProcess* process = processes_(packet.names.process);
-    if (process != nullptr) AppendPcapngProcess(*process, &blocks_);
-  }
+// The packet, behind what a reader must know of it first. False, and nothing is added: there is no
+// room left in the segment.
+bool SegmentRing::Append(const SegmentPacket& packet) {
+  OpenSegment& open = *open_;
+  const std::size_t before = open.buffer.size();
+  const auto known = open.interfaces.find(packet.interface->id);
+  const bool new_interface = known == open.interfaces.end();
+  if (new_interface) AppendPcapngInterface(packet.interface->description, &open.buffer);
+  const bool undefined =
+      packet.names.process != ProcessId{} && !open.processes.contains(packet.names.process);
+  const PcapngProcess* process = undefined ? processes_(packet.names.process) : nullptr;
+  if (process != nullptr) AppendPcapngProcess(*process, &open.buffer);
   PcapngPacket block;
   block.interface =
-      new_interface ? static_cast<std::uint32_t>(open_->interfaces.size()) : known->second;
+      new_interface ? static_cast<std::uint32_t>(open.interfaces.size()) : known->second;
   block.wall_ns = packet.packet.wall_ns;
   block.wire_bytes = packet.packet.wire_bytes;
   block.bytes = packet.packet.bytes;
@@ -168,36 +170,33 @@ void SegmentRing::MakeBlocks(const SegmentPacket& packet) {
   block.comment = packet.names.comment;
   block.process = packet.names.process;
   block.flow = packet.names.flow;
-  AppendPcapngPacket(block, &blocks_);
+  AppendPcapngPacket(block, &open.buffer);
+  if (open.bytes() + TailBytes() > options_.segment_bytes) {
+    open.buffer.resize(before);
+    return false;
+  }
+  if (new_interface) {
+    open.interfaces.emplace(packet.interface->id, block.interface);
+    open.index.AddInterface(packet.interface->description.name);
+  }
+  if (process != nullptr) open.processes.insert(packet.names.process);
+  Count(packet);
+  return true;
 }
 
 void SegmentRing::Write(const SegmentPacket& packet) {
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (!EnsureOpen()) break;
-    MakeBlocks(packet);
-    if (open_->bytes() + blocks_.size() + TailBytes() <= options_.segment_bytes) {
-      Commit(packet);
-      return;
-    }
+    if (Append(packet)) return;
     Finish();
   }
   ++stats_.lost_packets;
 }
 
-void SegmentRing::Commit(const SegmentPacket& packet) {
-  open_->buffer += blocks_;
+// What Append() has put into the buffer.
+void SegmentRing::Count(const SegmentPacket& packet) {
   ++open_->buffered_packets;
   SegmentIndex& index = open_->index;
-  if (open_->interfaces
-          .try_emplace(packet.interface->id, static_cast<std::uint32_t>(open_->interfaces.size()))
-          .second) {
-    index.AddInterface(packet.interface->description.name);
-  }
-  const ProcessId process = packet.names.process;
-  if (process != ProcessId{} && !open_->processes.contains(process) &&
-      processes_(process) != nullptr) {
-    open_->processes.insert(process);
-  }
   index.AddPacket(packet.packet.wall_ns, packet.names.flow, packet.names.process);
   for (const auto* address : {&packet.source, &packet.destination}) {
     if (*address) index.AddAddress(**address);

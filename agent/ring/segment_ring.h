@@ -123,9 +123,9 @@ class SegmentRing {
   Status CloseLeftOpen(std::uint64_t number);
 
   bool EnsureOpen();
-  void MakeBlocks(const SegmentPacket& packet);
+  bool Append(const SegmentPacket& packet);
   std::uint64_t TailBytes() const;
-  void Commit(const SegmentPacket& packet);
+  void Count(const SegmentPacket& packet);
   bool WriteBuffer();
   void AppendStatistics();
   void Finish();
@@ -143,7 +143,6 @@ class SegmentRing {
   std::uint64_t next_number_ = 1;
   std::optional<OpenSegment> open_;
   std::map<std::uint32_t, PcapngStatistics> statistics_;
-  std::string blocks_;    // of one packet; kept for its memory
   bool resting_ = false;  // no room on disk
   SegmentRingStats stats_;
 };

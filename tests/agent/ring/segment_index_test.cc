@@ -46,6 +46,20 @@ TEST(SegmentIndexTest, SaysAfterReadingWhatItSaidBeforeWriting) {
   EXPECT_EQ(read->Encode(), index.Encode());
 }
 
+TEST(SegmentIndexTest, HasEveryAddressInWhateverOrderTheyCome) {
+  SegmentIndex index;
+  EXPECT_FALSE(index.MayHave(IpAddress()));
+  const IpAddress flows[][2] = {{Address(1), Address(2)},  {Address(2), Address(1)},
+                                {Address(1), Address(3)},  {IpAddress(), Address(3)},
+                                {Address(4), IpAddress()}, {Address(5), Address(5)}};
+  for (const auto& [from, to] : flows) {
+    index.AddAddress(from);
+    index.AddAddress(to);
+    EXPECT_TRUE(index.MayHave(from) && index.MayHave(to));
+  }
+  EXPECT_FALSE(index.MayHave(Address(6)));
+}
+
 TEST(SegmentIndexTest, OnceItOverflowsItSaysPerhapsAndStaysWithinItsBytes) {
   SegmentIndex index;
   for (std::uint64_t i = 1; i <= 20'000; ++i) {
