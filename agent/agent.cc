@@ -42,10 +42,10 @@ constexpr std::size_t kMaxExisting = 65'536;
 void Agent::Impl::OnRecord(std::string_view record) {
   if (recorder_) recorder_->KernelRecord(record);
   Event event;
-  if (decoder_.Decode(record, event) == DecodeFault::kNone) OnEvent(event);
+  if (decoder_.Decode(record, event) == DecodeFault::kNone) OnEvent(std::move(event));
 }
 
-void Agent::Impl::OnEvent(const Event& event) {
+void Agent::Impl::OnEvent(Event event) {
   if (const auto* exec = std::get_if<ExecEvent>(&event)) AskForHash(*exec);
   if (const auto* lost = std::get_if<LostEvent>(&event)) {
     kernel_lost_ = 0;  // the record is cumulative
@@ -66,12 +66,12 @@ void Agent::Impl::OnEvent(const Event& event) {
   } else if (!resyncing_) {
     ++moved_;
   }
-  if (const auto* seen = std::get_if<ObservationEvent>(&event)) names_.On(*seen);
   if (const auto* flow = std::get_if<FlowEvent>(&event); flow != nullptr && canary_)
     canary_->On(*flow);
   enricher_->Apply(event);
   if (logins_) logins_->On(event);
   if (posture_) posture_->On(event);
+  if (auto* seen = std::get_if<ObservationEvent>(&event)) names_.On(std::move(*seen));
 }
 
 void Agent::Impl::AskForHash(const ExecEvent& exec) {
@@ -124,7 +124,7 @@ void Agent::Impl::Assemble(BootTime now) {
 void Agent::Impl::Ship(Lane lane) {
   const ClockPair clock = source_->ReadClock();
   while (aggregator_->pending(lane) > 0) {
-    const RecordBatch batch = aggregator_->TakeBatch(lane);
+    RecordBatch batch = aggregator_->TakeBatch(lane);
     if (batch.empty()) break;
     for (const LossFacts& loss : batch.losses) {
       losses_by_cause_[static_cast<std::size_t>(loss.cause)] =
@@ -134,6 +134,7 @@ void Agent::Impl::Ship(Lane lane) {
     packets_->Take(batch);
     // A batch that cannot be written is counted by the spool and declared when writing works again.
     if (!output_->Write(lane, FrameKind::kBatch, batch, clock)) break;
+    aggregator_->Reuse(lane, std::move(batch.flows));
   }
   ship_due_[static_cast<std::size_t>(lane)].reset();
   ShipNames();

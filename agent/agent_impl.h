@@ -59,7 +59,7 @@ class Agent::Impl {
 
   // The pipeline, in its order.
   void OnRecord(std::string_view record);
-  void OnEvent(const Event& event);
+  void OnEvent(Event event);
   void AskForHash(const ExecEvent& exec);
   void PumpParser();
   Status Capture();

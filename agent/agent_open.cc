@@ -48,7 +48,7 @@ Status Agent::Impl::OpenSpool() {
 
 Status Agent::Impl::OpenSource() {
   const AgentConfig& config = setup_.config;
-  TRY(source_, setup_.open_source([this](const Event& event) { OnEvent(event); }));
+  TRY(source_, setup_.open_source([this](Event event) { OnEvent(std::move(event)); }));
   boot_id_ = source_->boot_id();
   started_ = source_->ReadClock();
   sink_ = [this](std::string_view record) { OnRecord(record); };

@@ -88,6 +88,8 @@ class Aggregator final : public EnrichSink {
   // comes before the process it refers to. Boot and run id are always filled in, so that the edge
   // can add host, fidelity and heartbeat to an empty one.
   RecordBatch TakeBatch(Lane lane, std::size_t max_rows = 0);
+  // Memory of rows of a batch that is done with, for the next.
+  void Reuse(Lane lane, std::vector<FlowRow> rows);
   std::size_t pending(Lane lane) const;
 
   std::size_t live_flows() const { return flows_.size(); }

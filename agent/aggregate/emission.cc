@@ -270,6 +270,13 @@ RecordBatch Aggregator::TakeBatch(Lane lane, std::size_t max_rows) {
   return batch;
 }
 
+void Aggregator::Reuse(Lane lane, std::vector<FlowRow> rows) {
+  Queue& queue = queues_[static_cast<std::size_t>(lane)];
+  if (!queue.rows.empty() || queue.rows.capacity() >= rows.capacity()) return;
+  rows.clear();
+  queue.rows = std::move(rows);
+}
+
 void Aggregator::TakeProcesses(RecordBatch& batch, std::size_t max_rows) {
   std::size_t bytes = 0;
   while (!processes_.empty() && batch.processes.size() < max_rows) {

@@ -38,7 +38,7 @@ NameBook::Ends* NameBook::Find(const Tuple& tuple) {
   return known == flows_.end() ? nullptr : &known->second;
 }
 
-void NameBook::On(const ObservationEvent& event) {
+void NameBook::On(ObservationEvent event) {
   ++counters_.observations;
   if (const auto* message = std::get_if<DnsMessage>(&event.what)) Learn(event, *message);
   const Tuple tuple = TupleOf(event.source, event.destination, event.protocol);
@@ -48,8 +48,10 @@ void NameBook::On(const ObservationEvent& event) {
     ++counters_.dropped;
     return;
   }
-  waiting_[tuple].push_back({event, event.at + (ends != nullptr ? kOtherEnd : limits_.wait)});
+  const BootTime until = event.at + (ends != nullptr ? kOtherEnd : limits_.wait);
+  waiting_[tuple].push_back({std::move(event), until});
   ++waiting_count_;
+  if (ends != nullptr) ends->waits = true;
 }
 
 // Which end of the tuple asks: of a flow within this host both are known, and one alone does.
@@ -64,6 +66,7 @@ bool NameBook::Knows(const Ends& ends, const ObservationEvent& event) {
 }
 
 void NameBook::JoinWaiting(const Tuple& tuple, Ends* ends) {
+  ends->waits = false;
   const auto waiting = waiting_.find(tuple);
   if (waiting == waiting_.end()) return;
   std::vector<Waiting> events = std::move(waiting->second);
@@ -77,6 +80,7 @@ void NameBook::JoinWaiting(const Tuple& tuple, Ends* ends) {
   for (Waiting& one : events) one.until = std::min(one.until, one.event.at + kOtherEnd);
   waiting_count_ += events.size();
   waiting_[tuple] = std::move(events);
+  ends->waits = true;
 }
 
 void NameBook::On(const FlowRow& row) {
@@ -100,7 +104,7 @@ void NameBook::On(const FlowRow& row) {
   }
   end->process = row.process;
   if (row.direction == Direction::kOut) NameByDns(row, end);
-  JoinWaiting(tuple, &ends);
+  if (fresh || ends.waits) JoinWaiting(tuple, &ends);
   while (flows_.size() > limits_.max_flows && !by_age_.empty()) {
     const auto [age, oldest] = by_age_.front();
     by_age_.pop_front();
@@ -192,7 +196,7 @@ void NameBook::Learn(const ObservationEvent& event, const DnsMessage& message) {
     std::erase_if(names, [&](const Given& one) {
       return one.name == message.name && one.asked_over == tuple;
     });
-    names.push_front({message.name, tuple, event.at + ttl});
+    names.insert(names.begin(), {message.name, tuple, event.at + ttl});
     if (names.size() > limits_.max_names_an_address) names.pop_back();
   }
   while (given_.size() > limits_.max_addresses) {
@@ -203,7 +207,8 @@ void NameBook::Learn(const ObservationEvent& event, const DnsMessage& message) {
 
 void NameBook::OnDns(const ObservationEvent& event, const DnsMessage& message, const End& end) {
   if (message.name.empty()) return;
-  const QuestionKey key{end.process, message.name, message.type};
+  const QuestionKey key{end.process, std::hash<std::string>{}(message.name), message.name,
+                        message.type};
   auto known = questions_.find(key);
   if (known == questions_.end()) {
     if (questions_.size() >= limits_.max_questions) {
@@ -286,6 +291,8 @@ void NameBook::Flush(BootTime now) {
 }
 
 void NameBook::Take(RecordBatch* batch, std::size_t max_records) {
+  batch->names.reserve(std::min(max_records, names_.size()));
+  batch->dns.reserve(std::min(max_records, dns_.size()));
   for (; !names_.empty() && batch->names.size() < max_records; names_.pop_front()) {
     batch->names.push_back(std::move(names_.front()));
   }

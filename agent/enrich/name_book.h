@@ -17,7 +17,6 @@
 #include <deque>
 #include <map>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "agent/model/event.h"
@@ -49,7 +48,7 @@ class NameBook {
  public:
   explicit NameBook(const NameBookLimits& limits = {}) : limits_(limits) {}
 
-  void On(const ObservationEvent& event);
+  void On(ObservationEvent event);
   // Every row that goes out: who owns which tuple.
   void On(const FlowRow& row);
   void Tick(BootTime now);
@@ -80,6 +79,7 @@ class NameBook {
     std::array<End, 2> ends;          // 0: whose local end is the tuple's low one
     std::vector<FlowNameFacts> said;  // for the end that is not known yet; few
     std::uint64_t age = 0;
+    bool waits = false;  // an observation of it is in `waiting_`
   };
   struct Given {  // by the DNS: an address under a name
     std::string name;
@@ -88,6 +88,7 @@ class NameBook {
   };
   struct QuestionKey {
     ProcessId process;
+    std::size_t name_hash = 0;  // compared first: names are long, and begin alike
     std::string name;
     std::uint16_t type = 0;
     friend auto operator<=>(const QuestionKey&, const QuestionKey&) = default;
@@ -124,7 +125,7 @@ class NameBook {
   std::deque<std::pair<std::uint64_t, Tuple>> by_age_;
   absl::flat_hash_map<Tuple, std::vector<Waiting>, TupleHash> waiting_;
   std::size_t waiting_count_ = 0;
-  std::unordered_map<IpAddress, std::deque<Given>> given_;
+  absl::flat_hash_map<IpAddress, std::vector<Given>, std::hash<IpAddress>> given_;  // newest first
   std::deque<IpAddress> given_order_;
   std::map<QuestionKey, Question> questions_;
   std::map<ProcessId, Rate> rates_;

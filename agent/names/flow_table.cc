@@ -6,9 +6,7 @@
 namespace culprit {
 
 std::size_t DirectionOf(const Packet& packet) {
-  const std::string_view from = packet.source.AsBytes();
-  const std::string_view to = packet.destination.AsBytes();
-  if (from != to) return from < to ? 0 : 1;
+  if (packet.source != packet.destination) return packet.source < packet.destination ? 0 : 1;
   return packet.source_port < packet.destination_port ? 0 : 1;
 }
 

@@ -18,6 +18,7 @@
 #include "agent/model/packet.h"
 #include "agent/names/quic.h"
 #include "agent/names/stream_head.h"
+#include "common/bytes.h"
 
 namespace culprit {
 
@@ -69,7 +70,12 @@ class NameFlowTable {
  private:
   struct Hash {
     std::size_t operator()(const NameFlowKey& key) const noexcept {
-      return std::hash<std::string_view>{}({key.data(), key.size()});
+      std::uint64_t h = 0;
+      for (const std::size_t at : {0, 8, 16, 24, 29}) {
+        h = (h ^ LoadLe<std::uint64_t>(key.data() + at)) * 0x9e3779b97f4a7c15ULL;
+        h ^= h >> 32;
+      }
+      return MixBits(h);
     }
   };
   using List = std::list<NameFlow>;  // the one that was used last is in front
