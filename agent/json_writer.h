@@ -31,10 +31,11 @@ class JsonWriter {
     first_ = false;
     return *this;
   }
+  // `name` needs no escape.
   JsonWriter& Key(std::string_view name) {
     Separate();
-    Quote(name);
-    text_.push_back(':');
+    text_.push_back('"');
+    text_.append(name).append("\":");
     first_ = true;
     return *this;
   }
@@ -73,6 +74,7 @@ class JsonWriter {
     if (!first_) text_.push_back(',');
     first_ = false;
   }
+  void QuotePlain(std::string_view value);
   void Quote(std::string_view value);
   void QuoteEscaped(std::string_view value);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records as lines of JSON, for `replay --print`: what a person or a script looks at, not a format
 // of record.
+#include <array>
 #include <utility>
 
 #include "agent/json_writer.h"
@@ -24,12 +25,22 @@ std::string_view NameIn(const std::string_view (&names)[N], Enum value) {
   return index < N ? names[index] : names[0];
 }
 
+// An id as 16 digits, without the allocation of a string.
+struct IdDigits {
+  std::array<char, 16> digits{};
+  operator std::string_view() const {
+    return {digits.data(), digits.size()};
+  }  // NOLINT(google-explicit-constructor)
+};
+
 template <class Id>
-std::string IdText(Id id) {
-  std::string bytes(8, '\0');
-  for (std::size_t i = 0; i < 8; ++i)
-    bytes[i] = static_cast<char>((id.value() >> (56 - 8 * i)) & 0xff);
-  return HexEncode(bytes);
+IdDigits IdText(Id id) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  IdDigits text;
+  for (std::size_t i = 0; i < text.digits.size(); ++i) {
+    text.digits[i] = kHex[(id.value() >> (60 - 4 * i)) & 15];
+  }
+  return text;
 }
 
 // One record: opens the object with its type, closes it and ends the line.

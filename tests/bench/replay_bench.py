@@ -157,6 +157,8 @@ def main():
         sys.exit(SKIP)
     with tempfile.TemporaryDirectory(prefix="culprit-replay-bench-") as directory:
         work = pathlib.Path(directory)
+        if options.keep:
+            options.keep.mkdir(parents=True, exist_ok=True)
         capture = (options.keep or work) / f"bench-{options.packets}.pcap"
         packets, size = make_capture(capture, options.packets)
         print(f"{packets:,} packets, {size / 1e6:,.0f} MB")
