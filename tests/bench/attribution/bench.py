@@ -206,8 +206,8 @@ class Trial:
                 and (old_pid or r["start_time"] >= self.since())]
 
     # --- judgement ---------------------------------------------------------------------------------------------------------
-    def judge(self, *parties, allowed=0, wire=True, keep=lambda row: True, payload=True, old_pid=None, seconds=8):
-        """Compares until all is exact, and at the latest after `seconds` as it is then."""
+    def judge(self, *parties, allowed=0, wire=True, keep=lambda row: True, payload=True, old_pid=None, seconds=14):
+        """Compares until all is exact, and at the latest after `seconds` as it is then: what nobody closes is told every ten."""
         self.parties = parties
         deadline = time.monotonic() + seconds
         while True:
