@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "agent/imds/imds.h"
+#include "common/ascii.h"
 #include "common/file.h"
 #include "common/hex.h"
 #include "common/sha256.h"
@@ -24,10 +25,8 @@ constexpr std::size_t kMaxFieldBytes = 256;
 constexpr std::size_t kMaxAddresses = 64;
 
 std::string ReadTrimmed(const std::string& path) {
-  auto text = ReadWholeFile(path, kMaxFileBytes);
-  if (!text) return {};
-  while (!text->empty() && (text->back() == '\n' || text->back() == ' ')) text->pop_back();
-  return *text;
+  const auto text = ReadWholeFile(path, kMaxFileBytes);
+  return text ? std::string(TrimBack(*text, " \n")) : std::string();
 }
 
 std::vector<IpAddress> InterfaceAddresses() {
@@ -59,16 +58,11 @@ std::string JsonText(std::string_view json, const std::string& name) {
   const std::string key = "\"" + name + "\"";
   const std::size_t at = json.find(key);
   if (at == std::string_view::npos) return {};
-  json.remove_prefix(at + key.size());
   constexpr std::string_view kBlank = " \t\r\n";
-  const auto skip_blank = [&] {
-    json.remove_prefix(std::min(json.find_first_not_of(kBlank), json.size()));
-  };
-  skip_blank();
-  if (json.empty() || json.front() != ':') return {};
-  json.remove_prefix(1);
-  skip_blank();
-  if (json.empty() || json.front() != '"') return {};
+  json = TrimFront(json.substr(at + key.size()), kBlank);
+  if (!json.starts_with(':')) return {};
+  json = TrimFront(json.substr(1), kBlank);
+  if (!json.starts_with('"')) return {};
   json.remove_prefix(1);
   const std::size_t end = json.find('"');
   if (end == std::string_view::npos || end > kMaxFieldBytes) return {};

@@ -4,6 +4,7 @@
 #ifndef CULPRIT_COMMON_ASCII_H_
 #define CULPRIT_COMMON_ASCII_H_
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,18 @@ inline std::string AsciiLower(std::string_view text) {
 
 // What stands behind the last slash: all of it where there is none.
 inline std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+// Without what of `drop` it begins with, ends with, or both.
+inline std::string_view TrimFront(std::string_view text, std::string_view drop = " \t") {
+  text.remove_prefix(std::min(text.find_first_not_of(drop), text.size()));
+  return text;
+}
+inline std::string_view TrimBack(std::string_view text, std::string_view drop = " \t") {
+  return text.substr(0, text.find_last_not_of(drop) + 1);
+}
+inline std::string_view Trim(std::string_view text, std::string_view drop = " \t") {
+  return TrimFront(TrimBack(text, drop), drop);
+}
 
 }  // namespace culprit
 

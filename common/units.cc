@@ -16,10 +16,6 @@ namespace {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-void SkipBlanks(std::string_view& text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-}
-
 // Takes digits with an optional fraction off the front. from_chars, because strtod follows the
 // locale.
 std::optional<double> TakeNumber(std::string_view& text) {
@@ -91,16 +87,15 @@ std::optional<double> DurationFactor(std::string_view unit) {
 Result<std::uint64_t> ParseByteSize(std::string_view text) {
   const Error error = InvalidArgument(fmt::format(
       "\"{}\" is not a size: write for instance \"256 MiB\", \"1.5 GB\" or 4096", text));
-  std::string_view rest = text;
-  SkipBlanks(rest);
+  std::string_view rest = TrimFront(text);
   const bool whole = rest.find('.') == std::string_view::npos;
   const std::string_view digits = rest;
   const auto number = TakeNumber(rest);
   if (!number) return error;
   const std::string_view number_text = digits.substr(0, digits.size() - rest.size());
-  SkipBlanks(rest);
+  rest = TrimFront(rest);
   const auto factor = ByteFactor(AsciiLower(TakeWord(rest)));
-  SkipBlanks(rest);
+  rest = TrimFront(rest);
   if (!factor || !rest.empty()) return error;
   if (*number * *factor >= 9.2e18) return error;
   if (whole) {  // exact where a double would round
@@ -115,19 +110,18 @@ Result<std::chrono::nanoseconds> ParseDuration(std::string_view text) {
   const Error error = InvalidArgument(fmt::format(
       "\"{}\" is not a span of time: write for instance \"10s\", \"500ms\", \"1h30m\" or \"90d\"",
       text));
-  std::string_view rest = text;
-  SkipBlanks(rest);
+  std::string_view rest = TrimFront(text);
   if (rest == "0") return std::chrono::nanoseconds(0);
   if (rest.empty()) return error;
   double total = 0;
   while (!rest.empty()) {
     const auto number = TakeNumber(rest);
     if (!number) return error;
-    SkipBlanks(rest);
+    rest = TrimFront(rest);
     const auto factor = DurationFactor(AsciiLower(TakeWord(rest)));
     if (!factor) return error;
     total += *number * *factor;
-    SkipBlanks(rest);
+    rest = TrimFront(rest);
   }
   if (total >= 9.2e18) return error;
   return std::chrono::nanoseconds(std::llround(total));

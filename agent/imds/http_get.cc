@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -92,8 +91,8 @@ Result<std::string> ParseHttpResponse(std::string_view response) {
   constexpr std::string_view kLength = "\r\ncontent-length:";
   const std::size_t at = head.find(kLength);
   if (at == std::string::npos) return std::string(body);
-  std::string_view number = std::string_view(head).substr(at + kLength.size());
-  number.remove_prefix(std::min(number.find_first_not_of(' '), number.size()));
+  const std::string_view number =
+      TrimFront(std::string_view(head).substr(at + kLength.size()), " ");
   std::size_t length = 0;
   const auto [stop, error] = std::from_chars(number.data(), number.data() + number.size(), length);
   if (error != std::errc() || length > body.size()) return DataLoss("HTTP answer is cut short");

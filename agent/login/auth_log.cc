@@ -3,6 +3,7 @@
 
 #include "agent/login/syslog_header.h"
 #include "agent/login/text_cursor.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -189,11 +190,10 @@ void ReadInstanceConnect(std::string_view text, LoginLine* line) {
   const std::size_t who = text.rfind(kPrincipal);
   if (who == std::string_view::npos) return;
   text.remove_prefix(who + kPrincipal.size());
-  text = text.substr(0, text.find_last_not_of(" .") + 1);
   if (!IsFingerprint(key)) return;
   line->kind = LoginLineKind::kKeyHandedOut;
   line->key_fingerprint = key;
-  line->principal = text;
+  line->principal = TrimBack(text, " .");
 }
 
 }  // namespace

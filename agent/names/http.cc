@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/names/name_text.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -19,12 +20,6 @@ bool IsMethodChar(char c) { return IsUpper(c) || c == '-' || c == '_'; }
 bool EqualsIgnoringCase(std::string_view text, std::string_view lower) {
   return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
                     [](char a, char b) { return Lower(a) == b; });
-}
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 // Takes a line and its end off `text`. False: its end is not there.

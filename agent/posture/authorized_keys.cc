@@ -3,14 +3,12 @@
 
 #include <algorithm>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
 constexpr std::string_view kBlanks = " \t";
-
-void SkipBlanks(std::string_view* text) {
-  text->remove_prefix(std::min(text->find_first_not_of(kBlanks), text->size()));
-}
 
 struct ReadKey {
   std::optional<SshPublicKey> key;
@@ -26,8 +24,7 @@ ReadKey Read(std::string_view text) {
   const auto type = KeyTypeOf(text.substr(0, space));
   if (!type) return read;
   read.named = true;
-  text.remove_prefix(space);
-  SkipBlanks(&text);
+  text = TrimFront(text.substr(space));
   const std::size_t end = std::min(text.find_first_of(kBlanks), text.size());
   const auto blob = DecodeBase64(text.substr(0, end));
   if (!blob) {
@@ -46,9 +43,7 @@ ReadKey Read(std::string_view text) {
     return read;
   }
   read.key = std::move(*key);
-  text.remove_prefix(end);
-  SkipBlanks(&text);
-  read.rest = text;
+  read.rest = TrimFront(text.substr(end));
   return read;
 }
 
@@ -66,11 +61,6 @@ std::optional<std::string_view> PastOptions(std::string_view text) {
   return text.substr(std::min(at, text.size()));
 }
 
-std::string Comment(std::string_view text) {
-  const std::size_t end = text.find_last_not_of(" \t\r\n");
-  return end == std::string_view::npos ? "" : std::string(text.substr(0, end + 1));
-}
-
 KeyLine Line(std::string_view text, std::uint32_t number) {
   KeyLine line;
   line.line = number;
@@ -82,10 +72,8 @@ KeyLine Line(std::string_view text, std::uint32_t number) {
       line.refused = "a quote does not end";
       return line;
     }
-    std::string_view rest = *behind;
-    SkipBlanks(&rest);
     const bool named = read.named;
-    read = Read(rest);
+    read = Read(TrimFront(*behind));
     if (!read.key) {
       line.refused = named                   ? first
                      : !read.refused.empty() ? read.refused
@@ -100,7 +88,7 @@ KeyLine Line(std::string_view text, std::uint32_t number) {
       line.refused = "bad key options: " + options.error().message;
     }
   }
-  line.comment = Comment(read.rest);
+  line.comment = TrimBack(read.rest, " \t\r\n");
   line.key = std::move(read.key);
   if (!line.refused.empty()) return line;
   if (line.key->certificate) line.refused = "a certificate in this file lets nobody in";
@@ -117,8 +105,7 @@ std::vector<KeyLine> ParseAuthorizedKeys(std::string_view text, std::size_t limi
     const std::size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    line = line.substr(0, line.find('\0'));
-    SkipBlanks(&line);
+    line = TrimFront(line.substr(0, line.find('\0')));
     if (line.empty() || line[0] == '#' || line == "\r") continue;
     lines.push_back(Line(line, number));
   }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -16,11 +18,9 @@ bool IsFingerprint(std::string_view text) {
 }
 
 std::string_view NextLine(std::string_view* text) {
-  std::string_view line = text->substr(0, text->find('\n'));
+  const std::string_view line = text->substr(0, text->find('\n'));
   text->remove_prefix(std::min(line.size() + 1, text->size()));
-  line = line.substr(0, line.find_last_not_of(" \t\r") + 1);
-  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
-  return line;
+  return TrimFront(TrimBack(line, " \t\r"));
 }
 
 std::string Entry(const KeyRecord& key) {
@@ -44,8 +44,7 @@ Status KnownBadKeys::Add(std::string_view list) {
     if (!IsFingerprint(line.substr(0, end)))
       return InvalidArgument("line " + std::to_string(number) + ": not \"SHA256:… WHY\"");
     if (reasons_.size() >= kMaxListed) return InvalidArgument("more than 2,000,000 keys");
-    std::string_view why = line.substr(end);
-    why.remove_prefix(std::min(why.find_first_not_of(" \t"), why.size()));
+    const std::string_view why = TrimFront(line.substr(end));
     reasons_.emplace(line.substr(0, end), why.empty() ? "on the list of known bad keys" : why);
   }
   return Ok();

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a file with a private key says of it without the key: its kind, and whether a passphrase
 // guards it.
-#include <algorithm>
-
 #include "agent/posture/authorized_keys.h"
 #include "agent/posture/key_scan.h"
 #include "agent/posture/wire_text.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -41,7 +40,7 @@ void OpenSshForm(std::string_view bytes, PrivateKeyRecord* record) {
 std::optional<PrivateKeyRecord> ReadPrivateKey(std::string_view bytes,
                                                std::string_view public_text) {
   constexpr std::string_view kBegin = "-----BEGIN ";
-  bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
+  bytes = TrimFront(bytes, " \t\r\n");
   if (bytes.substr(0, kBegin.size()) != kBegin) return std::nullopt;
   const std::string_view first = bytes.substr(kBegin.size(), bytes.find('\n') - kBegin.size());
   const std::size_t end = first.find("PRIVATE KEY-----");

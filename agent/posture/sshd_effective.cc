@@ -265,8 +265,7 @@ std::string SshdConfig::LineAt(const Origin& origin) const {
   std::string_view text = file->bytes;
   for (std::uint32_t line = 1; line < origin.line && !text.empty(); ++line)
     text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
-  text = text.substr(0, text.find('\n'));
-  return std::string(text.substr(0, text.find_last_not_of(" \t\r\f") + 1));
+  return std::string(TrimBack(text.substr(0, text.find('\n')), " \t\r\f"));
 }
 
 std::string SshdConfig::FirstStatement() const {
@@ -277,8 +276,8 @@ std::string SshdConfig::FirstStatement() const {
     WordReader words{std::string(line)};
     const auto name = words.Next();
     if (!name || name->empty() || (*name)[0] == '#') continue;
-    const std::string rest(words.rest().value_or(""));
-    return AsciiLower(*name) + " " + rest.substr(0, rest.find_last_not_of(" \t\r\f") + 1);
+    const std::string_view rest = TrimBack(words.rest().value_or(""), " \t\r\f");
+    return AsciiLower(*name) + " " + std::string(rest);
   }
   return "";
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/posture/sshd_patterns.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -24,11 +25,9 @@ std::string KeepLines(std::string_view raw) {
   std::string kept;
   while (!raw.empty()) {
     const std::size_t end = std::min(raw.find('\n'), raw.size() - 1) + 1;
-    std::string_view line = raw.substr(0, end);
+    const std::string_view line = raw.substr(0, end);
     raw.remove_prefix(end);
-    line = line.substr(0, line.find('\0'));
-    line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
-    kept += line;
+    kept += TrimFront(line.substr(0, line.find('\0')), " \t\r");
   }
   return kept;
 }

@@ -7,6 +7,7 @@
 
 #include "agent/posture/sshd_parser.h"
 #include "agent/posture/sshd_patterns.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -17,10 +18,6 @@ std::string JoinWords(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
   return text;
-}
-
-std::string AfterBlanks(const std::string& text) {
-  return text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
 }
 
 }  // namespace
@@ -402,7 +399,7 @@ bool SshdParser::SubsystemLine(Line& line) {
 
 bool SshdParser::RestOfLine(Line& line) {
   const std::string name(line.keyword->canonical);
-  std::string text = AfterBlanks(line.rest);
+  const std::string text(TrimFront(line.rest, " \t\r\n"));
   line.arguments.Consume();
   if (line.keyword->form == ValueForm::kVersionText) {
     if (text.find('\r') != std::string::npos) return Fatal("bad VersionAddendum");

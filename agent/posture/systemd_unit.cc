@@ -5,6 +5,7 @@
 #include <map>
 
 #include "agent/posture/sshd_lexer.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -15,13 +16,8 @@ constexpr std::size_t kMaxDropIns = 64;
 constexpr std::string_view kFolders[] = {"/etc/systemd/system", "/run/systemd/system",
                                          "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
                                          "/lib/systemd/system"};
+constexpr std::string_view kBlanks = " \t\r";
 using Variables = std::map<std::string, std::string, std::less<>>;
-
-std::string_view Trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
 
 // Each line, those that end in a backslash together with the next.
 template <class Take>
@@ -39,7 +35,7 @@ void EachLine(std::string_view text, const Take& take) {
       whole += ' ';
       continue;
     }
-    const std::string_view trimmed = Trim(whole);
+    const std::string_view trimmed = Trim(whole, kBlanks);
     if (!trimmed.empty() && trimmed[0] != '#' && trimmed[0] != ';') take(trimmed, first);
     whole.clear();
   }
@@ -58,8 +54,8 @@ void ReadUnitFile(FileTree& tree, const std::string& path, SystemdUnit* unit) {
     const std::size_t equals = line.find('=');
     if (equals == std::string_view::npos) return;
     unit->lines.push_back({section,
-                           std::string(Trim(line.substr(0, equals))),
-                           std::string(Trim(line.substr(equals + 1))),
+                           std::string(Trim(line.substr(0, equals), kBlanks)),
+                           std::string(Trim(line.substr(equals + 1), kBlanks)),
                            {path, number}});
   });
 }
@@ -96,11 +92,12 @@ std::vector<std::string> DropIns(FileTree& tree, const std::string& name) {
 void Assign(std::string_view text, Variables* variables) {
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos) return;
-  (*variables)[std::string(Trim(text.substr(0, equals)))] = std::string(text.substr(equals + 1));
+  (*variables)[std::string(Trim(text.substr(0, equals), kBlanks))] =
+      std::string(text.substr(equals + 1));
 }
 
 std::string Unquoted(std::string_view value) {
-  value = Trim(value);
+  value = Trim(value, kBlanks);
   if (value.size() >= 2 && (value[0] == '"' || value[0] == '\'') && value.back() == value[0])
     value = value.substr(1, value.size() - 2);
   return std::string(value);
@@ -118,7 +115,8 @@ Variables EnvironmentOf(FileTree& tree, const SystemdUnit& unit) {
     EachLine(content->bytes, [&](std::string_view text, std::uint32_t) {
       const std::size_t equals = text.find('=');
       if (equals == std::string_view::npos) return;
-      variables[std::string(Trim(text.substr(0, equals)))] = Unquoted(text.substr(equals + 1));
+      variables[std::string(Trim(text.substr(0, equals), kBlanks))] =
+          Unquoted(text.substr(equals + 1));
     });
   }
   return variables;
@@ -172,9 +170,8 @@ std::optional<SystemdUnit> FindUnit(FileTree& tree, const std::vector<std::strin
 }
 
 std::vector<std::string> CommandOf(FileTree& tree, const SystemdUnit& unit) {
-  std::string line = unit.ExecStart().value;
-  line.erase(0, std::min(line.find_first_not_of("@-:+!"), line.size()));
-  const auto words = SplitArguments(line);
+  const std::string line = unit.ExecStart().value;
+  const auto words = SplitArguments(TrimFront(line, "@-:+!"));
   if (!words) return {};
   const Variables variables = EnvironmentOf(tree, unit);
   std::vector<std::string> command;

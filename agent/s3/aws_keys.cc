@@ -6,11 +6,14 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxBytes = 64U << 10;
 constexpr std::size_t kMaxKeyBytes = 256, kMaxTokenBytes = 16U << 10;
+constexpr std::string_view kBlanks = " \t\r";
 
 bool IsKey(std::string_view text, std::size_t most) {
   return !text.empty() && text.size() <= most &&
@@ -58,12 +61,6 @@ std::string Text(const nlohmann::json& object, const char* key) {
   return at != object.end() && at->is_string() ? at->get<std::string>() : "";
 }
 
-std::string_view Trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
 }  // namespace
 
 Result<AwsKeys> ParseRoleKeys(std::string_view json) {
@@ -89,7 +86,7 @@ Result<AwsKeys> ParseKeyFile(std::string_view text) {
   bool ours = false, seen = false;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = Trimmed(text.substr(0, end));
+    const std::string_view line = Trim(text.substr(0, end), kBlanks);
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.empty() || line.front() == '#' || line.front() == ';') continue;
     if (line.front() == '[') {
@@ -99,8 +96,8 @@ Result<AwsKeys> ParseKeyFile(std::string_view text) {
     }
     const std::size_t equals = line.find('=');
     if (!ours || equals == std::string_view::npos) continue;
-    const std::string_view key = Trimmed(line.substr(0, equals));
-    const std::string value(Trimmed(line.substr(equals + 1)));
+    const std::string_view key = Trim(line.substr(0, equals), kBlanks);
+    const std::string value(Trim(line.substr(equals + 1), kBlanks));
     if (key == "aws_access_key_id") keys.access_key_id = value;
     if (key == "aws_secret_access_key") keys.secret_access_key = value;
     if (key == "aws_session_token") keys.session_token = value;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -53,9 +55,7 @@ std::string_view StatusField(std::string_view text, std::string_view name) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ':') continue;
-    std::string_view value = line.substr(name.size() + 1);
-    value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
-    return value;
+    return TrimFront(line.substr(name.size() + 1));
   }
   return {};
 }
@@ -95,8 +95,7 @@ std::optional<MapRange> ParseMapLine(std::string_view line) {
   range.writable = permissions[1] == 'w';
   range.executable = permissions[2] == 'x';
   range.inode = NumberOf<std::uint64_t>(inode);
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-  range.path = line;
+  range.path = TrimFront(line, " ");
   return range;
 }
 

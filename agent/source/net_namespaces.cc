@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "agent/source/procfs.h"
+#include "common/ascii.h"
 #include "common/file.h"
 
 namespace culprit {
@@ -22,7 +23,7 @@ constexpr std::size_t kFields = 16;  // eight for what came in, eight for what w
 
 // The next number of a line, which is shortened; false: there is none.
 bool TakeNumber(std::string_view& line, std::uint64_t& value) {
-  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  line = TrimFront(line);
   const auto [stop, error] = std::from_chars(line.data(), line.data() + line.size(), value);
   if (error != std::errc()) return false;
   line.remove_prefix(static_cast<std::size_t>(stop - line.data()));
@@ -32,8 +33,7 @@ bool TakeNumber(std::string_view& line, std::uint64_t& value) {
 bool ParseLine(std::string_view line, InterfaceCountersEvent& out) {
   const std::size_t colon = line.rfind(':');  // an old alias has one in its name
   if (colon == std::string_view::npos) return false;
-  std::string_view name = line.substr(0, colon);
-  name.remove_prefix(std::min(name.find_first_not_of(" \t"), name.size()));
+  const std::string_view name = TrimFront(line.substr(0, colon));
   if (name.empty() || name.size() >= 16) return false;
   line.remove_prefix(colon + 1);
   std::array<std::uint64_t, kFields> fields{};

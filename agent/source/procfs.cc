@@ -11,6 +11,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/ascii.h"
 #include "common/unique_fd.h"
 
 namespace culprit {
@@ -81,8 +82,7 @@ std::optional<std::uint64_t> StatField(std::string_view stat, int index) {
 std::uint64_t PssFromRollup(std::string_view text) {
   const std::size_t at = text.find("\nPss:");
   if (at == std::string_view::npos) return 0;
-  text.remove_prefix(at + 5);
-  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  text = TrimFront(text.substr(at + 5), " ");
   std::uint64_t kib = 0;
   if (std::from_chars(text.data(), text.data() + text.size(), kib).ec != std::errc()) return 0;
   return kib * 1024;

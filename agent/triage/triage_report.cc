@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "common/ascii.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -298,7 +299,7 @@ std::string CommandOf(const ProcessFacts& process) {
     command += (command.empty() ? "" : " ") + argument;
     if (command.size() > 200) break;
   }
-  command.resize(command.find_last_not_of(' ') + 1);
+  command.resize(TrimBack(command, " ").size());
   if (command.empty()) command = process.exe.empty() ? process.comm : process.exe;
   return command.empty() ? "unknown process" : command.substr(0, 200);
 }

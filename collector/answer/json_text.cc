@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collector/answer/report.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -40,8 +41,8 @@ void Flatten(const std::string& key, const Json& value, int depth, std::string* 
 }  // namespace
 
 std::string FlattenJson(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos || (text[first] != '{' && text[first] != '[')) return "";
+  text = TrimFront(text, " \t\r\n");
+  if (!text.starts_with('{') && !text.starts_with('[')) return "";
   const Json root = Json::parse(text, /*cb=*/nullptr, /*allow_exceptions=*/false);
   if (!root.is_structured()) return "";
   std::string out;

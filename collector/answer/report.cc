@@ -96,11 +96,7 @@ ZoneName ZoneOfAll(std::string_view line, const std::string& lower) {
 class Reader {
  public:
   void Line(std::string_view line) {
-    while (!line.empty() && (line.front() == '>' || line.front() == '|' || line.front() == ' ' ||
-                             line.front() == '\t')) {
-      line.remove_prefix(1);
-    }
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    line = TrimBack(TrimFront(line, ">| \t"), "\r ");
     if (line.size() > kMaxLine) {
       line = line.substr(0, kMaxLine);
       out_.cut = true;

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <optional>
 
+#include "common/ascii.h"
 #include "common/text.h"
 #include "common/units.h"
 
@@ -27,9 +28,7 @@ class Scanner {
  public:
   explicit Scanner(std::string_view text) : rest_(text) {}
   bool done() const { return rest_.empty(); }
-  void SkipBlanks() {
-    while (!rest_.empty() && rest_.front() == ' ') rest_.remove_prefix(1);
-  }
+  void SkipBlanks() { rest_ = TrimFront(rest_, " "); }
   bool Take(char c) {
     if (rest_.empty() || rest_.front() != c) return false;
     rest_.remove_prefix(1);
@@ -148,16 +147,9 @@ WallTime FromLocal(WallTime reading) {
 std::optional<WallTime> ParseAgo(std::string_view text, WallTime now) {
   constexpr std::string_view kAgo = "ago";
   if (text.ends_with(kAgo)) text.remove_suffix(kAgo.size());
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  const auto span = ParseDuration(text);
+  const auto span = ParseDuration(TrimBack(text, " "));
   if (!span || *span > now.time_since_epoch()) return std::nullopt;
   return now - *span;
-}
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
 }
 
 struct Civil {
@@ -182,7 +174,7 @@ std::string FormatOffset(seconds offset) {
 }  // namespace
 
 Result<ParsedTime> ParseTime(std::string_view input, WallTime now, Zone zone) {
-  const std::string_view text = Trim(input);
+  const std::string_view text = Trim(input, " ");
   const Error error =
       InvalidArgument(fmt::format("\"{}\" is not a time: {}", EscapeText(input), kHow));
   if (text == "now") return ParsedTime{now, false};

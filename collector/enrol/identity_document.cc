@@ -10,6 +10,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "common/ascii.h"
 #include "common/credentials.h"
 #include "common/text.h"
 #include "common/units.h"
@@ -82,9 +83,8 @@ Result<std::string> DecodeBase64(std::string_view text) {
   std::string digits;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
+    const std::string_view line = TrimBack(text.substr(0, end), "\r ");
     text.remove_prefix(std::min(end + 1, text.size()));
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
     if (!line.starts_with("-----")) digits += line;
   }
   if (digits.empty() || digits.size() % 4 != 0) return InvalidArgument("not base64");

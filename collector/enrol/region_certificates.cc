@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/ascii.h"
 #include "common/credentials.h"
 
 namespace culprit {
@@ -21,9 +22,8 @@ bool IsRegion(std::string_view name) {
 
 std::string_view TakeLine(std::string_view* text) {
   const std::size_t end = std::min(text->find('\n'), text->size());
-  std::string_view line = text->substr(0, end);
+  const std::string_view line = TrimBack(text->substr(0, end), "\r ");
   text->remove_prefix(std::min(end + 1, text->size()));
-  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
   return line;
 }
 

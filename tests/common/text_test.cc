@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -69,6 +71,19 @@ TEST(NearestMatchTest, FindsTypingErrorsOnly) {
   EXPECT_EQ(NearestMatch("lsiten", {"listen", "level"}), "listen");
   EXPECT_EQ(NearestMatch("colour", {"listen", "level"}), "");
   EXPECT_EQ(NearestMatch("x", {}), "");
+}
+
+TEST(TrimTest, LeavesOutWhatIsNamedAtTheSideThatIsNamed) {
+  EXPECT_EQ(Trim(" \ta b\t "), "a b");
+  EXPECT_EQ(TrimFront(" \ta b\t "), "a b\t ");
+  EXPECT_EQ(TrimBack(" \ta b\t "), " \ta b");
+  EXPECT_EQ(Trim("a\r", " \t"), "a\r");
+  EXPECT_EQ(Trim("\r a\r", "\r "), "a");
+  for (const std::string_view blank : {"", " ", "\t \t"}) {
+    EXPECT_EQ(Trim(blank), "");
+    EXPECT_EQ(TrimFront(blank), "");
+    EXPECT_EQ(TrimBack(blank), "");
+  }
 }
 
 }  // namespace
