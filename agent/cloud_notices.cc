@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/ascii.h"
 #include "common/file.h"
 
 namespace culprit {
@@ -121,9 +122,7 @@ void CloudNotices::LoadSeen() {
   const auto text = ReadWholeFile(options_.seen_path, kMaxSeenBytes);
   std::string_view rest = text ? std::string_view(*text) : std::string_view();
   while (!rest.empty() && seen_.size() < kMaxSeen) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    seen_.emplace_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    seen_.emplace_back(NextLine(&rest));
   }
 }
 

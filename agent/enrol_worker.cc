@@ -3,9 +3,9 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
+#include "common/ascii.h"
 #include "common/file.h"
 #include "common/log.h"
 
@@ -32,9 +32,7 @@ void Work(const std::stop_token& stop, EnrolCommand command, const std::string& 
 
 void ReadEnrolFile(std::string_view text, EnrolCommand* command) {
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = NextLine(&text);
     const std::size_t equals = line.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view name = line.substr(0, equals);

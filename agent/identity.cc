@@ -76,9 +76,7 @@ std::string JsonText(std::string_view json, const std::string& name) {
 
 std::string OsReleaseField(std::string_view text, std::string_view name) {
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    std::string_view line = NextLine(&text);
     if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != '=') continue;
     line.remove_prefix(name.size() + 1);
     if (line.size() >= 2 && (line.front() == '"' || line.front() == '\'') &&

@@ -13,6 +13,7 @@
 #include <ctime>
 #include <optional>
 
+#include "common/ascii.h"
 #include "common/file.h"
 
 namespace culprit {
@@ -145,8 +146,7 @@ void LoginFeed::LoadPositions(std::vector<std::pair<std::string, LogPosition>>* 
   const auto text = ReadWholeFile(state_path_, kMaxPositions);
   if (!text) return;
   for (std::string_view rest = *text; !rest.empty();) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    std::string_view line = NextLine(&rest);
     LogPosition at;
     at.device = Number(&line);
     at.inode = Number(&line);

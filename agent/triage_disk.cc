@@ -13,6 +13,7 @@
 #include "agent/snapshot/host_files.h"
 #include "agent/source/journal_follower.h"
 #include "agent/triage.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -105,8 +106,7 @@ void ReadLog(const HostFiles& host, const std::string& path, DiskLogins* logins,
   if (!text) return;
   const AuthLogClock clock{WallTimeFromNs(entry.facts.mtime_ns), std::chrono::seconds(0)};
   for (std::string_view rest = *text; !rest.empty();) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    const std::string_view line = NextLine(&rest);
     if (const auto read = ParseAuthLine(line, AuthLogForm::kSyslog, clock)) logins->On(*read);
   }
 }

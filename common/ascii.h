@@ -33,6 +33,22 @@ inline std::string_view Trim(std::string_view text, std::string_view drop = " \t
   return TrimFront(TrimBack(text, drop), drop);
 }
 
+// What stands before the first `end`, or all where there is none: taken off `text`, and the `end`
+// with it.
+inline std::string_view NextUntil(std::string_view* text, char end) {
+  const std::string_view part = text->substr(0, text->find(end));
+  text->remove_prefix(std::min(part.size() + 1, text->size()));
+  return part;
+}
+inline std::string_view NextLine(std::string_view* text) { return NextUntil(text, '\n'); }
+// The next word, taken off `text` with what of `blanks` is before it; empty: there is none.
+inline std::string_view NextWord(std::string_view* text, std::string_view blanks) {
+  *text = TrimFront(*text, blanks);
+  const std::string_view word = text->substr(0, text->find_first_of(blanks));
+  text->remove_prefix(word.size());
+  return word;
+}
+
 }  // namespace culprit
 
 #endif  // CULPRIT_COMMON_ASCII_H_

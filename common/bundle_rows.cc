@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/bundle_rows.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -30,8 +31,7 @@ Result<std::string> Content(BundleReader& reader, std::size_t most) {
 template <class Visit>
 void EachLine(std::string_view bytes, const Visit& visit) {
   while (!bytes.empty()) {
-    const std::string_view line = bytes.substr(0, bytes.find('\n'));
-    bytes.remove_prefix(std::min(line.size() + 1, bytes.size()));
+    const std::string_view line = NextLine(&bytes);
     if (!line.empty()) visit(line);
   }
 }

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "common/ascii.h"
 #include "common/bundle_manifest.h"
 #include "common/bundle_rows.h"
 #include "common/file.h"
@@ -74,8 +75,7 @@ class Summariser {
     const bool errors = name.starts_with("errors-tier");
     if (table.empty() && !errors) return;
     while (!bytes.empty()) {
-      const std::string_view line = bytes.substr(0, bytes.find('\n'));
-      bytes.remove_prefix(std::min(line.size() + 1, bytes.size()));
+      const std::string_view line = NextLine(&bytes);
       if (errors) {
         ++summary_->skipped;
         continue;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -23,9 +25,7 @@ Values ValuesOf(std::string_view text) {
   std::map<std::string, std::size_t> lists;
   std::string table;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = NextLine(&text);
     if (line.starts_with('[')) {
       table = TableOf(line, &lists);
     } else if (const std::size_t equals = line.find(" = "); equals != std::string_view::npos) {

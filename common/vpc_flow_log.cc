@@ -6,6 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -76,12 +78,10 @@ constexpr std::int64_t kMaxSeconds = 4'102'444'800;  // 2100
 
 std::vector<std::string_view> Words(std::string_view line) {
   std::vector<std::string_view> words;
-  std::size_t at = 0;
-  while (at < line.size() && words.size() < kMaxWords) {
-    const std::size_t begin = line.find_first_not_of(" \t\r", at);
-    if (begin == std::string_view::npos) break;
-    at = std::min(line.find_first_of(" \t\r", begin), line.size());
-    words.push_back(line.substr(begin, at - begin));
+  while (words.size() < kMaxWords) {
+    const std::string_view word = NextWord(&line, " \t\r");
+    if (word.empty()) break;
+    words.push_back(word);
   }
   return words;
 }

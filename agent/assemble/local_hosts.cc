@@ -7,6 +7,8 @@
 #include <charconv>
 #include <utility>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -14,15 +16,12 @@ constexpr std::uint32_t kFirstTgid = 0x40000000;  // above every pid_max: no rea
 
 std::vector<std::string_view> Words(std::string_view line) {
   std::vector<std::string_view> words;
-  if (const std::size_t comment = line.find('#'); comment != std::string_view::npos) {
-    line = line.substr(0, comment);
+  line = NextUntil(&line, '#');
+  for (;;) {
+    const std::string_view word = NextWord(&line, " \t\r,");
+    if (word.empty()) return words;
+    words.push_back(word);
   }
-  for (std::size_t at = 0; (at = line.find_first_not_of(" \t\r,", at)) != std::string_view::npos;) {
-    const std::size_t end = std::min(line.find_first_of(" \t\r,", at), line.size());
-    words.push_back(line.substr(at, end - at));
-    at = end;
-  }
-  return words;
 }
 
 template <class Number>
@@ -78,9 +77,7 @@ ExecEvent Found(const ProcessKey& key, std::string exe, std::string comm, Uid ui
 Result<std::vector<MappedProcess>> ParseProcessMap(std::string_view text) {
   std::vector<MappedProcess> map;
   for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const auto words = Words(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto words = Words(NextLine(&text));
     if (words.empty()) continue;
     auto process = ParseLine(words);
     if (!process) {

@@ -9,6 +9,7 @@
 
 #include "agent/decode/hyperloglog.h"
 #include "bpf/abi.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -63,9 +64,7 @@ IpAddress Address(const culprit_u8 (&bytes)[16], std::uint8_t family) {
 std::vector<std::string> SplitArgs(std::string_view bytes) {
   std::vector<std::string> argv;
   while (!bytes.empty()) {
-    const std::size_t end = std::min(bytes.find('\0'), bytes.size());
-    argv.emplace_back(bytes.substr(0, end));
-    bytes.remove_prefix(std::min(end + 1, bytes.size()));
+    argv.emplace_back(NextUntil(&bytes, '\0'));
   }
   return argv;
 }

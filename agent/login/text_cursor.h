@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/ascii.h"
+
 namespace culprit {
 
 inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -34,12 +36,7 @@ inline bool EatEnd(std::string_view* text, std::string_view suffix) {
 }
 
 // Up to the next blank, which goes as well.
-inline std::string_view Word(std::string_view* text) {
-  const std::size_t end = text->find(' ');
-  const std::string_view word = text->substr(0, end);
-  text->remove_prefix(end == std::string_view::npos ? text->size() : end + 1);
-  return word;
-}
+inline std::string_view Word(std::string_view* text) { return NextUntil(text, ' '); }
 
 // From the last blank on, which goes as well.
 inline std::string_view LastWord(std::string_view* text) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "agent/posture/sshd_lexer.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -25,9 +26,7 @@ std::optional<std::uint32_t> Id(const std::string& text) {
 template <class Take>
 void EachLine(std::string_view text, std::size_t fields, const Take& take) {
   for (std::size_t lines = 0; !text.empty() && lines < kMaxLines; ++lines) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const auto parts = SplitBy(text.substr(0, end), ':');
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto parts = SplitBy(NextLine(&text), ':');
     if (parts.size() >= fields && !parts[0].empty() && parts[0].size() <= kMaxName) take(parts);
   }
 }

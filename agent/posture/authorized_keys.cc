@@ -102,10 +102,8 @@ KeyLine Line(std::string_view text, std::uint32_t number) {
 std::vector<KeyLine> ParseAuthorizedKeys(std::string_view text, std::size_t limit) {
   std::vector<KeyLine> lines;
   for (std::uint32_t number = 1; !text.empty() && lines.size() < limit; ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    line = TrimFront(line.substr(0, line.find('\0')));
+    std::string_view line = NextLine(&text);
+    line = TrimFront(NextUntil(&line, '\0'));
     if (line.empty() || line[0] == '#' || line == "\r") continue;
     lines.push_back(Line(line, number));
   }

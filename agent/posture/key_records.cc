@@ -17,10 +17,8 @@ bool IsFingerprint(std::string_view text) {
   return text.size() == kFingerprint && text.substr(0, kPrefix.size()) == kPrefix;
 }
 
-std::string_view NextLine(std::string_view* text) {
-  const std::string_view line = text->substr(0, text->find('\n'));
-  text->remove_prefix(std::min(line.size() + 1, text->size()));
-  return TrimFront(TrimBack(line, " \t\r"));
+std::string_view NextTrimmed(std::string_view* text) {
+  return TrimFront(TrimBack(NextLine(text), " \t\r"));
 }
 
 std::string Entry(const KeyRecord& key) {
@@ -38,7 +36,7 @@ KnownBadKeys::KnownBadKeys() {
 
 Status KnownBadKeys::Add(std::string_view list) {
   for (std::size_t number = 1; !list.empty(); ++number) {
-    const std::string_view line = NextLine(&list);
+    const std::string_view line = NextTrimmed(&list);
     if (line.empty() || line[0] == '#') continue;
     const std::size_t end = std::min(line.find_first_of(" \t"), line.size());
     if (!IsFingerprint(line.substr(0, end)))
@@ -58,7 +56,7 @@ const std::string* KnownBadKeys::Find(const std::string& fingerprint) const {
 Result<KeyBaseline> KeyBaseline::Parse(std::string_view text) {
   KeyBaseline baseline;
   for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::string_view line = NextLine(&text);
+    const std::string_view line = NextTrimmed(&text);
     if (line.empty() || line[0] == '#') continue;
     const std::size_t blank = line.rfind(' ');
     if (blank == std::string_view::npos || !IsFingerprint(line.substr(blank + 1)))

@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "agent/posture/sshd_lexer.h"
+#include "common/ascii.h"
 #include "common/file.h"
 #include "common/unique_fd.h"
 
@@ -71,18 +72,10 @@ void ReadTable(const std::string& path, Sockets* sockets) {
   if (!table) return;
   std::string_view text = *table;
   while (!text.empty() && sockets->size() < kMaxSockets) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    std::string_view line = NextLine(&text);
     std::array<std::string_view, 10> fields{};
-    std::size_t count = 0;
-    for (std::size_t at = 0; count < fields.size();) {
-      at = line.find_first_not_of(' ', at);
-      if (at == std::string_view::npos) break;
-      const std::size_t end = std::min(line.find(' ', at), line.size());
-      fields.at(count++) = line.substr(at, end - at);
-      at = end;
-    }
-    if (count == fields.size() && fields[3] == "0A")  // TCP_LISTEN
+    for (std::string_view& field : fields) field = NextWord(&line, " ");
+    if (!fields.back().empty() && fields[3] == "0A")  // TCP_LISTEN
       sockets->emplace(Parse<std::uint64_t>(fields[9]), EndpointOf(fields[1]));
   }
 }

@@ -263,16 +263,14 @@ std::string SshdConfig::LineAt(const Origin& origin) const {
     if (include.file && include.file->path == origin.file) file = include.file.get();
   if (file == nullptr || origin.line == 0) return "";
   std::string_view text = file->bytes;
-  for (std::uint32_t line = 1; line < origin.line && !text.empty(); ++line)
-    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
-  return std::string(TrimBack(text.substr(0, text.find('\n')), " \t\r\f"));
+  for (std::uint32_t line = 1; line < origin.line && !text.empty(); ++line) NextLine(&text);
+  return std::string(TrimBack(NextLine(&text), " \t\r\f"));
 }
 
 std::string SshdConfig::FirstStatement() const {
   std::string_view text = main_.bytes;
   while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const std::string_view line = NextLine(&text);
     WordReader words{std::string(line)};
     const auto name = words.Next();
     if (!name || name->empty() || (*name)[0] == '#') continue;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/posture/systemd_unit.h"
 
-#include <algorithm>
 #include <map>
 
 #include "agent/posture/sshd_lexer.h"
@@ -26,8 +25,7 @@ void EachLine(std::string_view text, const Take& take) {
   std::uint32_t line = 0, first = 1;
   while (!text.empty()) {
     ++line;
-    std::string_view part = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    std::string_view part = NextLine(&text);
     if (whole.empty()) first = line;
     const bool goes_on = !part.empty() && part.back() == '\\';
     whole += goes_on ? part.substr(0, part.size() - 1) : part;

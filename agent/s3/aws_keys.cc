@@ -85,9 +85,7 @@ Result<AwsKeys> ParseKeyFile(std::string_view text) {
   AwsKeys keys;
   bool ours = false, seen = false;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = Trim(text.substr(0, end), kBlanks);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = Trim(NextLine(&text), kBlanks);
     if (line.empty() || line.front() == '#' || line.front() == ';') continue;
     if (line.front() == '[') {
       ours = line == "[default]" || line == "[profile default]";

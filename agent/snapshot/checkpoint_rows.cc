@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -11,15 +13,6 @@ constexpr std::size_t kMaxModules = 4'096;
 constexpr std::size_t kMaxText = 4'096;
 
 std::string Line(const Row& row) { return row.dump(-1, ' ', false, Row::error_handler_t::replace); }
-
-// The next word; empty at the end.
-std::string_view Word(std::string_view* line) {
-  const std::size_t begin = std::min(line->find_first_not_of(' '), line->size());
-  line->remove_prefix(begin);
-  const std::string_view word = line->substr(0, line->find(' '));
-  line->remove_prefix(word.size());
-  return word;
-}
 
 Row Head(std::string_view at, std::string_view kind, std::size_t rows) {
   Row head;
@@ -75,12 +68,11 @@ std::string ProgramLine(std::uint32_t id, std::uint32_t type, std::string_view n
 std::vector<std::string> ModuleLines(std::string_view text) {
   std::vector<std::string> lines;
   while (!text.empty() && lines.size() < kMaxModules) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    std::string_view line = NextLine(&text);
     if (line.empty()) continue;
     Row row;
-    row["module"] = RowText(Word(&line).substr(0, kMaxText));
-    row["size"] = RowText(Word(&line).substr(0, kMaxText));
+    row["module"] = RowText(NextWord(&line, " ").substr(0, kMaxText));
+    row["size"] = RowText(NextWord(&line, " ").substr(0, kMaxText));
     const std::size_t taint = line.rfind('(');
     if (taint != std::string_view::npos) row["taint"] = RowText(line.substr(taint, 64));
     lines.push_back(Line(row));

@@ -11,6 +11,7 @@
 
 #include "agent/snapshot/process_text.h"
 #include "agent/snapshot/processes.h"
+#include "common/ascii.h"
 #include "common/hex.h"
 #include "common/sha256.h"
 
@@ -117,8 +118,7 @@ void MemoryOf(Evidence& evidence, int procfs, std::uint32_t pid) {
   Row regions = Row::array();
   BundleMember member;
   while (!rest.empty()) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    const std::string_view line = NextLine(&rest);
     const auto range = ParseMapLine(line);
     if (!range || !IsAnonymousCode(*range)) continue;
     evidence.At("/proc/" + base + "/mem");

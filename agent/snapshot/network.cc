@@ -17,13 +17,13 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "agent/snapshot/netlink_dump.h"
 #include "agent/snapshot/sock_diag.h"
 #include "agent/snapshot/socket_text.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -176,8 +176,7 @@ class NamespaceReader {
     if (text->size() >= kTable) evidence_.Skip(path, "longer than the limit");
     std::string_view rest = *text;
     while (!rest.empty() && sockets_ < evidence_.limits().sockets) {
-      const std::string_view line = rest.substr(0, rest.find('\n'));
-      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      const std::string_view line = NextLine(&rest);
       std::uint64_t inode = 0;
       Row row = make_row(line, &inode);
       if (row.empty()) continue;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/snapshot/process_text.h"
 
-#include <algorithm>
 #include <charconv>
 
 #include "common/ascii.h"
@@ -9,13 +8,7 @@
 namespace culprit {
 namespace {
 
-// The next word, taken from the front.
-std::string_view Take(std::string_view* text) {
-  text->remove_prefix(std::min(text->find_first_not_of(" \t\n"), text->size()));
-  const std::string_view word = text->substr(0, text->find_first_of(" \t\n"));
-  text->remove_prefix(word.size());
-  return word;
-}
+constexpr std::string_view kBlanks = " \t\n";
 
 template <class T>
 T NumberOf(std::string_view word, int base = 10) {
@@ -35,7 +28,7 @@ std::optional<StatFields> ParseStat(std::string_view text) {
   std::string_view rest = text.substr(close + 1);
   std::vector<std::string_view> words;
   while (words.size() < 20) {
-    const std::string_view word = Take(&rest);
+    const std::string_view word = NextWord(&rest, kBlanks);
     if (word.empty()) return std::nullopt;
     words.push_back(word);
   }
@@ -52,8 +45,7 @@ std::optional<StatFields> ParseStat(std::string_view text) {
 
 std::string_view StatusField(std::string_view text, std::string_view name) {
   while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const std::string_view line = NextLine(&text);
     if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ':') continue;
     return TrimFront(line.substr(name.size() + 1));
   }
@@ -63,9 +55,7 @@ std::string_view StatusField(std::string_view text, std::string_view name) {
 std::vector<std::string> ParseArguments(std::string_view cmdline, std::size_t limit) {
   std::vector<std::string> arguments;
   while (!cmdline.empty() && arguments.size() < limit) {
-    const std::string_view one = cmdline.substr(0, cmdline.find('\0'));
-    arguments.emplace_back(one);
-    cmdline.remove_prefix(std::min(one.size() + 1, cmdline.size()));
+    arguments.emplace_back(NextUntil(&cmdline, '\0'));
   }
   return arguments;
 }
@@ -82,10 +72,11 @@ std::optional<std::uint64_t> SocketInode(std::string_view link) {
 
 std::optional<MapRange> ParseMapLine(std::string_view line) {
   MapRange range;
-  const std::string_view addresses = Take(&line), permissions = Take(&line);
-  Take(&line);  // offset
-  Take(&line);  // device
-  const std::string_view inode = Take(&line);
+  const std::string_view addresses = NextWord(&line, kBlanks),
+                         permissions = NextWord(&line, kBlanks);
+  NextWord(&line, kBlanks);  // offset
+  NextWord(&line, kBlanks);  // device
+  const std::string_view inode = NextWord(&line, kBlanks);
   const std::size_t dash = addresses.find('-');
   if (dash == std::string_view::npos || permissions.size() < 4 || inode.empty())
     return std::nullopt;

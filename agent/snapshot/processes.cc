@@ -12,6 +12,7 @@
 
 #include "agent/snapshot/process_text.h"
 #include "agent/snapshot/redact.h"
+#include "common/ascii.h"
 
 namespace culprit {
 namespace {
@@ -184,8 +185,7 @@ class ProcessReader {
     bool own_code = false;
     std::string_view rest = *text, last;
     while (!rest.empty()) {
-      const std::string_view line = rest.substr(0, rest.find('\n'));
-      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      const std::string_view line = NextLine(&rest);
       const auto range = ParseMapLine(line);
       if (!range) continue;
       own_code |= IsAnonymousCode(*range);

@@ -5,6 +5,8 @@
 #include <array>
 #include <cctype>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
 
@@ -113,9 +115,7 @@ Redacted RedactSecrets(std::string_view text) {
 Redacted RedactShadow(std::string_view text) {
   Redacted out;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = NextLine(&text);
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
     if (second == std::string_view::npos) {
@@ -146,9 +146,7 @@ Redacted RedactShadow(std::string_view text) {
 std::vector<std::pair<std::string, std::string>> EnvironmentNames(std::string_view text) {
   std::vector<std::pair<std::string, std::string>> variables;
   while (!text.empty() && variables.size() < kMaxVariables) {
-    const std::size_t end = std::min(text.find('\0'), text.size());
-    const std::string_view entry = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view entry = NextUntil(&text, '\0');
     const std::size_t equals = entry.find('=');
     if (entry.empty() || equals == 0 || equals == std::string_view::npos) continue;
     const std::string_view name = entry.substr(0, std::min(equals, kMaxName));

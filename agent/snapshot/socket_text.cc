@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/snapshot/sock_diag.h"
+#include "common/ascii.h"
 #include "common/net_address.h"
 
 namespace culprit {
@@ -22,10 +23,9 @@ constexpr std::size_t kMaxFields = 20;
 std::vector<std::string_view> Fields(std::string_view line) {
   std::vector<std::string_view> fields;
   while (fields.size() < kMaxFields) {
-    line.remove_prefix(std::min(line.find_first_not_of(" \t\n"), line.size()));
-    if (line.empty()) break;
-    fields.push_back(line.substr(0, line.find_first_of(" \t\n")));
-    line.remove_prefix(fields.back().size());
+    const std::string_view field = NextWord(&line, " \t\n");
+    if (field.empty()) break;
+    fields.push_back(field);
   }
   return fields;
 }

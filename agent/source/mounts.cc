@@ -6,16 +6,10 @@
 #include <charconv>
 #include <optional>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
-
-// The next word of `rest`, which is cut behind it.
-std::string_view NextWord(std::string_view* rest) {
-  const std::size_t end = std::min(rest->find(' '), rest->size());
-  const std::string_view word = rest->substr(0, end);
-  rest->remove_prefix(std::min(end + 1, rest->size()));
-  return word;
-}
 
 bool ParseNumber(std::string_view text, std::uint32_t* out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
@@ -42,19 +36,19 @@ std::string Unescape(std::string_view text) {
 
 std::optional<Mount> ParseLine(std::string_view line) {
   Mount mount;
-  NextWord(&line);  // mount id
-  NextWord(&line);  // parent id
-  const std::string_view device = NextWord(&line);
+  NextUntil(&line, ' ');  // mount id
+  NextUntil(&line, ' ');  // parent id
+  const std::string_view device = NextUntil(&line, ' ');
   const std::size_t colon = device.find(':');
   if (colon == std::string_view::npos || !ParseNumber(device.substr(0, colon), &mount.dev_major) ||
       !ParseNumber(device.substr(colon + 1), &mount.dev_minor)) {
     return std::nullopt;
   }
-  NextWord(&line);  // root
-  mount.mount_point = Unescape(NextWord(&line));
-  while (!line.empty() && NextWord(&line) != "-") {
+  NextUntil(&line, ' ');  // root
+  mount.mount_point = Unescape(NextUntil(&line, ' '));
+  while (!line.empty() && NextUntil(&line, ' ') != "-") {
   }
-  mount.fs_type = std::string(NextWord(&line));
+  mount.fs_type = std::string(NextUntil(&line, ' '));
   if (mount.mount_point.empty() || mount.fs_type.empty()) return std::nullopt;
   return mount;
 }
@@ -64,9 +58,7 @@ std::optional<Mount> ParseLine(std::string_view line) {
 std::vector<Mount> ParseMountinfo(std::string_view text) {
   std::vector<Mount> mounts;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    if (auto mount = ParseLine(text.substr(0, end))) mounts.push_back(std::move(*mount));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    if (auto mount = ParseLine(NextLine(&text))) mounts.push_back(std::move(*mount));
   }
   return mounts;
 }

@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -53,10 +52,8 @@ bool ParseLine(std::string_view line, InterfaceCountersEvent& out) {
 std::vector<InterfaceCountersEvent> ParseNetDev(std::string_view text) {
   std::vector<InterfaceCountersEvent> interfaces;
   while (!text.empty() && interfaces.size() < kMaxInterfaces) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
     InterfaceCountersEvent interface;
-    if (ParseLine(text.substr(0, end), interface)) interfaces.push_back(std::move(interface));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    if (ParseLine(NextLine(&text), interface)) interfaces.push_back(std::move(interface));
   }
   return interfaces;
 }

@@ -3,10 +3,10 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <charconv>
 #include <utility>
 
+#include "common/ascii.h"
 #include "common/toml_reader.h"
 
 namespace culprit {
@@ -19,9 +19,7 @@ constexpr std::size_t kMaxNameBytes = 64;
 std::unordered_map<std::uint32_t, std::string> ParsePasswd(std::string_view text) {
   std::unordered_map<std::uint32_t, std::string> names;
   while (!text.empty() && names.size() < kMaxUsers) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = NextLine(&text);
     // name:password:uid:…
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);

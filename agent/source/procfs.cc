@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>
@@ -50,9 +49,7 @@ std::string ReadLink(const std::string& path) {
 std::vector<std::string> SplitArgs(std::string_view text) {
   std::vector<std::string> args;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\0'), text.size());
-    args.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    args.emplace_back(NextUntil(&text, '\0'));
   }
   return args;
 }
@@ -63,19 +60,12 @@ std::optional<std::uint64_t> StatField(std::string_view stat, int index) {
   const std::size_t name_end = stat.rfind(')');
   if (name_end == std::string_view::npos) return std::nullopt;
   std::string_view rest = stat.substr(name_end + 1);
-  for (int field = 3;; ++field) {
-    const std::size_t start = rest.find_first_not_of(' ');
-    if (start == std::string_view::npos) return std::nullopt;
-    rest.remove_prefix(start);
-    const std::size_t end = std::min(rest.find_first_of(" \n"), rest.size());
-    if (field == index) {
-      std::uint64_t value = 0;
-      const auto [stop, error] = std::from_chars(rest.data(), rest.data() + end, value);
-      if (error != std::errc() || stop != rest.data() + end) return std::nullopt;
-      return value;
-    }
-    rest.remove_prefix(end);
-  }
+  for (int field = 3; field < index; ++field) NextWord(&rest, " \n");
+  const std::string_view word = NextWord(&rest, " \n");
+  std::uint64_t value = 0;
+  const auto [stop, error] = std::from_chars(word.begin(), word.end(), value);
+  if (error != std::errc() || stop != word.end()) return std::nullopt;
+  return value;
 }
 
 // "Pss:    123 kB" in smaps_rollup.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/ascii.h"
 #include "common/crc32c.h"
 #include "common/hex.h"
 
@@ -26,9 +27,7 @@ class LineReader {
   explicit LineReader(std::string_view line) : rest_(line) {}
 
   std::string_view Word() {
-    const std::size_t end = std::min(rest_.find(' '), rest_.size());
-    const std::string_view word = rest_.substr(0, end);
-    rest_.remove_prefix(std::min(end + 1, rest_.size()));
+    const std::string_view word = NextUntil(&rest_, ' ');
     if (word.empty()) ok_ = false;
     return word;
   }

@@ -82,9 +82,7 @@ bool ReadTime(const std::string& text, WallTime* out) {
 Result<std::string> DecodeBase64(std::string_view text) {
   std::string digits;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = TrimBack(text.substr(0, end), "\r ");
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = TrimBack(NextLine(&text), "\r ");
     if (!line.starts_with("-----")) digits += line;
   }
   if (digits.empty() || digits.size() % 4 != 0) return InvalidArgument("not base64");

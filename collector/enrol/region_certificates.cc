@@ -20,19 +20,10 @@ bool IsRegion(std::string_view name) {
   });
 }
 
-std::string_view TakeLine(std::string_view* text) {
-  const std::size_t end = std::min(text->find('\n'), text->size());
-  const std::string_view line = TrimBack(text->substr(0, end), "\r ");
-  text->remove_prefix(std::min(end + 1, text->size()));
-  return line;
-}
-
 Result<std::vector<std::string>> ReadRegions(std::string_view names) {
   std::vector<std::string> regions;
   while (!names.empty()) {
-    const std::size_t end = std::min(names.find(' '), names.size());
-    const std::string_view name = names.substr(0, end);
-    names.remove_prefix(std::min(end + 1, names.size()));
+    const std::string_view name = NextUntil(&names, ' ');
     if (name.empty()) continue;
     if (!IsRegion(name)) return InvalidArgument("\"" + std::string(name) + "\" is no region");
     regions.emplace_back(name);
@@ -44,7 +35,7 @@ Result<std::vector<std::string>> ReadRegions(std::string_view names) {
 Result<std::string> ReadPem(std::string_view* text, int* number) {
   std::string pem = std::string(kBegin) + "\n";
   while (!text->empty()) {
-    const std::string_view line = TakeLine(text);
+    const std::string_view line = TrimBack(NextLine(text), "\r ");
     ++*number;
     pem += std::string(line) + "\n";
     if (pem.size() > kMaxCertificateBytes) break;
@@ -65,7 +56,7 @@ Result<RegionCertificates> ParseRegionCertificates(std::string_view text) {
     return std::move(error).Context("line " + std::to_string(number));
   };
   for (int number = 1; !text.empty(); ++number) {
-    const std::string_view line = TakeLine(&text);
+    const std::string_view line = TrimBack(NextLine(&text), "\r ");
     if (line.empty() || line.front() == '#') continue;
     if (line.starts_with(kRegion)) {
       auto read = ReadRegions(line.substr(kRegion.size()));

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "collector/report/outline.h"
+#include "common/ascii.h"
 #include "common/text.h"
 #include "common/units.h"
 
@@ -103,9 +104,7 @@ struct Writer {
   void operator()(const Verbatim& verbatim) {
     std::string_view text = verbatim.text;
     while (!text.empty()) {
-      const std::string_view line = text.substr(0, text.find('\n'));
-      out += "    " + EscapeText(line) + "\n";
-      text.remove_prefix(std::min(line.size() + 1, text.size()));
+      out += "    " + EscapeText(NextLine(&text)) + "\n";
     }
     out += "\n";
   }

@@ -86,5 +86,20 @@ TEST(TrimTest, LeavesOutWhatIsNamedAtTheSideThatIsNamed) {
   }
 }
 
+TEST(NextTest, TakesLinesAndWordsOffTheFrontUntilNothingIsLeft) {
+  std::string_view text = "one\n\nlast";
+  EXPECT_EQ(NextLine(&text), "one");
+  EXPECT_EQ(NextLine(&text), "");
+  EXPECT_EQ(text, "last");
+  EXPECT_EQ(NextLine(&text), "last");
+  EXPECT_EQ(NextLine(&text), "");
+  text = " \ta  b, ";
+  EXPECT_EQ(NextWord(&text, " \t"), "a");
+  EXPECT_EQ(text, "  b, ");
+  EXPECT_EQ(NextWord(&text, " ,"), "b");
+  EXPECT_EQ(NextWord(&text, " ,"), "");
+  EXPECT_EQ(text, "");
+}
+
 }  // namespace
 }  // namespace culprit

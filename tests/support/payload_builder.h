@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/names/quic.h"
+#include "common/ascii.h"
 #include "tests/support/packet_builder.h"
 
 namespace culprit::testing {
@@ -19,9 +20,7 @@ namespace culprit::testing {
 inline std::string DnsName(std::string_view name) {
   std::string out;
   while (!name.empty()) {
-    const std::size_t end = std::min(name.find('.'), name.size());
-    out += Counted8(name.substr(0, end));
-    name.remove_prefix(std::min(end + 1, name.size()));
+    out += Counted8(NextUntil(&name, '.'));
   }
   return out + U8(0);
 }
