@@ -22,6 +22,8 @@ std::string ParentOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+constexpr std::size_t kReadChunk = 16384;
+
 struct CloseDir {
   void operator()(DIR* dir) const { closedir(dir); }
 };
@@ -65,21 +67,31 @@ Result<UniqueFd> OpenReadOnly(const std::string& path) {
   return fd;
 }
 
+Result<std::string> ReadUpTo(int fd, std::size_t limit, std::string_view what) {
+  std::string content;
+  for (std::size_t had = 0; had < limit;) {
+    content.resize(std::min(limit, std::max(had * 2, kReadChunk)));
+    const ssize_t n = read(fd, content.data() + had, content.size() - had);
+    if (n < 0 && errno != EINTR) return ErrnoError(what);
+    if (n > 0) had += static_cast<std::size_t>(n);
+    content.resize(had);
+    if (n == 0) break;
+  }
+  return content;
+}
+
 Result<std::string> ReadWholeFile(const std::string& path, std::size_t max_bytes) {
   TRY(const UniqueFd fd, OpenReadOnly(path));
-  std::string content;
-  char buffer[16384];
-  for (;;) {
-    const ssize_t n = read(fd.get(), buffer, sizeof(buffer));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError("read " + path);
-    if (n == 0) return content;
-    if (content.size() + static_cast<std::size_t>(n) > max_bytes) {
-      return MakeError(Code::kOutOfRange,
-                       path + ": longer than " + std::to_string(max_bytes) + " bytes");
-    }
-    content.append(buffer, static_cast<std::size_t>(n));
+  return ReadWholeFile(fd.get(), path, max_bytes);
+}
+
+Result<std::string> ReadWholeFile(int fd, const std::string& path, std::size_t max_bytes) {
+  TRY(std::string content, ReadUpTo(fd, max_bytes + 1, "read " + path));
+  if (content.size() > max_bytes) {
+    return MakeError(Code::kOutOfRange,
+                     path + ": longer than " + std::to_string(max_bytes) + " bytes");
   }
+  return content;
 }
 
 Result<std::uint64_t> FileSize(int fd) {

@@ -22,8 +22,13 @@ Status MakeDirectories(const std::string& path, mode_t mode);
 // Names in a directory, sorted, without "." and "..".
 Result<std::vector<std::string>> ListDirectory(const std::string& path);
 Result<UniqueFd> OpenReadOnly(const std::string& path);
+// At most `limit` bytes from where `fd` stands; fewer at the end. An error begins with `what`.
+Result<std::string> ReadUpTo(int fd, std::size_t limit, std::string_view what);
 // The whole file. Errors: kOutOfRange if it is longer than `max_bytes`.
 Result<std::string> ReadWholeFile(const std::string& path, std::size_t max_bytes);
+// As above, of what was looked at already: `path` may be another file by now, and is named in
+// errors only.
+Result<std::string> ReadWholeFile(int fd, const std::string& path, std::size_t max_bytes);
 Result<std::uint64_t> FileSize(int fd);
 // write(2) until all is written. On an error some of it may be.
 Status WriteAll(int fd, std::string_view bytes);

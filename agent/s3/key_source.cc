@@ -35,7 +35,7 @@ Result<AwsKeys> ReadKeyFile(const std::string& path) {
     return InvalidArgument("sink.credentials " + path +
                            ": others than its owner may read it: chmod 600 " + path);
   }
-  auto text = ReadWholeFile(path, kMaxFileBytes);
+  auto text = ReadWholeFile(file->get(), path, kMaxFileBytes);
   if (!text) return std::move(text).error().Context("sink.credentials");
   auto keys = ParseKeyFile(*text);
   if (!keys) {

@@ -24,6 +24,28 @@ TEST(FileTest, BoundedReadRefusesWhatIsLonger) {
   EXPECT_EQ(ReadWholeFile(dir / "none", 1).error().code, Code::kNotFound);
 }
 
+TEST(FileTest, AnOpenFileIsReadWhateverItsPathBecomes) {
+  const TempDir dir;
+  const std::string path = dir / "f";
+  ASSERT_TRUE(WriteFileAtomically(path, "one").has_value());
+  const auto fd = OpenReadOnly(path);
+  ASSERT_TRUE(fd.has_value());
+  ASSERT_TRUE(WriteFileAtomically(path, "two").has_value());
+  EXPECT_EQ(*ReadWholeFile(fd->get(), path, 3), "one");
+}
+
+TEST(FileTest, ReadsAsFarAsToldAndGoesOnFromThere) {
+  const TempDir dir;
+  const std::string content = std::string(70'000, 'a') + std::string(30'000, 'b');
+  ASSERT_TRUE(WriteFileAtomically(dir / "f", content).has_value());
+  const auto fd = OpenReadOnly(dir / "f");
+  ASSERT_TRUE(fd.has_value());
+  EXPECT_EQ(*ReadUpTo(fd->get(), 70'000, "read"), content.substr(0, 70'000));
+  EXPECT_EQ(*ReadUpTo(fd->get(), 70'000, "read"), content.substr(70'000));
+  EXPECT_EQ(*ReadUpTo(fd->get(), 70'000, "read"), "");
+  EXPECT_EQ(ReadUpTo(-1, 1, "read it").error().message, "read it: Bad file descriptor");
+}
+
 TEST(FileTest, DirectoriesAreMadeWithTheirParentsAndAFileInTheWayIsNamed) {
   const TempDir dir;
   ASSERT_TRUE(MakeDirectories(dir / "a/b/c", 0700).has_value());
