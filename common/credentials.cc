@@ -7,12 +7,12 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
 #include <memory>
 
+#include "common/file.h"
 #include "common/net_address.h"
 #include "common/unique_fd.h"
 
@@ -129,17 +129,8 @@ Status CheckSignature(X509* certificate, X509* ca) {
 Result<std::string> ReadPemFile(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("can not read " + path);
-  std::string text(kMaxPemBytes + 1, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t n = read(fd.get(), text.data() + size, text.size() - size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError("can not read " + path);
-    if (n == 0) break;
-    size += static_cast<std::size_t>(n);
-  }
-  if (size > kMaxPemBytes) return InvalidArgument(path + " is too large for a PEM file");
-  text.resize(size);
+  TRY(std::string text, ReadUpTo(fd.get(), kMaxPemBytes + 1, "can not read " + path));
+  if (text.size() > kMaxPemBytes) return InvalidArgument(path + " is too large for a PEM file");
   return text;
 }
 

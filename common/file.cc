@@ -28,6 +28,21 @@ struct CloseDir {
   void operator()(DIR* dir) const { closedir(dir); }
 };
 
+// `read_some` takes where to, how much at the most, and how much there is already.
+template <class ReadSome>
+Result<std::string> ReadParts(std::size_t limit, std::string_view what, const ReadSome& read_some) {
+  std::string content;
+  for (std::size_t had = 0; had < limit;) {
+    content.resize(std::min(limit, std::max(had * 2, kReadChunk)));
+    const ssize_t n = read_some(content.data() + had, content.size() - had, had);
+    if (n < 0 && errno != EINTR) return ErrnoError(what);
+    if (n > 0) had += static_cast<std::size_t>(n);
+    content.resize(had);
+    if (n == 0) break;
+  }
+  return content;
+}
+
 }  // namespace
 
 Status MakeDirectories(const std::string& path, mode_t mode) {
@@ -68,16 +83,15 @@ Result<UniqueFd> OpenReadOnly(const std::string& path) {
 }
 
 Result<std::string> ReadUpTo(int fd, std::size_t limit, std::string_view what) {
-  std::string content;
-  for (std::size_t had = 0; had < limit;) {
-    content.resize(std::min(limit, std::max(had * 2, kReadChunk)));
-    const ssize_t n = read(fd, content.data() + had, content.size() - had);
-    if (n < 0 && errno != EINTR) return ErrnoError(what);
-    if (n > 0) had += static_cast<std::size_t>(n);
-    content.resize(had);
-    if (n == 0) break;
-  }
-  return content;
+  return ReadParts(limit, what,
+                   [fd](char* to, std::size_t room, std::size_t) { return read(fd, to, room); });
+}
+
+Result<std::string> PreadUpTo(int fd, std::uint64_t offset, std::size_t limit,
+                              std::string_view what) {
+  return ReadParts(limit, what, [fd, offset](char* to, std::size_t room, std::size_t had) {
+    return pread(fd, to, room, static_cast<off_t>(offset + had));
+  });
 }
 
 Result<std::string> ReadWholeFile(const std::string& path, std::size_t max_bytes) {

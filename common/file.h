@@ -24,6 +24,9 @@ Result<std::vector<std::string>> ListDirectory(const std::string& path);
 Result<UniqueFd> OpenReadOnly(const std::string& path);
 // At most `limit` bytes from where `fd` stands; fewer at the end. An error begins with `what`.
 Result<std::string> ReadUpTo(int fd, std::size_t limit, std::string_view what);
+// From `offset` on, wherever `fd` stands.
+Result<std::string> PreadUpTo(int fd, std::uint64_t offset, std::size_t limit,
+                              std::string_view what);
 // The whole file. Errors: kOutOfRange if it is longer than `max_bytes`.
 Result<std::string> ReadWholeFile(const std::string& path, std::size_t max_bytes);
 // As above, of what was looked at already: `path` may be another file by now, and is named in

@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 
+#include "common/file.h"
 #include "common/text.h"
 #include "common/unique_fd.h"
 #include "common/units.h"
@@ -114,15 +115,8 @@ Result<std::string> ReadFileBounded(const std::string& path, std::size_t max_byt
   struct stat st {};
   if (fstat(fd.get(), &st) != 0) return ErrnoError(path);
   if (!S_ISREG(st.st_mode)) return InvalidArgument(path + ": not a regular file");
-  std::string text;
-  std::string chunk(64 << 10, '\0');
-  while (text.size() <= max_bytes) {
-    const ssize_t n = read(fd.get(), chunk.data(), chunk.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError(path);
-    if (n == 0) return text;
-    text.append(chunk, 0, static_cast<std::size_t>(n));
-  }
+  TRY(std::string text, ReadUpTo(fd.get(), max_bytes + 1, path));
+  if (text.size() <= max_bytes) return text;
   return MakeError(Code::kResourceExhausted,
                    fmt::format("{}: larger than {} bytes", path, max_bytes));
 }

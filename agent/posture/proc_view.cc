@@ -28,15 +28,7 @@ constexpr std::size_t kMaxSockets = 65'536;
 Result<std::string> ReadAll(const std::string& path, std::size_t limit) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return ErrnoError(path);
-  std::string text;
-  std::array<char, 16384> chunk{};
-  while (text.size() < limit) {
-    const ssize_t got = read(fd.get(), chunk.data(), std::min(chunk.size(), limit - text.size()));
-    if (got < 0) return ErrnoError(path);
-    if (got == 0) break;
-    text.append(chunk.data(), static_cast<std::size_t>(got));
-  }
-  return text;
+  return ReadUpTo(fd.get(), limit, path);
 }
 
 std::string LinkOf(const std::string& path) {

@@ -9,20 +9,17 @@
 #include <string>
 
 #include "agent/model/control.h"
-#include "common/result.h"
+#include "common/file.h"
 
 namespace culprit {
-
-// At most so many; fewer at the end.
-Result<std::string> ReadSome(int fd, std::uint64_t offset, std::size_t most);
 
 // The beginning of a file, in pieces; false: it is shorter.
 template <class Visit>
 Result<bool> VisitPrefix(int fd, std::uint64_t size, const Visit& visit) {
   for (std::uint64_t offset = 0; offset < size;) {
-    TRY(const std::string bytes,
-        ReadSome(fd, offset,
-                 static_cast<std::size_t>(std::min<std::uint64_t>(size - offset, kMaxFetchPart))));
+    const auto most =
+        static_cast<std::size_t>(std::min<std::uint64_t>(size - offset, kMaxFetchPart));
+    TRY(const std::string bytes, PreadUpTo(fd, offset, most, "read a bundle"));
     if (bytes.empty()) return false;
     visit(bytes);
     offset += bytes.size();

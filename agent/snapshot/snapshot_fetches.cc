@@ -304,7 +304,7 @@ class SnapshotFetches::Impl {
     for (bool last = false; !last;) {
       const auto size =
           static_cast<std::size_t>(std::min<std::uint64_t>(until - at.offset, kMaxFetchPart));
-      auto bytes = ReadSome(bundle.fd.get(), at.offset, size);
+      auto bytes = PreadUpTo(bundle.fd.get(), at.offset, size, "read a bundle");
       if (!bytes) return Failed(bytes.error());
       if (bytes->size() != size) return Gone("the bundle became shorter");
       ControlAnswer part;

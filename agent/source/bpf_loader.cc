@@ -13,17 +13,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
-#include <sstream>
 
 #include "agent/source/mounts.h"
 #include "bpf/abi.h"
+#include "common/file.h"
 #include "culprit.skel.h"
 
 namespace culprit {
 namespace {
 
 constexpr int kCapNetAdmin = 12, kCapSysAdmin = 21, kCapPerfmon = 38, kCapBpf = 39;
+constexpr std::size_t kMaxTextBytes = std::size_t{16} << 20;
 
 // libbpf's messages, kept so that an error can quote the last one. Written and read by the one
 // loading thread.
@@ -47,15 +47,8 @@ std::string LastLog() {
                                                           : *g_libbpf_log;
 }
 
-std::string ReadAll(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
 bool HasCapabilities() {
-  const std::string status = ReadAll("/proc/self/status");
+  const std::string status = ReadWholeFile("/proc/self/status", kMaxTextBytes).value_or("");
   const std::size_t at = status.find("CapEff:");
   if (at == std::string::npos) return geteuid() == 0;
   const unsigned long long caps = std::strtoull(status.c_str() + at + 7, nullptr, 16);
@@ -82,7 +75,7 @@ Status CheckHost(const BpfSourceOptions& options) {
 Result<UniqueFd> OpenCgroup(const BpfSourceOptions& options) {
   std::string path = options.cgroup_path;
   if (path.empty()) {
-    TRY(path, FindCgroup2(ReadAll(options.mountinfo_path)));
+    TRY(path, FindCgroup2(ReadWholeFile(options.mountinfo_path, kMaxTextBytes).value_or("")));
   }
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return ErrnoError("open cgroup2 directory " + path);

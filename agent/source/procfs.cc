@@ -2,7 +2,6 @@
 #include "agent/source/procfs.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,7 +10,7 @@
 #include <utility>
 
 #include "common/ascii.h"
-#include "common/unique_fd.h"
+#include "common/file.h"
 
 namespace culprit {
 namespace {
@@ -24,20 +23,10 @@ struct CloseDir {
   void operator()(DIR* dir) const { closedir(dir); }
 };
 
-// At most `limit` bytes; files of /proc have no size, so they are read to their end.
-std::optional<std::string> ReadUpTo(const std::string& path, std::size_t limit) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return std::nullopt;
-  std::string text(limit, '\0');
-  std::size_t length = 0;
-  while (length < limit) {
-    const ssize_t n = read(fd.get(), text.data() + length, limit - length);
-    if (n < 0) return std::nullopt;
-    if (n == 0) break;
-    length += static_cast<std::size_t>(n);
-  }
-  text.resize(length);
-  return text;
+// At most `limit` bytes.
+Result<std::string> ReadFront(const std::string& path, std::size_t limit) {
+  TRY(const UniqueFd fd, OpenReadOnly(path));
+  return ReadUpTo(fd.get(), limit, path);
 }
 
 std::string ReadLink(const std::string& path) {
@@ -120,7 +109,7 @@ std::vector<Tgid> Procfs::List(std::size_t limit) const {
 
 std::optional<ProcfsEvent> Procfs::Read(Tgid tgid, BootTime now) const {
   const std::string directory = root_ + "/" + std::to_string(tgid.value());
-  const auto stat = ReadUpTo(directory + "/stat", kMaxTextBytes);
+  const auto stat = ReadFront(directory + "/stat", kMaxTextBytes);
   if (!stat) return std::nullopt;
   const auto ticks = StartTicksFromStat(*stat);
   if (!ticks) return std::nullopt;
@@ -129,12 +118,12 @@ std::optional<ProcfsEvent> Procfs::Read(Tgid tgid, BootTime now) const {
   event.tgid = tgid;
   event.start = BootTimeFromNs(*ticks * (1'000'000'000ULL / ticks_per_second_));
   event.exe = ReadLink(directory + "/exe");
-  const auto args = ReadUpTo(directory + "/cmdline", kMaxArgBytes);
+  const auto args = ReadFront(directory + "/cmdline", kMaxArgBytes);
   if (event.exe.empty() && (!args || args->empty()))
     return std::nullopt;  // a kernel thread, or gone
   event.cwd = ReadLink(directory + "/cwd");
   if (args) event.argv = SplitArgs(*args);
-  if (const auto cgroup = ReadUpTo(directory + "/cgroup", kMaxTextBytes)) {
+  if (const auto cgroup = ReadFront(directory + "/cgroup", kMaxTextBytes)) {
     event.container_id = ContainerIdFromProcCgroup(*cgroup);
   }
   return event;
@@ -142,7 +131,7 @@ std::optional<ProcfsEvent> Procfs::Read(Tgid tgid, BootTime now) const {
 
 std::optional<ProcessUsage> Procfs::Usage(Tgid tgid, bool with_pss) const {
   const std::string directory = root_ + "/" + std::to_string(tgid.value());
-  const auto stat = ReadUpTo(directory + "/stat", kMaxTextBytes);
+  const auto stat = ReadFront(directory + "/stat", kMaxTextBytes);
   if (!stat) return std::nullopt;
   const auto user = StatField(*stat, 14), system = StatField(*stat, 15),
              rss_pages = StatField(*stat, 24);
@@ -151,7 +140,7 @@ std::optional<ProcessUsage> Procfs::Usage(Tgid tgid, bool with_pss) const {
   usage.cpu_us = (*user + *system) * (1'000'000ULL / ticks_per_second_);
   usage.rss_bytes = *rss_pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   if (with_pss) {
-    if (const auto rollup = ReadUpTo(directory + "/smaps_rollup", kMaxTextBytes)) {
+    if (const auto rollup = ReadFront(directory + "/smaps_rollup", kMaxTextBytes)) {
       usage.pss_bytes = PssFromRollup(*rollup);
     }
   }

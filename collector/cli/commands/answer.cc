@@ -46,14 +46,8 @@ struct Args {
 
 Result<std::string> ReadReport(const std::string& file) {
   if (file != "-") return ReadWholeFile(file, kMaxReportBytes);
-  std::string text;
-  char buffer[65536];
-  while (text.size() <= kMaxReportBytes) {
-    const ssize_t n = read(STDIN_FILENO, buffer, sizeof(buffer));
-    if (n < 0) return ErrnoError("read the standard input");
-    if (n == 0) return text;
-    text.append(buffer, static_cast<std::size_t>(n));
-  }
+  TRY(std::string text, ReadUpTo(STDIN_FILENO, kMaxReportBytes + 1, "read the standard input"));
+  if (text.size() <= kMaxReportBytes) return text;
   return InvalidArgument(fmt::format("the report is longer than {} bytes", kMaxReportBytes));
 }
 
