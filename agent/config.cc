@@ -4,7 +4,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include <array>
 #include <charconv>
 #include <string_view>
 #include <utility>
@@ -259,11 +258,7 @@ std::string BesideThisProgram(const char* name) {
 
 }  // namespace
 
-std::string AgentConfig::ThisProgram() {
-  std::array<char, 4096> buffer{};
-  const ssize_t n = readlink("/proc/self/exe", buffer.data(), buffer.size());
-  return {buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
-}
+std::string AgentConfig::ThisProgram() { return ReadLink("/proc/self/exe").value_or(""); }
 
 std::string AgentConfig::SenderProgram() const {
   return sender.program.empty() ? BesideThisProgram("culprit-agent-sender") : sender.program;

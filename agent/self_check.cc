@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#include <array>
-#include <climits>
 #include <vector>
 
 #include "common/file.h"
@@ -31,12 +29,6 @@ std::optional<Sha256Digest> HashOf(int fd) {
     if (n == 0) return hash.Finish();
     hash.Update({buffer.data(), static_cast<std::size_t>(n)});
   }
-}
-
-std::string OwnProgram() {
-  std::array<char, PATH_MAX> path{};
-  const ssize_t n = readlink("/proc/self/exe", path.data(), path.size());
-  return n <= 0 ? "" : std::string(path.data(), static_cast<std::size_t>(n));
 }
 
 std::string Line(std::string_view text, std::string_view key) {
@@ -74,7 +66,7 @@ SelfCheck::SelfCheck(const std::string& state_dir, const std::string& config_pat
     : mark_path_(state_dir + "/run"),
       run_id_(run_id),
       boot_id_(boot_id),
-      program_(OwnProgram()),
+      program_(ReadLink("/proc/self/exe").value_or("")),
       config_(config_path) {
   const auto text = ReadWholeFile(mark_path_, kMaxMarkBytes);
   previous_run_ = text ? ReadRunMark(*text, boot_id) : "none";

@@ -26,8 +26,7 @@ constexpr suseconds_t kPatienceUs = 200'000;
 sockaddr_un AddressIn(int directory) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const std::string path =
-      "/proc/self/fd/" + std::to_string(directory) + "/" + std::string(kSocketName);
+  const std::string path = DescriptorPath(directory) + "/" + std::string(kSocketName);
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
 }

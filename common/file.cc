@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <memory>
 
@@ -80,6 +81,17 @@ Result<UniqueFd> OpenReadOnly(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("open " + path);
   return fd;
+}
+
+std::string DescriptorPath(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+Result<std::string> ReadLink(const std::string& path) { return ReadLinkAt(AT_FDCWD, path); }
+
+Result<std::string> ReadLinkAt(int directory, const std::string& path) {
+  char target[PATH_MAX];
+  const ssize_t n = readlinkat(directory, path.c_str(), target, sizeof(target));
+  if (n < 0) return ErrnoError("read link " + path);
+  return std::string(target, static_cast<std::size_t>(n));
 }
 
 Result<std::string> ReadUpTo(int fd, std::size_t limit, std::string_view what) {

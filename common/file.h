@@ -22,6 +22,12 @@ Status MakeDirectories(const std::string& path, mode_t mode);
 // Names in a directory, sorted, without "." and "..".
 Result<std::vector<std::string>> ListDirectory(const std::string& path);
 Result<UniqueFd> OpenReadOnly(const std::string& path);
+// By which a descriptor of this process is opened anew, whatever has become of its own path.
+std::string DescriptorPath(int fd);
+// Where a symbolic link leads; relative to a directory's descriptor, or with "" the link that is
+// open.
+Result<std::string> ReadLink(const std::string& path);
+Result<std::string> ReadLinkAt(int directory, const std::string& path);
 // At most `limit` bytes from where `fd` stands; fewer at the end. An error begins with `what`.
 Result<std::string> ReadUpTo(int fd, std::size_t limit, std::string_view what);
 // From `offset` on, wherever `fd` stands.

@@ -11,25 +11,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <climits>
 #include <utility>
+
+#include "common/file.h"
 
 namespace culprit {
 namespace {
 
 constexpr std::size_t kChunk = std::size_t{64} << 10;
-
-std::string SelfPath(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
-
-Result<std::string> NameOf(int fd) {
-  std::array<char, PATH_MAX> name{};
-  const ssize_t length = readlink(SelfPath(fd).c_str(), name.data(), name.size());
-  if (length < 0) return ErrnoError("readlink of a descriptor");
-  std::string text(name.data(), static_cast<std::size_t>(length));
-  return text;
-}
 
 std::int64_t Nanoseconds(const statx_timestamp& time) {
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
@@ -44,7 +34,7 @@ Result<struct statx> StatOf(int fd, const std::string& path) {
 
 // For file systems whose stat does not tell (overlayfs).
 void ReadAttributes(int fd, FileInfo* info) {
-  const UniqueFd open_fd(open(SelfPath(fd).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const UniqueFd open_fd(open(DescriptorPath(fd).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   int flags = 0;
   if (!open_fd || ioctl(open_fd.get(), FS_IOC_GETFLAGS, &flags) != 0) return;
   info->immutable = (flags & FS_IMMUTABLE_FL) != 0;
@@ -73,10 +63,8 @@ FileInfo InfoOf(const struct statx& st) {
 Result<std::unique_ptr<DiskTree>> DiskTree::Open(const std::string& root) {
   UniqueFd fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return ErrnoError(root);
-  auto name = NameOf(fd.get());
-  if (!name) return std::move(name).error();
-  const std::string prefix = *name == "/" ? "" : *name;
-  return std::unique_ptr<DiskTree>(new DiskTree(std::move(fd), prefix));
+  TRY(const std::string name, ReadLink(DescriptorPath(fd.get())));
+  return std::unique_ptr<DiskTree>(new DiskTree(std::move(fd), name == "/" ? "" : name));
 }
 
 Result<UniqueFd> DiskTree::OpenPath(const std::string& path, bool follow) const {
@@ -107,7 +95,7 @@ Result<FileInfo> DiskTree::Stat(const std::string& path) {
 
 Result<std::string> DiskTree::Resolve(const std::string& path) {
   TRY(const UniqueFd fd, OpenPath(path, true));
-  TRY(const std::string name, NameOf(fd.get()));
+  TRY(const std::string name, ReadLink(DescriptorPath(fd.get())));
   if (name.compare(0, name_.size(), name_) != 0) return NotFound(path + ": outside of the root");
   const std::string inside = name.substr(name_.size());
   return inside.empty() ? std::string("/") : inside;
@@ -117,7 +105,7 @@ Result<FileContent> DiskTree::Read(const std::string& path, std::size_t limit) {
   TRY(const UniqueFd place, OpenPath(path, true));
   TRY(const struct statx before, StatOf(place.get(), path));
   if (!S_ISREG(before.stx_mode)) return FailedPrecondition(path + ": not a regular file");
-  const std::string self = SelfPath(place.get());
+  const std::string self = DescriptorPath(place.get());
   UniqueFd fd(open(self.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOATIME));
   if (!fd && errno == EPERM)
     fd = UniqueFd(open(self.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
@@ -141,7 +129,7 @@ Result<FileContent> DiskTree::Read(const std::string& path, std::size_t limit) {
 
 Result<DirectoryList> DiskTree::List(const std::string& path, std::size_t limit) {
   TRY(const UniqueFd place, OpenPath(path, true));
-  UniqueFd fd(open(SelfPath(place.get()).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd fd(open(DescriptorPath(place.get()).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return ErrnoError(path);
   DIR* dir = fdopendir(fd.get());
   if (dir == nullptr) return ErrnoError(path);

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <charconv>
-#include <climits>
 #include <map>
 #include <unordered_map>
 
@@ -29,12 +28,6 @@ Result<std::string> ReadAll(const std::string& path, std::size_t limit) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return ErrnoError(path);
   return ReadUpTo(fd.get(), limit, path);
-}
-
-std::string LinkOf(const std::string& path) {
-  std::array<char, PATH_MAX> name{};
-  const ssize_t length = readlink(path.c_str(), name.data(), name.size());
-  return length < 0 ? "" : std::string(name.data(), static_cast<std::size_t>(length));
 }
 
 template <class Number>
@@ -84,7 +77,7 @@ class ProcView final : public HostView {
       if (entry.find_first_not_of("0123456789") != std::string::npos) continue;
       if (found.size() >= kMaxProcesses) break;
       const std::string folder = proc_ + "/" + entry;
-      const std::string name = LinkOf(folder + "/ns/net");
+      const std::string name = ReadLink(folder + "/ns/net").value_or("");
       auto [it, first] = by_namespace.try_emplace(name);
       if (first) {
         ReadTable(folder + "/net/tcp", &it->second);
@@ -129,7 +122,7 @@ class ProcView final : public HostView {
     ListeningProcess process;
     process.pid = pid;
     process.listens = std::move(listens);
-    process.exe = LinkOf(folder + "/exe");
+    process.exe = ReadLink(folder + "/exe").value_or("");
     constexpr std::string_view kDeleted = " (deleted)";
     if (process.exe.size() > kDeleted.size() &&
         process.exe.compare(process.exe.size() - kDeleted.size(), kDeleted.size(), kDeleted) == 0) {

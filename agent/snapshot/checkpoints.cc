@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
@@ -29,6 +28,7 @@
 
 #include "agent/snapshot/checkpoint_rows.h"
 #include "agent/snapshot/netlink_dump.h"
+#include "agent/snapshot/process_text.h"
 #include "agent/snapshot/sock_diag.h"
 #include "common/file.h"
 #include "common/hex.h"
@@ -51,18 +51,6 @@ struct DirectoryClose {
   void operator()(DIR* directory) const { closedir(directory); }
 };
 using Directory = std::unique_ptr<DIR, DirectoryClose>;
-
-// The inode that a link of /proc/PID/fd names; 0: it is no socket.
-std::uint64_t SocketInode(int directory, const char* name) {
-  std::array<char, 64> text{};
-  const ssize_t n = readlinkat(directory, name, text.data(), text.size());
-  constexpr std::string_view kPrefix = "socket:[";
-  const std::string_view link(text.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  std::uint64_t inode = 0;
-  if (!link.starts_with(kPrefix)) return 0;
-  std::from_chars(link.data() + kPrefix.size(), link.data() + link.size(), inode);
-  return inode;
-}
 
 // As /proc has them, whose descriptors are looked at there.
 std::vector<std::uint32_t> Pids() {
@@ -163,8 +151,9 @@ class SocketTable {
       if (!directory) continue;
       while (const dirent* entry = readdir(directory.get())) {
         if (++looked >= 2 * kMaxDescriptors) break;  // of one process alone
-        const std::uint64_t inode = SocketInode(dirfd(directory.get()), entry->d_name);
-        const auto owner = inode == 0 ? owners_.end() : owners_.find(inode);
+        const auto link = ReadLinkAt(dirfd(directory.get()), entry->d_name);
+        const auto inode = link ? SocketInode(*link) : std::nullopt;
+        const auto owner = inode ? owners_.find(*inode) : owners_.end();
         if (owner != owners_.end() && owner->second == 0) owner->second = pid;
       }
     }

@@ -13,8 +13,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <climits>
 #include <sstream>
+
+#include "common/file.h"
 
 namespace culprit {
 namespace {
@@ -56,8 +57,6 @@ std::vector<std::string> ForeignMounts(const std::string& mountinfo) {
 }
 
 std::int64_t Ns(const statx_timestamp& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
-
-std::string SelfPath(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 }  // namespace
 
@@ -103,13 +102,6 @@ Result<std::string> ReadAt(int directory, const std::string& path, std::size_t l
   const UniqueFd fd(openat(directory, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd) return ErrnoError(path);
   return ReadBounded(fd.get(), limit);
-}
-
-std::optional<std::string> ReadLinkAt(int directory, const std::string& path) {
-  std::array<char, PATH_MAX> text{};
-  const ssize_t length = readlinkat(directory, path.c_str(), text.data(), text.size());
-  if (length < 0) return std::nullopt;
-  return std::string(text.data(), static_cast<std::size_t>(length));
 }
 
 Result<HostFiles> HostFiles::Open(const std::string& root) {
@@ -160,7 +152,7 @@ Result<UniqueFd> HostFiles::OpenRegular(const std::string& path, FileEntry* entr
   entry->path = path;
   TRY(entry->facts, FactsOf(place.get(), &entry->mode));
   if (!S_ISREG(entry->mode)) return MakeError(Code::kFailedPrecondition, "not a regular file");
-  const std::string self = SelfPath(place.get());
+  const std::string self = DescriptorPath(place.get());
   UniqueFd fd(open(self.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOATIME));
   if (!fd && errno == EPERM)
     return MakeError(Code::kPermissionDenied, "could be read with a trace in its access time only");
@@ -181,7 +173,7 @@ Result<std::string> HostFiles::Read(const std::string& path, std::size_t limit) 
   if (fstat(place.get(), &st) != 0) return ErrnoError("stat");
   if (!S_ISREG(st.st_mode)) return MakeError(Code::kFailedPrecondition, "not a regular file");
   int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  const UniqueFd fd(open(SelfPath(place.get()).c_str(), flags | O_NOATIME));
+  const UniqueFd fd(open(DescriptorPath(place.get()).c_str(), flags | O_NOATIME));
   if (!fd) return ErrnoError("open");
   return ReadBounded(fd.get(), limit);
 }
@@ -189,7 +181,7 @@ Result<std::string> HostFiles::Read(const std::string& path, std::size_t limit) 
 Result<std::vector<std::string>> HostFiles::List(const std::string& path, std::size_t limit,
                                                  bool* cut) const {
   TRY(const UniqueFd place, OpenPlace(path));
-  UniqueFd fd(open(SelfPath(place.get()).c_str(),
+  UniqueFd fd(open(DescriptorPath(place.get()).c_str(),
                    O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC | O_NOATIME));
   if (!fd) return ErrnoError("open");
   DIR* dir = fdopendir(fd.get());

@@ -58,7 +58,6 @@ Result<FileFacts> FactsOf(int fd, mode_t* mode);
 Result<std::string> ReadBounded(int fd, std::size_t limit);
 // openat and ReadBounded: for files of procfs.
 Result<std::string> ReadAt(int directory, const std::string& path, std::size_t limit);
-std::optional<std::string> ReadLinkAt(int directory, const std::string& path);
 
 }  // namespace culprit
 

@@ -13,6 +13,7 @@
 #include "agent/snapshot/process_text.h"
 #include "agent/snapshot/redact.h"
 #include "common/ascii.h"
+#include "common/file.h"
 
 namespace culprit {
 namespace {

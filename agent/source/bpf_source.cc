@@ -27,6 +27,7 @@
 #include "agent/source/ledger_reader.h"
 #include "agent/source/link_watch.h"
 #include "bpf/abi.h"
+#include "common/file.h"
 #include "culprit.skel.h"
 
 namespace culprit {
@@ -42,9 +43,7 @@ std::string_view AsBytes(const auto& record) {
 
 bool InInitialPidNamespace() {
   constexpr std::string_view kInitial = "pid:[4026531836]";  // PROC_PID_INIT_INO
-  std::array<char, 64> link{};
-  const ssize_t n = readlink("/proc/self/ns/pid", link.data(), link.size());
-  return n > 0 && std::string_view(link.data(), static_cast<std::size_t>(n)) == kInitial;
+  return ReadLink("/proc/self/ns/pid").value_or("") == kInitial;
 }
 
 // The arguments of a process that was there before us, as far as it still is.

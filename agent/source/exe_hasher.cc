@@ -24,6 +24,7 @@
 #include "agent/source/hash_cache.h"
 #include "agent/source/mounts.h"
 #include "agent/source/package_book.h"
+#include "common/file.h"
 #include "common/md5.h"
 #include "common/unique_fd.h"
 
@@ -61,11 +62,7 @@ bool SameButForDevice(const ExeIdentity& a, const ExeIdentity& b) {
 }
 
 std::string PathOf(int fd) {
-  std::array<char, 4096> buffer{};
-  const std::string link = "/proc/self/fd/" + std::to_string(fd);
-  const ssize_t n = readlink(link.c_str(), buffer.data(), buffer.size());
-  if (n <= 0) return {};
-  std::string path(buffer.data(), static_cast<std::size_t>(n));
+  std::string path = ReadLink(DescriptorPath(fd)).value_or("");
   constexpr std::string_view kDeleted = " (deleted)";
   if (path.size() > kDeleted.size() && path.ends_with(kDeleted))
     path.resize(path.size() - kDeleted.size());

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/source/net_namespaces.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <charconv>
 #include <utility>
@@ -62,14 +60,11 @@ NetNamespaces::NetNamespaces(std::string root) : root_(std::move(root)) {}
 
 std::uint32_t NetNamespaces::NamespaceOf(Tgid tgid) const {
   constexpr std::string_view kPrefix = "net:[";
-  std::array<char, 64> link{};
   const std::string path = root_ + "/" + std::to_string(tgid.value()) + "/ns/net";
-  const ssize_t n = readlink(path.c_str(), link.data(), link.size());
-  std::string_view text(link.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  if (!text.starts_with(kPrefix)) return 0;
-  text.remove_prefix(kPrefix.size());
+  const std::string link = ReadLink(path).value_or("");
+  if (!link.starts_with(kPrefix)) return 0;
   std::uint32_t inode = 0;
-  std::from_chars(text.data(), text.data() + text.size(), inode);
+  std::from_chars(link.data() + kPrefix.size(), link.data() + link.size(), inode);
   return inode;
 }
 

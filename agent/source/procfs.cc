@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <unistd.h>
 
-#include <array>
 #include <charconv>
 #include <memory>
 #include <utility>
@@ -27,12 +26,6 @@ struct CloseDir {
 Result<std::string> ReadFront(const std::string& path, std::size_t limit) {
   TRY(const UniqueFd fd, OpenReadOnly(path));
   return ReadUpTo(fd.get(), limit, path);
-}
-
-std::string ReadLink(const std::string& path) {
-  std::array<char, 4096> buffer{};
-  const ssize_t n = readlink(path.c_str(), buffer.data(), buffer.size());
-  return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : std::string();
 }
 
 std::vector<std::string> SplitArgs(std::string_view text) {
@@ -117,11 +110,11 @@ std::optional<ProcfsEvent> Procfs::Read(Tgid tgid, BootTime now) const {
   event.at = now;
   event.tgid = tgid;
   event.start = BootTimeFromNs(*ticks * (1'000'000'000ULL / ticks_per_second_));
-  event.exe = ReadLink(directory + "/exe");
+  event.exe = ReadLink(directory + "/exe").value_or("");
   const auto args = ReadFront(directory + "/cmdline", kMaxArgBytes);
   if (event.exe.empty() && (!args || args->empty()))
     return std::nullopt;  // a kernel thread, or gone
-  event.cwd = ReadLink(directory + "/cwd");
+  event.cwd = ReadLink(directory + "/cwd").value_or("");
   if (args) event.argv = SplitArgs(*args);
   if (const auto cgroup = ReadFront(directory + "/cgroup", kMaxTextBytes)) {
     event.container_id = ContainerIdFromProcCgroup(*cgroup);

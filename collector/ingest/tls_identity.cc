@@ -28,8 +28,6 @@ Result<UniqueFd> MemoryFile(const std::string& content, std::int64_t generation)
   return fd;
 }
 
-std::string PathOf(const UniqueFd& fd) { return "/proc/self/fd/" + std::to_string(fd.get()); }
-
 Status Exchange(const UniqueFd& next, const UniqueFd& place) {
   if (dup3(next.get(), place.get(), O_CLOEXEC) < 0) return ErrnoError("dup3");
   return Ok();
@@ -44,9 +42,9 @@ Result<std::unique_ptr<TlsIdentity>> TlsIdentity::Make(const Credentials& creden
   TRY(out->ca_, MemoryFile("", 0));
   TRY_VOID(out->Set(credentials));
   // One file for both: readers of PEM pass over what they do not look for.
-  const std::string pair = PathOf(out->pair_);
+  const std::string pair = DescriptorPath(out->pair_.get());
   out->provider_ = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-      pair, pair, PathOf(out->ca_), kLookEverySeconds);
+      pair, pair, DescriptorPath(out->ca_.get()), kLookEverySeconds);
   return out;
 }
 

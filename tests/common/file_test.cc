@@ -46,6 +46,17 @@ TEST(FileTest, ReadsAsFarAsToldAndGoesOnFromThere) {
   EXPECT_EQ(ReadUpTo(-1, 1, "read it").error().message, "read it: Bad file descriptor");
 }
 
+TEST(FileTest, ADescriptorHasAPathThatOutlivesItsName) {
+  const TempDir dir;
+  ASSERT_TRUE(WriteFileAtomically(dir / "f", "one").has_value());
+  const auto fd = OpenReadOnly(dir / "f");
+  ASSERT_TRUE(fd.has_value());
+  EXPECT_EQ(*ReadLink(DescriptorPath(fd->get())), dir / "f");
+  ASSERT_TRUE(RemoveFile(dir / "f").has_value());
+  EXPECT_EQ(*ReadWholeFile(DescriptorPath(fd->get()), 3), "one");
+  EXPECT_EQ(ReadLink(dir / "f").error().code, Code::kNotFound);
+}
+
 TEST(FileTest, DirectoriesAreMadeWithTheirParentsAndAFileInTheWayIsNamed) {
   const TempDir dir;
   ASSERT_TRUE(MakeDirectories(dir / "a/b/c", 0700).has_value());
