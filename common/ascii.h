@@ -21,6 +21,13 @@ inline std::string AsciiLower(std::string_view text) {
 // What stands behind the last slash: all of it where there is none.
 inline std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
+// Path without the " (deleted)" that the kernel adds.
+inline std::string_view WithoutDeleted(std::string_view path) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
+  return path;
+}
+
 // Without what of `drop` it begins with, ends with, or both.
 inline std::string_view TrimFront(std::string_view text, std::string_view drop = " \t") {
   text.remove_prefix(std::min(text.find_first_not_of(drop), text.size()));

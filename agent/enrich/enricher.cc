@@ -375,7 +375,6 @@ void Enricher::On(const ExeHashEvent& event) {
 
 void Enricher::On(const ProcfsEvent& event) {
   constexpr std::chrono::nanoseconds kTickTolerance = std::chrono::milliseconds(20);
-  constexpr std::string_view kDeleted = " (deleted)";
   Process* process = table_.FindLive(event.tgid);
   if (process == nullptr) return;
   const auto distance = process->key.start - event.start;
@@ -383,8 +382,7 @@ void Enricher::On(const ProcfsEvent& event) {
     ++counters_.procfs_mismatches;
     return;
   }
-  std::string_view exe = event.exe;
-  if (exe.ends_with(kDeleted)) exe.remove_suffix(kDeleted.size());
+  const std::string_view exe = WithoutDeleted(event.exe);
   const ProcessImage& known = *process->image;
   if (!exe.empty() && !known.exe.empty() && BaseName(exe) != BaseName(known.exe)) {
     // The process has gone on to another image between the record and the reading.

@@ -122,13 +122,9 @@ class ProcView final : public HostView {
     ListeningProcess process;
     process.pid = pid;
     process.listens = std::move(listens);
-    process.exe = ReadLink(folder + "/exe").value_or("");
-    constexpr std::string_view kDeleted = " (deleted)";
-    if (process.exe.size() > kDeleted.size() &&
-        process.exe.compare(process.exe.size() - kDeleted.size(), kDeleted.size(), kDeleted) == 0) {
-      process.exe.resize(process.exe.size() - kDeleted.size());
-      process.exe_deleted = true;
-    }
+    const std::string exe = ReadLink(folder + "/exe").value_or("");
+    process.exe = WithoutDeleted(exe);
+    process.exe_deleted = process.exe.size() != exe.size();
     process.own_root = HasOwnRoot(folder);
     process.cmdline = ReadAll(folder + "/cmdline", 65'536).value_or("");
     process.start_ns = StartOf(folder);

@@ -24,6 +24,7 @@
 #include "agent/source/hash_cache.h"
 #include "agent/source/mounts.h"
 #include "agent/source/package_book.h"
+#include "common/ascii.h"
 #include "common/file.h"
 #include "common/md5.h"
 #include "common/unique_fd.h"
@@ -62,11 +63,8 @@ bool SameButForDevice(const ExeIdentity& a, const ExeIdentity& b) {
 }
 
 std::string PathOf(int fd) {
-  std::string path = ReadLink(DescriptorPath(fd)).value_or("");
-  constexpr std::string_view kDeleted = " (deleted)";
-  if (path.size() > kDeleted.size() && path.ends_with(kDeleted))
-    path.resize(path.size() - kDeleted.size());
-  return path;
+  const std::string path = ReadLink(DescriptorPath(fd)).value_or("");
+  return std::string(WithoutDeleted(path));
 }
 
 void Signal(int event_fd) {

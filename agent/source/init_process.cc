@@ -12,10 +12,10 @@
 #include <sstream>
 #include <string_view>
 
+#include "common/ascii.h"
+
 namespace culprit {
 namespace {
-
-constexpr std::string_view kDeleted = " (deleted)";
 
 std::uint32_t ReadNumber(const std::string& path, std::uint32_t otherwise) {
   std::ifstream file(path);
@@ -41,8 +41,7 @@ void ReadExe(const std::string& directory, culprit_exec* exec) {
   std::array<char, CULPRIT_PATH_LEN> path{};
   const ssize_t length = readlink(link.c_str(), path.data(), path.size() - 1);
   if (length <= 0) return;
-  std::string_view text(path.data(), static_cast<std::size_t>(length));
-  if (text.ends_with(kDeleted)) text.remove_suffix(kDeleted.size());
+  const std::string_view text = WithoutDeleted({path.data(), static_cast<std::size_t>(length)});
   std::copy(text.begin(), text.end(), exec->path);
   exec->path_len = static_cast<culprit_u32>(text.size());
   struct stat file {};

@@ -10,6 +10,7 @@
 
 #include "collector/detect/programs.h"
 #include "collector/sqlite/sqlite_db.h"
+#include "common/ascii.h"
 #include "common/mutex.h"
 #include "common/net_address.h"
 

@@ -9,8 +9,6 @@
 namespace culprit {
 namespace {
 
-using std::string_view_literals::operator""sv;
-
 constexpr auto kTools = std::to_array<std::string_view>(
     {"ash",   "awk",     "aws",    "az",     "bash",  "busybox", "bun",    "curl",  "dash",
      "deno",  "docker",  "fish",   "gawk",   "gcloud", "git",    "java",   "ksh",   "lua",
@@ -23,12 +21,6 @@ constexpr auto kSystemPlaces = std::to_array<std::string_view>(
      "/lib/", "/lib64/", "/snap/"});
 
 }  // namespace
-
-std::string_view WithoutDeleted(std::string_view exe) {
-  constexpr auto kDeleted = " (deleted)"sv;
-  if (exe.ends_with(kDeleted)) exe.remove_suffix(kDeleted.size());
-  return exe;
-}
 
 bool IsGeneralTool(std::string_view exe) {
   std::string_view name = BaseName(WithoutDeleted(exe));

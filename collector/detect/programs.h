@@ -8,8 +8,6 @@
 
 namespace culprit {
 
-// Path without the " (deleted)" that the kernel adds.
-std::string_view WithoutDeleted(std::string_view exe);
 // An interpreter, a shell, or a tool like curl and ssh: the executable says nothing of what it is
 // used for.
 bool IsGeneralTool(std::string_view exe);
