@@ -2,18 +2,13 @@
 #include "common/credentials.h"
 
 #include <fcntl.h>
-#include <openssl/bio.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <openssl/x509_vfy.h>
-#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <ctime>
-#include <memory>
 
 #include "common/file.h"
 #include "common/net_address.h"
+#include "common/openssl_ptr.h"
 #include "common/unique_fd.h"
 
 namespace culprit {
@@ -21,34 +16,11 @@ namespace {
 
 constexpr std::size_t kMaxPemBytes = 262'144;
 
-template <class T, void (*Free)(T*)>
-struct Freer {
-  void operator()(T* p) const { Free(p); }
-};
-struct BioFreer {
-  void operator()(BIO* p) const { BIO_free(p); }
-};
-using Bio = std::unique_ptr<BIO, BioFreer>;
-using Cert = std::unique_ptr<X509, Freer<X509, X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY, EVP_PKEY_free>>;
-using Store = std::unique_ptr<X509_STORE, Freer<X509_STORE, X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX, X509_STORE_CTX_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES, GENERAL_NAMES_free>>;
-
-Bio MemoryBio(std::string_view bytes) {
-  return Bio(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
-}
+using Cert = OpensslPtr<X509>;
 
 Cert ParseCertificate(std::string_view pem) {
   if (pem.empty() || pem.size() > kMaxPemBytes) return nullptr;
-  return Cert(PEM_read_bio_X509(MemoryBio(pem).get(), nullptr, nullptr, nullptr));
-}
-
-Key ParseKey(std::string_view pem) {
-  // The empty pass phrase keeps OpenSSL from asking on the terminal for an encrypted key.
-  std::string no_pass_phrase;
-  return Key(
-      PEM_read_bio_PrivateKey(MemoryBio(pem).get(), nullptr, nullptr, no_pass_phrase.data()));
+  return CertificateOfPem(pem);
 }
 
 WallTime ToWall(const ASN1_TIME* time) {
@@ -66,7 +38,7 @@ std::string TextOf(const ASN1_STRING* s) {
 }
 
 void AddNames(X509* cert, CertificateInfo* info) {
-  const Names names(
+  const OpensslPtr<GENERAL_NAMES> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr)));
   const int count = names ? sk_GENERAL_NAME_num(names.get()) : 0;
   for (int i = 0; i < count; ++i) {
@@ -109,8 +81,8 @@ Status CheckTime(std::string_view what, const CertificateInfo& info, WallTime no
 }
 
 Status CheckSignature(X509* certificate, X509* ca) {
-  const Store store(X509_STORE_new());
-  const StoreContext context(X509_STORE_CTX_new());
+  const OpensslPtr<X509_STORE> store(X509_STORE_new());
+  const OpensslPtr<X509_STORE_CTX> context(X509_STORE_CTX_new());
   if (!store || !context || X509_STORE_add_cert(store.get(), ca) != 1 ||
       X509_STORE_CTX_init(context.get(), store.get(), certificate, nullptr) != 1) {
     return Internal("OpenSSL could not set up a verification");
@@ -149,7 +121,7 @@ Result<Credentials> LoadCredentials(const CredentialPaths& paths) {
     return InvalidArgument(paths.ca + ": no PEM certificate in it");
   const Cert cert = ParseCertificate(out.certificate_pem);
   if (!cert) return InvalidArgument(paths.certificate + ": no PEM certificate in it");
-  const Key key = ParseKey(out.key_pem);
+  const OpensslPtr<EVP_PKEY> key = PrivateKeyOfPem(out.key_pem);
   if (!key) return InvalidArgument(paths.key + ": no unencrypted PEM private key in it");
   if (X509_check_private_key(cert.get(), key.get()) != 1) {
     return InvalidArgument(paths.key + " is not the key of " + paths.certificate);

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/md5.h"
 
-#include <openssl/evp.h>
-
 #include <array>
 
 #include "common/hex.h"
+#include "common/openssl_ptr.h"
 
 namespace culprit {
 
 struct Md5::Context {
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> md{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+  OpensslPtr<EVP_MD_CTX> md{EVP_MD_CTX_new()};
 };
 
 Md5::Md5() : context_(std::make_unique<Context>()) {

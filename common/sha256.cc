@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/sha256.h"
 
-#include <openssl/evp.h>
+#include "common/openssl_ptr.h"
 
 namespace culprit {
 
 struct Sha256::Context {
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> md{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+  OpensslPtr<EVP_MD_CTX> md{EVP_MD_CTX_new()};
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {

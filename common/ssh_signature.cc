@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/ssh_signature.h"
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "common/file.h"
+#include "common/openssl_ptr.h"
 #include "common/sha256.h"
 
 namespace culprit {
@@ -21,14 +20,6 @@ constexpr std::string_view kBegin = "-----BEGIN SSH SIGNATURE-----\n";
 constexpr std::string_view kEnd = "-----END SSH SIGNATURE-----";
 constexpr std::size_t kMaxText = 16U << 10;
 constexpr std::size_t kLineLength = 70;
-
-struct FreeOpenSsl {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-using KeyPtr = std::unique_ptr<EVP_PKEY, FreeOpenSsl>;
-using ContextPtr = std::unique_ptr<EVP_MD_CTX, FreeOpenSsl>;
 
 const unsigned char* Bytes(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
@@ -122,17 +113,15 @@ Result<Ed25519PublicKey> PublicOf(EVP_PKEY* key) {
   return raw;
 }
 
-Result<KeyPtr> NewKey() {
+Result<OpensslPtr<EVP_PKEY>> NewKey() {
   EVP_PKEY* raw = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
   if (raw == nullptr) return Internal("OpenSSL makes no Ed25519 key");
-  return KeyPtr(raw);
+  return OpensslPtr<EVP_PKEY>(raw);
 }
 
-Result<KeyPtr> ReadKey(const std::string& path) {
+Result<OpensslPtr<EVP_PKEY>> ReadKey(const std::string& path) {
   TRY(const std::string pem, ReadWholeFile(path, kMaxText));
-  const std::unique_ptr<BIO, FreeOpenSsl> bio(
-      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+  OpensslPtr<EVP_PKEY> key = PrivateKeyOfPem(pem);
   if (!key || EVP_PKEY_id(key.get()) != EVP_PKEY_ED25519)
     return InvalidArgument(path +
                            ": not an Ed25519 private key in PEM; remove it and a new one is made");
@@ -140,12 +129,10 @@ Result<KeyPtr> ReadKey(const std::string& path) {
 }
 
 Status WriteKey(EVP_PKEY* key, const std::string& path) {
-  const std::unique_ptr<BIO, FreeOpenSsl> bio(BIO_new(BIO_s_secmem()));
-  char* text = nullptr;
+  const OpensslPtr<BIO> bio(BIO_new(BIO_s_secmem()));
   if (!bio || PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
     return Internal("OpenSSL does not write the key");
-  const long size = BIO_get_mem_data(bio.get(), &text);
-  return WriteFileAtomically(path, {text, static_cast<std::size_t>(size)}, 0600);
+  return WriteFileAtomically(path, ContentOf(bio.get()), 0600);
 }
 
 }  // namespace
@@ -174,7 +161,7 @@ Result<Ed25519PublicKey> ParseSshPublicKey(std::string_view text) {
 }
 
 struct Ed25519Key::Key {
-  KeyPtr key;
+  OpensslPtr<EVP_PKEY> key;
 };
 Ed25519Key::Ed25519Key(std::unique_ptr<Key> key, const Ed25519PublicKey& public_key)
     : key_(std::move(key)), public_key_(public_key) {}
@@ -183,7 +170,7 @@ Ed25519Key& Ed25519Key::operator=(Ed25519Key&&) noexcept = default;
 Ed25519Key::~Ed25519Key() = default;
 
 Result<Ed25519Key> Ed25519Key::Make() {
-  TRY(KeyPtr key, NewKey());
+  TRY(OpensslPtr<EVP_PKEY> key, NewKey());
   TRY(const Ed25519PublicKey public_key, PublicOf(key.get()));
   return Ed25519Key(std::make_unique<Key>(Key{std::move(key)}), public_key);
 }
@@ -203,7 +190,7 @@ Result<Ed25519Key> Ed25519Key::LoadOrMake(const std::string& path) {
 Result<std::string> Ed25519Key::Sign(std::string_view name_space, std::string_view message) const {
   constexpr std::string_view kHash = "sha512";
   const std::string preimage = Preimage(name_space, kHash, message);
-  const ContextPtr context(EVP_MD_CTX_new());
+  const OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
   std::string raw(64, '\0');
   std::size_t length = raw.size();
   if (EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_->key.get()) != 1 ||
@@ -252,9 +239,9 @@ Result<SshSignature> ParseSshSignature(std::string_view armoured) {
 
 bool SignatureFits(const SshSignature& signature, std::string_view message) {
   const std::string preimage = Preimage(signature.name_space, signature.hash_name, message);
-  const KeyPtr key(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, signature.key.data(),
-                                               signature.key.size()));
-  const ContextPtr context(EVP_MD_CTX_new());
+  const OpensslPtr<EVP_PKEY> key(EVP_PKEY_new_raw_public_key(
+      EVP_PKEY_ED25519, nullptr, signature.key.data(), signature.key.size()));
+  const OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
   return !preimage.empty() && key &&
          EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
          EVP_DigestVerify(context.get(), signature.signature.data(), signature.signature.size(),

@@ -7,25 +7,10 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include <memory>
+#include "common/openssl_ptr.h"
 
 namespace culprit {
 namespace {
-
-struct Free {
-  void operator()(X509_REQ* p) const { X509_REQ_free(p); }
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-  void operator()(BIO* p) const { BIO_free(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
-
-Error OpensslError(const char* what) {
-  char text[256] = "unknown";
-  ERR_error_string_n(ERR_get_error(), text, sizeof text);
-  ERR_clear_error();
-  return Internal(std::string(what) + ": " + text);
-}
 
 // Ed25519 signs without a digest of its own choosing.
 const EVP_MD* DigestFor(EVP_PKEY* key) {
@@ -35,28 +20,23 @@ const EVP_MD* DigestFor(EVP_PKEY* key) {
 }  // namespace
 
 Result<std::string> MakeAgentKey() {
-  const Ptr<EVP_PKEY> key(EVP_EC_gen(SN_X9_62_prime256v1));
-  const Ptr<BIO> bio(BIO_new(BIO_s_mem()));
+  const OpensslPtr<EVP_PKEY> key(EVP_EC_gen(SN_X9_62_prime256v1));
+  const OpensslPtr<BIO> bio(BIO_new(BIO_s_mem()));
   if (!key || !bio ||
       PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) !=
           1) {
     return OpensslError("make a key");
   }
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return std::string(data, static_cast<std::size_t>(size));
+  return std::string(ContentOf(bio.get()));
 }
 
 Result<std::string> MakeSigningRequest(std::string_view key_pem, const std::string& common_name) {
-  const Ptr<BIO> bio(BIO_new_mem_buf(key_pem.data(), static_cast<int>(key_pem.size())));
-  std::string no_pass_phrase;
-  const Ptr<EVP_PKEY> key(
-      PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, no_pass_phrase.data()));
+  const OpensslPtr<EVP_PKEY> key = PrivateKeyOfPem(key_pem);
   if (!key) {
     ERR_clear_error();
     return InvalidArgument("no unencrypted PEM private key");
   }
-  const Ptr<X509_REQ> request(X509_REQ_new());
+  const OpensslPtr<X509_REQ> request(X509_REQ_new());
   if (!request || X509_REQ_set_version(request.get(), 0) != 1 ||
       X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request.get()), "CN", MBSTRING_UTF8,
                                  reinterpret_cast<const unsigned char*>(common_name.data()),

@@ -5,13 +5,13 @@
 #include <openssl/hmac.h>
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <string>
 
 #include "agent/names/tls.h"
 #include "common/byte_reader.h"
 #include "common/bytes.h"
+#include "common/openssl_ptr.h"
 
 namespace culprit {
 namespace {
@@ -77,11 +77,9 @@ std::array<std::uint8_t, N> ExpandLabel(const Secret& secret, std::string_view l
   return out;
 }
 
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
-
 std::optional<std::array<std::uint8_t, 16>> HeaderMask(const QuicKeys& keys,
                                                        std::string_view sample) {
-  const Cipher cipher(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
+  const OpensslPtr<EVP_CIPHER_CTX> cipher(EVP_CIPHER_CTX_new());
   std::array<std::uint8_t, 16> mask{};
   int size = 0;
   const bool done = EVP_EncryptInit_ex(cipher.get(), EVP_aes_128_ecb(), nullptr, keys.header.data(),
@@ -103,7 +101,7 @@ std::optional<std::string> Open(const QuicKeys& keys, std::uint64_t number, std:
   const std::string_view text = sealed.substr(0, sealed.size() - kTag);
   std::string tag(sealed.substr(text.size()));
   std::string plain(text.size(), '\0');
-  const Cipher cipher(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
+  const OpensslPtr<EVP_CIPHER_CTX> cipher(EVP_CIPHER_CTX_new());
   EVP_CIPHER_CTX* c = cipher.get();
   int size = 0;
   auto* out = reinterpret_cast<unsigned char*>(plain.data());

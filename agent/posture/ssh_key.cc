@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/posture/ssh_key.h"
 
-#include <openssl/ec.h>
 #include <openssl/obj_mac.h>
-
-#include <memory>
 
 #include "agent/posture/sshd_lexer.h"
 #include "agent/posture/wire_text.h"
+#include "common/openssl_ptr.h"
 #include "common/sha256.h"
 
 namespace culprit {
@@ -108,11 +106,9 @@ Status Dsa(WireText& text, SshPublicKey* key) {
 }
 
 bool OnCurve(int nid, std::string_view point) {
-  const std::unique_ptr<EC_GROUP, void (*)(EC_GROUP*)> group(EC_GROUP_new_by_curve_name(nid),
-                                                             EC_GROUP_free);
+  const OpensslPtr<EC_GROUP> group(EC_GROUP_new_by_curve_name(nid));
   if (group == nullptr || point.empty() || point[0] != 4) return false;
-  const std::unique_ptr<EC_POINT, void (*)(EC_POINT*)> made(EC_POINT_new(group.get()),
-                                                            EC_POINT_free);
+  const OpensslPtr<EC_POINT> made(EC_POINT_new(group.get()));
   return made != nullptr && EC_POINT_oct2point(group.get(), made.get(),
                                                reinterpret_cast<const unsigned char*>(point.data()),
                                                point.size(), nullptr) == 1;

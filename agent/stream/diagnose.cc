@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 #include <memory>
 
 #include "common/net_address.h"
+#include "common/openssl_ptr.h"
 
 namespace culprit {
 namespace {
@@ -24,21 +24,6 @@ constexpr int kConnectTimeoutMs = 3000;
 constexpr timeval kTlsTimeout{2, 0};
 // gRPC's own application protocol: a server of gRPC refuses a client without it.
 constexpr std::array<unsigned char, 3> kAlpnH2{2, 'h', '2'};
-
-struct Free {
-  void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
-  void operator()(SSL* p) const { SSL_free(p); }
-  void operator()(X509* p) const { X509_free(p); }
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-  void operator()(BIO* p) const { BIO_free(p); }
-  void operator()(addrinfo* p) const { freeaddrinfo(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
-
-Ptr<BIO> MemoryBio(const std::string& pem) {
-  return Ptr<BIO>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-}
 
 // errno of the attempt; 0 = connected.
 int ConnectOne(const addrinfo& a, UniqueFd* out) {
@@ -119,19 +104,16 @@ std::string ExplainAlert(unsigned long error) {
   }
 }
 
-Ptr<SSL_CTX> MakeContext(const Credentials& credentials) {
-  Ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()));
+OpensslPtr<SSL_CTX> MakeContext(const Credentials& credentials) {
+  OpensslPtr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()));
   if (!context) return nullptr;
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  const Ptr<X509> ca(
-      PEM_read_bio_X509(MemoryBio(credentials.ca_pem).get(), nullptr, nullptr, nullptr));
+  const OpensslPtr<X509> ca = CertificateOfPem(credentials.ca_pem);
   if (!ca) return nullptr;
   X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), ca.get());
   if (!credentials.certificate_pem.empty()) {
-    const Ptr<X509> own(
-        PEM_read_bio_X509(MemoryBio(credentials.certificate_pem).get(), nullptr, nullptr, nullptr));
-    const Ptr<EVP_PKEY> key(
-        PEM_read_bio_PrivateKey(MemoryBio(credentials.key_pem).get(), nullptr, nullptr, nullptr));
+    const OpensslPtr<X509> own = CertificateOfPem(credentials.certificate_pem);
+    const OpensslPtr<EVP_PKEY> key = PrivateKeyOfPem(credentials.key_pem);
     if (!own || !key) return nullptr;
     SSL_CTX_use_certificate(context.get(), own.get());
     SSL_CTX_use_PrivateKey(context.get(), key.get());
@@ -142,8 +124,8 @@ Ptr<SSL_CTX> MakeContext(const Credentials& credentials) {
 }
 
 std::string DiagnoseTls(int fd, const std::string& name, const Credentials& credentials) {
-  const Ptr<SSL_CTX> context = MakeContext(credentials);
-  const Ptr<SSL> ssl(context ? SSL_new(context.get()) : nullptr);
+  const OpensslPtr<SSL_CTX> context = MakeContext(credentials);
+  const OpensslPtr<SSL> ssl(context ? SSL_new(context.get()) : nullptr);
   if (!ssl) return "this agent's certificate or key can not be used";
   X509_VERIFY_PARAM* param = SSL_get0_param(ssl.get());
   if (IpAddress::Parse(name)) {
@@ -194,7 +176,7 @@ Result<UniqueFd> DialTcp(const std::string& address) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* raw = nullptr;
   const int rc = getaddrinfo(split.host.c_str(), split.port.c_str(), &hints, &raw);
-  const Ptr<addrinfo> addresses(raw);
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(raw, freeaddrinfo);
   if (rc != 0) {
     return Unavailable("the name \"" + split.host + "\" can not be resolved (" + gai_strerror(rc) +
                        "): check the collector's address and this machine's DNS");

@@ -12,9 +12,9 @@
 
 #include <array>
 #include <chrono>
-#include <memory>
 
 #include "common/hex.h"
+#include "common/openssl_ptr.h"
 #include "culprit/v1/enrol.grpc.pb.h"
 
 namespace culprit {
@@ -26,20 +26,10 @@ constexpr std::chrono::seconds kCallTimeout{30};
 constexpr int kMaxAnswerBytes = 65'536;
 constexpr std::array<unsigned char, 3> kAlpnH2{2, 'h', '2'};
 
-struct Free {
-  void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
-  void operator()(SSL* p) const { SSL_free(p); }
-  void operator()(BIO* p) const { BIO_free(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
-
 std::string PemOf(X509* certificate) {
-  const Ptr<BIO> bio(BIO_new(BIO_s_mem()));
+  const OpensslPtr<BIO> bio(BIO_new(BIO_s_mem()));
   if (!bio || PEM_write_bio_X509(bio.get(), certificate) != 1) return {};
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return {data, static_cast<std::size_t>(size)};
+  return std::string(ContentOf(bio.get()));
 }
 
 std::string Fingerprint(const X509* certificate) {
@@ -61,8 +51,8 @@ Error OtherCa(const std::string& wanted, const std::string& seen) {
 
 Result<std::string> FindCa(const DialTarget& target, const std::string& ca_sha256) {
   TRY(const UniqueFd fd, DialTcp(target.address));
-  const Ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()));
-  const Ptr<SSL> ssl(context ? SSL_new(context.get()) : nullptr);
+  const OpensslPtr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()));
+  const OpensslPtr<SSL> ssl(context ? SSL_new(context.get()) : nullptr);
   if (!ssl) return Internal("OpenSSL could not make a client");
   SSL_set_min_proto_version(ssl.get(), TLS1_2_VERSION);
   // The chain is only looked through here; who is trusted is decided by the fingerprint below.

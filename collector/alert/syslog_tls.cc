@@ -2,8 +2,6 @@
 #include "collector/alert/syslog_tls.h"
 
 #include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509_vfy.h>
 #include <poll.h>
 #include <spdlog/fmt/fmt.h>
 #include <sys/socket.h>
@@ -11,21 +9,15 @@
 
 #include <array>
 #include <cerrno>
-#include <memory>
 
 #include "common/net_address.h"
+#include "common/openssl_ptr.h"
 
 namespace culprit {
 namespace {
 
-struct FreeContext {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-struct FreeSession {
-  void operator()(SSL* session) const { SSL_free(session); }
-};
-using Context = std::unique_ptr<SSL_CTX, FreeContext>;
-using Session = std::unique_ptr<SSL, FreeSession>;
+using Context = OpensslPtr<SSL_CTX>;
+using Session = OpensslPtr<SSL>;
 
 // The newest of what OpenSSL remembers, which is then forgotten.
 Error TlsError(const std::string& what) {

@@ -3,15 +3,14 @@
 
 #include <openssl/cms.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "common/ascii.h"
 #include "common/credentials.h"
+#include "common/openssl_ptr.h"
 #include "common/text.h"
 #include "common/units.h"
 
@@ -19,15 +18,6 @@ namespace culprit {
 namespace {
 
 using Json = nlohmann::json;
-
-struct Free {
-  void operator()(CMS_ContentInfo* p) const { CMS_ContentInfo_free(p); }
-  void operator()(X509* p) const { X509_free(p); }
-  void operator()(BIO* p) const { BIO_free_all(p); }
-  void operator()(STACK_OF(X509) * p) const { sk_X509_free(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
 
 constexpr auto kMaxAhead = std::chrono::minutes(5);  // a clock that is behind AWS's
 
@@ -96,10 +86,10 @@ Result<std::string> DecodeBase64(std::string_view text) {
   return bytes;
 }
 
-Ptr<CMS_ContentInfo> ReadCms(const std::string& der) {
+OpensslPtr<CMS_ContentInfo> ReadCms(const std::string& der) {
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   const auto* end = at + der.size();
-  Ptr<CMS_ContentInfo> cms(d2i_CMS_ContentInfo(nullptr, &at, static_cast<long>(der.size())));
+  OpensslPtr<CMS_ContentInfo> cms(d2i_CMS_ContentInfo(nullptr, &at, static_cast<long>(der.size())));
   if (at != end) cms.reset();
   return cms;
 }
@@ -107,20 +97,13 @@ Ptr<CMS_ContentInfo> ReadCms(const std::string& der) {
 // Only the certificate that is given may have signed: those inside the message count for nothing,
 // and the given one is trusted because the operator's file says so.
 bool SignedBy(CMS_ContentInfo* cms, X509* certificate, std::string* content) {
-  const Ptr<STACK_OF(X509)> signers(sk_X509_new_null());
-  const Ptr<BIO> out(BIO_new(BIO_s_mem()));
+  const OpensslPtr<STACK_OF(X509)> signers(sk_X509_new_null());
+  const OpensslPtr<BIO> out(BIO_new(BIO_s_mem()));
   if (!signers || !out || sk_X509_push(signers.get(), certificate) == 0) return false;
   constexpr unsigned kFlags = CMS_NOINTERN | CMS_NO_SIGNER_CERT_VERIFY | CMS_BINARY;
   if (CMS_verify(cms, signers.get(), nullptr, nullptr, out.get(), kFlags) != 1) return false;
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out.get(), &data);
-  content->assign(data, static_cast<std::size_t>(std::max(size, 0L)));
+  *content = ContentOf(out.get());
   return true;
-}
-
-Ptr<X509> ParseCertificate(const std::string& pem) {
-  const Ptr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  return Ptr<X509>(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
 }
 
 Checked<void> VerifySignature(std::string_view json, const std::string& der,
@@ -133,9 +116,9 @@ Checked<void> VerifySignature(std::string_view json, const std::string& der,
   bool expired = false;
   for (const std::string& pem : certificates) {
     const auto info = ReadCertificate(pem);
-    const Ptr<X509> certificate = ParseCertificate(pem);
+    const OpensslPtr<X509> certificate = CertificateOfPem(pem);
     if (!info || !certificate) continue;
-    const Ptr<CMS_ContentInfo> cms = ReadCms(der);  // anew: a check leaves its signer in it
+    const OpensslPtr<CMS_ContentInfo> cms = ReadCms(der);  // anew: a check leaves its signer in it
     std::string content;
     if (!SignedBy(cms.get(), certificate.get(), &content)) continue;
     if (now < info->not_before || now > info->not_after) {

@@ -2,8 +2,6 @@
 #include "collector/journal/seal.h"
 
 #include <google/protobuf/util/json_util.h>
-#include <openssl/bio.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <spdlog/fmt/fmt.h>
 
@@ -11,19 +9,13 @@
 
 #include "common/file.h"
 #include "common/hex.h"
+#include "common/openssl_ptr.h"
 #include "culprit/internal/v1/store.pb.h"
 
 namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxKeyBytes = 64U << 10;
-
-struct FreeOpenSsl {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-using KeyPtr = std::unique_ptr<EVP_PKEY, FreeOpenSsl>;
 
 std::string Hex(const Sha256Digest& digest) { return HexEncode(AsBytes(digest)); }
 
@@ -35,12 +27,11 @@ Result<Sha256Digest> DigestFromHex(std::string_view hex) {
   return digest;
 }
 
-Result<KeyPtr> LoadKey(const std::string& path, bool is_private) {
+Result<OpensslPtr<EVP_PKEY>> LoadKey(const std::string& path, bool is_private) {
   TRY(const std::string pem, ReadWholeFile(path, kMaxKeyBytes));
-  const std::unique_ptr<BIO, FreeOpenSsl> bio(
-      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  KeyPtr key(is_private ? PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr)
-                        : PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr));
+  OpensslPtr<EVP_PKEY> key = is_private ? PrivateKeyOfPem(pem)
+                                        : OpensslPtr<EVP_PKEY>(PEM_read_bio_PUBKEY(
+                                              MemoryBio(pem).get(), nullptr, nullptr, nullptr));
   if (!key || EVP_PKEY_id(key.get()) != EVP_PKEY_ED25519) {
     return InvalidArgument(path + ": not an Ed25519 " + (is_private ? "private" : "public") +
                            " key in PEM; `culprit-collector init` makes one");
@@ -135,7 +126,7 @@ Result<JournalSeal> ParseSeal(std::string_view json) {
 }
 
 struct SealSigner::Key {
-  KeyPtr key;
+  OpensslPtr<EVP_PKEY> key;
 };
 SealSigner::SealSigner(std::unique_ptr<Key> key) : key_(std::move(key)) {}
 SealSigner::SealSigner(SealSigner&&) noexcept = default;
@@ -143,13 +134,13 @@ SealSigner& SealSigner::operator=(SealSigner&&) noexcept = default;
 SealSigner::~SealSigner() = default;
 
 Result<SealSigner> SealSigner::FromFile(const std::string& private_key_path) {
-  TRY(KeyPtr key, LoadKey(private_key_path, true));
+  TRY(OpensslPtr<EVP_PKEY> key, LoadKey(private_key_path, true));
   return SealSigner(std::make_unique<Key>(Key{std::move(key)}));
 }
 
 Status SealSigner::Sign(JournalSeal* seal) const {
   const std::string text = SealText(*seal);
-  const std::unique_ptr<EVP_MD_CTX, FreeOpenSsl> context(EVP_MD_CTX_new());
+  const OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
   std::string signature(64, '\0');
   std::size_t length = signature.size();
   if (EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_->key.get()) != 1 ||
@@ -163,7 +154,7 @@ Status SealSigner::Sign(JournalSeal* seal) const {
 }
 
 struct SealVerifier::Key {
-  KeyPtr key;
+  OpensslPtr<EVP_PKEY> key;
 };
 SealVerifier::SealVerifier(std::unique_ptr<Key> key) : key_(std::move(key)) {}
 SealVerifier::SealVerifier(SealVerifier&&) noexcept = default;
@@ -171,13 +162,13 @@ SealVerifier& SealVerifier::operator=(SealVerifier&&) noexcept = default;
 SealVerifier::~SealVerifier() = default;
 
 Result<SealVerifier> SealVerifier::FromFile(const std::string& public_key_path) {
-  TRY(KeyPtr key, LoadKey(public_key_path, false));
+  TRY(OpensslPtr<EVP_PKEY> key, LoadKey(public_key_path, false));
   return SealVerifier(std::make_unique<Key>(Key{std::move(key)}));
 }
 
 bool SealVerifier::Verify(const JournalSeal& seal) const {
   const std::string text = SealText(seal);
-  const std::unique_ptr<EVP_MD_CTX, FreeOpenSsl> context(EVP_MD_CTX_new());
+  const OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
   return EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key_->key.get()) == 1 &&
          EVP_DigestVerify(context.get(),
                           reinterpret_cast<const unsigned char*>(seal.signature.data()),

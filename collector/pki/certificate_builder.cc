@@ -1,40 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/pki/certificate_builder.h"
 
-#include <openssl/bn.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
-#include <memory>
 
 #include "common/net_address.h"
+#include "common/openssl_ptr.h"
 
 namespace culprit {
 namespace {
 
-struct Free {
-  void operator()(X509* p) const { X509_free(p); }
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-  void operator()(EVP_PKEY_CTX* p) const { EVP_PKEY_CTX_free(p); }
-  void operator()(BIO* p) const { BIO_free(p); }
-  void operator()(BIGNUM* p) const { BN_free(p); }
-  void operator()(X509_EXTENSION* p) const { X509_EXTENSION_free(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
-
-Error OpensslError(const char* what) {
-  char text[256] = "unknown";
-  ERR_error_string_n(ERR_get_error(), text, sizeof text);
-  return Internal(std::string(what) + ": " + text);
-}
-
-Result<Ptr<EVP_PKEY>> MakeKey(int type) {
-  const Ptr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_id(type, nullptr));
+Result<OpensslPtr<EVP_PKEY>> MakeKey(int type) {
+  const OpensslPtr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_id(type, nullptr));
   if (!context || EVP_PKEY_keygen_init(context.get()) != 1) return OpensslError("make a key");
   if (type == EVP_PKEY_EC &&
       EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context.get(), NID_X9_62_prime256v1) != 1) {
@@ -42,16 +22,14 @@ Result<Ptr<EVP_PKEY>> MakeKey(int type) {
   }
   EVP_PKEY* key = nullptr;
   if (EVP_PKEY_keygen(context.get(), &key) != 1) return OpensslError("make a key");
-  return Ptr<EVP_PKEY>(key);
+  return OpensslPtr<EVP_PKEY>(key);
 }
 
 template <class Writer>
 Result<std::string> ToPem(Writer&& writer) {
-  const Ptr<BIO> bio(BIO_new(BIO_s_mem()));
+  const OpensslPtr<BIO> bio(BIO_new(BIO_s_mem()));
   if (!bio || writer(bio.get()) != 1) return OpensslError("write PEM");
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return std::string(data, static_cast<std::size_t>(size));
+  return std::string(ContentOf(bio.get()));
 }
 
 Result<std::string> PrivatePem(EVP_PKEY* key) {
@@ -64,7 +42,8 @@ Status AddExtension(X509* cert, X509* issuer, int nid, const std::string& value)
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
   X509V3_set_ctx(&context, issuer, cert, nullptr, nullptr, 0);
-  const Ptr<X509_EXTENSION> extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
+  const OpensslPtr<X509_EXTENSION> extension(
+      X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
   if (!extension || X509_add_ext(cert, extension.get(), -1) != 1) {
     return OpensslError("certificate extension");
   }
@@ -122,7 +101,7 @@ Status SetSubject(X509* cert, const std::string& common_name) {
 }
 
 Status SetSerial(X509* cert) {
-  const Ptr<BIGNUM> serial(BN_new());
+  const OpensslPtr<BIGNUM> serial(BN_new());
   if (!serial || BN_rand(serial.get(), 127, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) != 1 ||
       BN_to_ASN1_INTEGER(serial.get(), X509_get_serialNumber(cert)) == nullptr) {
     return OpensslError("certificate serial number");
@@ -135,18 +114,12 @@ std::time_t ToTimeT(WallTime t) {
 }
 
 struct LoadedIssuer {
-  Ptr<X509> certificate;
-  Ptr<EVP_PKEY> key;
+  OpensslPtr<X509> certificate;
+  OpensslPtr<EVP_PKEY> key;
 };
 
 Result<LoadedIssuer> Load(const Issuer& issuer) {
-  const auto bio = [](const std::string& pem) {
-    return Ptr<BIO>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  };
-  LoadedIssuer out;
-  out.certificate.reset(
-      PEM_read_bio_X509(bio(issuer.certificate_pem).get(), nullptr, nullptr, nullptr));
-  out.key.reset(PEM_read_bio_PrivateKey(bio(issuer.key_pem).get(), nullptr, nullptr, nullptr));
+  LoadedIssuer out{CertificateOfPem(issuer.certificate_pem), PrivateKeyOfPem(issuer.key_pem)};
   if (!out.certificate || !out.key) return OpensslError("read the CA");
   return out;
 }
@@ -157,7 +130,7 @@ Result<std::string> Build(const CertificateRequest& request, EVP_PKEY* key, cons
   if (issuer != nullptr) {
     TRY(ca, Load(*issuer));
   }
-  const Ptr<X509> cert(X509_new());
+  const OpensslPtr<X509> cert(X509_new());
   if (!cert || X509_set_version(cert.get(), 2) != 1) return OpensslError("make a certificate");
   TRY_VOID(SetSerial(cert.get()));
   TRY_VOID(SetSubject(cert.get(), request.common_name));
@@ -178,7 +151,7 @@ Result<std::string> Build(const CertificateRequest& request, EVP_PKEY* key, cons
 }  // namespace
 
 Result<KeyAndCertificate> MakeCertificate(const CertificateRequest& request, const Issuer* issuer) {
-  TRY(const Ptr<EVP_PKEY> key, MakeKey(EVP_PKEY_EC));
+  TRY(const OpensslPtr<EVP_PKEY> key, MakeKey(EVP_PKEY_EC));
   KeyAndCertificate out;
   TRY(out.certificate_pem, Build(request, key.get(), issuer));
   TRY(out.key_pem, PrivatePem(key.get()));
@@ -188,13 +161,14 @@ Result<KeyAndCertificate> MakeCertificate(const CertificateRequest& request, con
 Result<std::string> IssueCertificate(const CertificateRequest& request,
                                      std::string_view public_key_der, const Issuer& issuer) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(public_key_der.data());
-  const Ptr<EVP_PKEY> key(d2i_PUBKEY(nullptr, &bytes, static_cast<long>(public_key_der.size())));
+  const OpensslPtr<EVP_PKEY> key(
+      d2i_PUBKEY(nullptr, &bytes, static_cast<long>(public_key_der.size())));
   if (!key) return InvalidArgument("not a public key");
   return Build(request, key.get(), &issuer);
 }
 
 Result<SigningKey> MakeSigningKey() {
-  TRY(const Ptr<EVP_PKEY> key, MakeKey(EVP_PKEY_ED25519));
+  TRY(const OpensslPtr<EVP_PKEY> key, MakeKey(EVP_PKEY_ED25519));
   SigningKey out;
   TRY(out.private_pem, PrivatePem(key.get()));
   TRY(out.public_pem, ToPem([&key](BIO* bio) { return PEM_write_bio_PUBKEY(bio, key.get()); }));

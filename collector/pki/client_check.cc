@@ -2,34 +2,23 @@
 #include "collector/pki/client_check.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
 #include <chrono>
-#include <memory>
 
 #include "common/credentials.h"
+#include "common/openssl_ptr.h"
 #include "common/text.h"
 
 namespace culprit {
 namespace {
 
-struct Free {
-  void operator()(X509* p) const { X509_free(p); }
-  void operator()(BIO* p) const { BIO_free(p); }
-  void operator()(X509_STORE* p) const { X509_STORE_free(p); }
-  void operator()(X509_STORE_CTX* p) const { X509_STORE_CTX_free(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
-
 constexpr std::size_t kMaxPemBytes = 65'536;
 
-Ptr<X509> Parse(std::string_view pem) {
+OpensslPtr<X509> Parse(std::string_view pem) {
   if (pem.empty() || pem.size() > kMaxPemBytes) return nullptr;
-  const Ptr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  return Ptr<X509>(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  return CertificateOfPem(pem);
 }
 
 CertificateRefusal Explain(int why, std::string_view pem) {
@@ -63,9 +52,9 @@ CertificateRefusal Explain(int why, std::string_view pem) {
 CertificateRefusal CheckClientCertificate(std::string_view certificate_pem, std::string_view ca_pem,
                                           WallTime now) {
   if (certificate_pem.empty()) return {"no_certificate", "no client certificate"};
-  const Ptr<X509> certificate = Parse(certificate_pem), ca = Parse(ca_pem);
-  const Ptr<X509_STORE> store(X509_STORE_new());
-  const Ptr<X509_STORE_CTX> context(X509_STORE_CTX_new());
+  const OpensslPtr<X509> certificate = Parse(certificate_pem), ca = Parse(ca_pem);
+  const OpensslPtr<X509_STORE> store(X509_STORE_new());
+  const OpensslPtr<X509_STORE_CTX> context(X509_STORE_CTX_new());
   if (!certificate || !ca || !store || !context ||
       X509_STORE_add_cert(store.get(), ca.get()) != 1 ||
       X509_STORE_CTX_init(context.get(), store.get(), certificate.get(), nullptr) != 1) {

@@ -4,22 +4,12 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include <memory>
+#include "common/openssl_ptr.h"
 
 namespace culprit {
 namespace {
-
-struct Free {
-  void operator()(X509_REQ* p) const { X509_REQ_free(p); }
-  void operator()(X509* p) const { X509_free(p); }
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-  void operator()(BIO* p) const { BIO_free(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
 
 constexpr int kMaxNameBytes = 64;
 
@@ -59,10 +49,10 @@ Result<SigningRequest> ReadSigningRequest(std::string_view der) {
   }
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   const auto* end = at + der.size();
-  const Ptr<X509_REQ> request(d2i_X509_REQ(nullptr, &at, static_cast<long>(der.size())));
+  const OpensslPtr<X509_REQ> request(d2i_X509_REQ(nullptr, &at, static_cast<long>(der.size())));
   ERR_clear_error();
   if (!request || at != end) return InvalidArgument("not a signing request (PKCS#10, DER)");
-  const Ptr<EVP_PKEY> key(X509_REQ_get_pubkey(request.get()));
+  const OpensslPtr<EVP_PKEY> key(X509_REQ_get_pubkey(request.get()));
   if (!key || !IsKeyOfOurs(key.get())) {
     ERR_clear_error();
     return InvalidArgument("the key is neither ECDSA P-256 nor Ed25519");
@@ -79,10 +69,8 @@ Result<SigningRequest> ReadSigningRequest(std::string_view der) {
 }
 
 Result<Sha256Digest> KeySha256(std::string_view certificate_pem) {
-  const Ptr<BIO> bio(
-      BIO_new_mem_buf(certificate_pem.data(), static_cast<int>(certificate_pem.size())));
-  const Ptr<X509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  const Ptr<EVP_PKEY> key(certificate ? X509_get_pubkey(certificate.get()) : nullptr);
+  const OpensslPtr<X509> certificate = CertificateOfPem(certificate_pem);
+  const OpensslPtr<EVP_PKEY> key(certificate ? X509_get_pubkey(certificate.get()) : nullptr);
   if (!key) {
     ERR_clear_error();
     return InvalidArgument("not a PEM certificate");
