@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/stream/sensor_port.h"
 
+#include <algorithm>
+
 #include "agent/model/control.h"
 #include "agent/stream/control_wire.h"
 #include "agent/stream/link_socket.h"
@@ -124,6 +126,18 @@ void SensorPort::Wake() {
     woken_ = true;
   }
   changed_.notify_all();
+}
+
+void SensorPort::AwaitSpool() {
+  while (spool().version == 0 && !TimeIsUp()) WaitForChange(0, kIdleWait);
+}
+
+void SensorPort::Pause(std::chrono::milliseconds span, const std::function<bool()>& over) {
+  const auto until = Clock::now() + span;
+  while (Clock::now() < until && !over()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+    WaitForChange(spool().version, std::min(left + std::chrono::milliseconds(1), kIdleWait));
+  }
 }
 
 std::optional<SensorPort::Clock::time_point> SensorPort::stop_deadline() {

@@ -43,6 +43,7 @@ struct OpenedSegment {
 class SensorPort {
  public:
   using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kIdleWait{1000};
 
   explicit SensorPort(UniqueFd socket) : socket_(std::move(socket)) {}
 
@@ -56,6 +57,10 @@ class SensorPort {
   // Waits until spool().version is not `version`, Wake(), a stop request, or `timeout`.
   void WaitForChange(std::uint64_t version, std::chrono::milliseconds timeout);
   void Wake();
+  // Until the sensor has said what its spool holds, or there is no more time.
+  void AwaitSpool();
+  // For so long, or until `over`, which is asked at each change and each kIdleWait.
+  void Pause(std::chrono::milliseconds span, const std::function<bool()>& over);
   // When to end; nullopt = not asked to.
   std::optional<Clock::time_point> stop_deadline();
   // That deadline has passed.

@@ -22,7 +22,6 @@ namespace link = internal::v1;
 using std::chrono::milliseconds;
 using Clock = SensorPort::Clock;
 
-constexpr milliseconds kIdleWait{1000};
 constexpr std::array<std::string_view, kLaneCount> kLaneNames = {"evidence", "bulk"};
 
 // What of one lane is on its way.
@@ -82,7 +81,7 @@ class SinkUploader final : public Uploader {
 };
 
 void SinkUploader::Run() {
-  while (port_->spool().version == 0 && !port_->TimeIsUp()) port_->WaitForChange(0, kIdleWait);
+  port_->AwaitSpool();
   while (!Finished()) {
     FollowStream();
     const SpoolView view = port_->spool();
@@ -148,7 +147,7 @@ std::optional<std::size_t> SinkUploader::DueLane() const {
 }
 
 milliseconds SinkUploader::UntilDue() const {
-  milliseconds left = kIdleWait;
+  milliseconds left = SensorPort::kIdleWait;
   for (const LaneQueue& queue : lanes_) {
     if (queue.object.empty()) continue;
     const auto due = queue.since + sink_.interval - Clock::now();
@@ -218,11 +217,8 @@ void SinkUploader::Pause(const std::string& why) {
   last_logged_ = why;
   report_.set_reconnects(report_.reconnects() + 1);
   Report(false, why);
-  const auto until = Clock::now() + backoff_.Next(static_cast<std::uint32_t>(random_()));
-  while (Clock::now() < until && !port_->TimeIsUp() && !cancelled_) {
-    const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now());
-    port_->WaitForChange(port_->spool().version, std::min(left + milliseconds(1), kIdleWait));
-  }
+  port_->Pause(backoff_.Next(static_cast<std::uint32_t>(random_())),
+               [this] { return port_->TimeIsUp() || cancelled_; });
 }
 
 void SinkUploader::Report(bool connected, const std::string& why) {

@@ -33,7 +33,6 @@ using Clock = SensorPort::Clock;
 constexpr std::uint32_t kProtocolVersion = 1;
 constexpr seconds kConnectTimeout{20};
 constexpr milliseconds kReportEvery{1000};
-constexpr milliseconds kIdleWait{1000};
 constexpr int kKeepaliveMs = 20'000;
 constexpr std::size_t kMaxAsked = 64;
 constexpr int kRepliesPerFrame = 4;  // 1 MiB
@@ -114,7 +113,7 @@ class UploaderImpl final : public Uploader {
 };
 
 void UploaderImpl::Run() {
-  while (port_->spool().version == 0 && !port_->TimeIsUp()) port_->WaitForChange(0, kIdleWait);
+  port_->AwaitSpool();
   std::string last_logged;
   while (!Finished()) {
     Outcome outcome = RunConnection();
@@ -124,13 +123,8 @@ void UploaderImpl::Run() {
     if (outcome.why != last_logged) spdlog::warn("not connected why=\"{}\"", outcome.why);
     last_logged = outcome.why;
     Report(false, outcome.why, true);
-    const milliseconds delay =
-        std::max(outcome.pause, backoff_.Next(static_cast<std::uint32_t>(random_())));
-    const auto until = Clock::now() + delay;
-    while (Clock::now() < until && !Finished()) {
-      const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now());
-      port_->WaitForChange(port_->spool().version, std::min(left + milliseconds(1), kIdleWait));
-    }
+    port_->Pause(std::max(outcome.pause, backoff_.Next(static_cast<std::uint32_t>(random_()))),
+                 [this] { return Finished(); });
     const std::lock_guard lock(mutex_);
     report_.set_reconnects(report_.reconnects() + 1);
   }
@@ -328,7 +322,7 @@ Status UploaderImpl::SendFrames(Connection* c) {
     }
     Report(true, "", false);
     // A full window waits for an ack, which wakes; an unreadable segment for the next change.
-    if (!sent && !port_->has_reply()) port_->WaitForChange(view.version, kIdleWait);
+    if (!sent && !port_->has_reply()) port_->WaitForChange(view.version, SensorPort::kIdleWait);
   }
   return Ok();
 }
