@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -38,9 +37,6 @@ Result<std::string> ReadFingerprint(std::string text) {
   if (text.starts_with("SHA256:")) text.erase(0, 7);
   std::erase(text, ':');
   std::erase(text, ' ');
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
   auto bytes = HexDecode(text);
   if (!bytes || bytes->size() != kFingerprintBytes) {
     return InvalidArgument("--ca-fingerprint: expected a SHA-256 (64 hexadecimal digits)");

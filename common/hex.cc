@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/hex.h"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <charconv>
 
 namespace culprit {
@@ -16,6 +18,8 @@ std::string HexEncode(std::string_view bytes) {
   }
   return out;
 }
+
+std::string HexId(std::uint64_t id) { return fmt::format("{:016x}", id); }
 
 Result<std::string> HexDecode(std::string_view text) {
   if (text.size() % 2 != 0) return InvalidArgument("odd number of hexadecimal digits");

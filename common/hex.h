@@ -3,6 +3,7 @@
 #ifndef CULPRIT_COMMON_HEX_H_
 #define CULPRIT_COMMON_HEX_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,8 @@
 namespace culprit {
 
 std::string HexEncode(std::string_view bytes);
+// Of a flow, a process or a session, as people read and write it: 16 digits.
+std::string HexId(std::uint64_t id);
 // Errors: odd length or a character that is not a hexadecimal digit.
 Result<std::string> HexDecode(std::string_view text);
 

@@ -98,6 +98,11 @@ std::string IpAddress::ToString() const {
   return inet_ntop(AF_INET6, bytes_.data(), text, sizeof(text));
 }
 
+std::string AddressText(std::string_view bytes) {
+  const auto address = IpAddress::FromBytes(bytes);
+  return address ? address->ToString() : "";
+}
+
 Result<Endpoint> Endpoint::Parse(std::string_view text) {
   std::string_view host = text;
   std::string_view port;

@@ -55,6 +55,9 @@ class IpAddress {
   std::array<std::uint8_t, 16> bytes_{};
 };
 
+// Of an address in bytes; empty where there is none.
+std::string AddressText(std::string_view bytes);
+
 struct Endpoint {
   IpAddress address;
   std::uint16_t port = 0;  // host byte order; 0 = none

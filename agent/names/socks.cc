@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::uint8_t kConnect = 1, kUdpAssociate = 3;
 
-std::string AddressText(std::string_view bytes) {
-  return IpAddress::FromBytes(bytes).value_or(IpAddress()).ToString();
-}
-
 // Names and users are text: what is not is another protocol that begins with the same bytes.
 bool IsText(std::string_view bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c > 0x20 && c < 0x7f; });

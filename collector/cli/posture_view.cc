@@ -5,6 +5,7 @@
 #include <map>
 
 #include "collector/cli/views.h"
+#include "common/hex.h"
 #include "common/text.h"
 
 namespace culprit::cli {
@@ -42,7 +43,7 @@ std::string Servers(const v1::Posture& posture, const View& view) {
     table.Add({{Joined(server.listens(), " ")},
                {server.kind()},
                {std::to_string(server.pid())},
-               {server.process_id() == 0 ? "-" : fmt::format("{:016x}", server.process_id())},
+               {server.process_id() == 0 ? "-" : HexId(server.process_id())},
                {server.exe() + (server.exe_deleted() ? " (deleted)" : ""),
                 server.exe_deleted() ? Style::kBad : Style::kPlain},
                {server.command()}});

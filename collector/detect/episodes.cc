@@ -19,8 +19,6 @@ constexpr auto kUpdateInterval = std::chrono::seconds(10);
 constexpr auto kEpisodeGap =
     std::chrono::hours(1);  // after so long a silence it is another episode
 
-std::string HexOf(std::uint64_t id) { return fmt::format("{:016x}", id); }
-
 std::uint64_t IdOfHex(const std::string& text) {
   std::uint64_t id = 0;
   std::from_chars(text.data(), text.data() + text.size(), id, 16);
@@ -43,7 +41,7 @@ std::string RegionsOf(const v1::Finding& finding) {
 void AddFlowIds(const v1::Finding& before, const std::vector<FlowId>& flows, v1::Finding* next) {
   *next->mutable_flow_ids() = before.flow_ids();
   for (const FlowId flow : flows) {
-    const std::string id = HexOf(flow.value());
+    const std::string id = HexId(flow.value());
     const auto& ids = next->flow_ids();
     if (next->flow_ids_size() < kMaxFlowIds && std::find(ids.begin(), ids.end(), id) == ids.end()) {
       next->add_flow_ids(id);
@@ -63,7 +61,7 @@ v1::Finding Episodes::Describe(const Group& group, Alarm* alarm, const v1::Findi
     if (id != nullptr) next.add_attack_ids(id);
   }
   next.set_confidence(alarm->confidence);
-  next.set_process_id(HexOf(alarm->process.value()));
+  next.set_process_id(HexId(alarm->process.value()));
   next.set_subject(group.key);
   const Weights weights = WeighAlarm(*alarm, group, from_);
   for (const std::string& line : weights.lines) next.add_weights(line);

@@ -11,6 +11,7 @@
 #include "collector/detect/events.h"
 #include "collector/detect/rules.h"
 #include "collector/model/imported.h"
+#include "common/hex.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -395,7 +396,7 @@ void IntegrityDetector::Raise(Notice notice, WatchedAgent* agent) {
                                      episode.times == 1 ? "time" : "times");
   if (notice.with_flows) {
     for (auto flow = agent->flows.rbegin(); flow != agent->flows.rend(); ++flow) {
-      next.add_flow_ids(fmt::format("{:016x}", flow->id.value()));
+      next.add_flow_ids(HexId(flow->id.value()));
       *next.add_targets() = MakeTarget(flow->remote, flow->tx_bytes, flow->rx_bytes);
     }
   }

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/detect/session_book.h"
 
-#include <spdlog/fmt/fmt.h>
-
 #include <algorithm>
+
+#include "common/hex.h"
+#include "common/net_address.h"
 
 namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxSessions = 4096;
 constexpr int kMaxDepth = 32;
-
-std::string AddressText(const std::string& bytes) {
-  const auto address = IpAddress::FromBytes(bytes);
-  return address ? address->ToString() : "";
-}
 
 }  // namespace
 
@@ -57,7 +53,7 @@ std::optional<v1::FindingSession> SessionBook::SessionOf(ProcessId id,
   }
   if (entry == nullptr) return std::nullopt;
   v1::FindingSession out;
-  out.set_session_id(fmt::format("{:016x}", session));
+  out.set_session_id(HexId(session));
   const v1::Login& login = entry->login;
   out.set_kind(login.session_id() != 0 ? login.kind() : entry->session.kind());
   out.set_user(login.user().empty() ? entry->session.user() : login.user());

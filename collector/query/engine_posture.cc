@@ -23,13 +23,6 @@ Result<std::optional<std::uint32_t>> RefOf(const EvidenceStore& store, const std
   return std::optional(record.ref);
 }
 
-// The last words of an enum's name: "SERVER_STARTED" -> "server_started".
-std::string Word(const std::string& name, std::string_view prefix) {
-  std::string word = name.substr(std::min(prefix.size(), name.size()));
-  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return word;
-}
-
 void RenderState(const v1::PostureChange::FileState& state,
                  v1::PostureChangeRow::FileStateRow* row) {
   row->set_sha256(HexEncode(state.sha256()));
@@ -47,7 +40,7 @@ v1::PostureChangeRow RenderChange(PostureChangeRecord record, Names* names) {
   row.set_audit_session(kNotSet);
   const ProcessId id{record.change.process_id()};
   v1::PostureChange& change = record.change;
-  row.set_kind(Word(v1::PostureChangeKind_Name(change.kind()), "POSTURE_CHANGE_KIND_"));
+  row.set_kind(WordOf(v1::PostureChangeKind_Name(change.kind()), "POSTURE_CHANGE_KIND_"));
   row.set_path(std::move(*change.mutable_path()));
   if (change.has_before()) RenderState(change.before(), row.mutable_before());
   if (change.has_after()) RenderState(change.after(), row.mutable_after());
@@ -56,9 +49,10 @@ v1::PostureChangeRow RenderChange(PostureChangeRecord record, Names* names) {
   *row.mutable_listens() = std::move(*change.mutable_listens());
   row.set_pid(change.pid());
   if (change.confidence() != v1::WRITER_CONFIDENCE_UNSPECIFIED)
-    row.set_confidence(Word(v1::WriterConfidence_Name(change.confidence()), "WRITER_CONFIDENCE_"));
+    row.set_confidence(
+        WordOf(v1::WriterConfidence_Name(change.confidence()), "WRITER_CONFIDENCE_"));
   if (id.value() == 0) return row;
-  row.set_process_id(fmt::format("{:016x}", id.value()));
+  row.set_process_id(HexId(id.value()));
   const ProcessRecord* process = names->Process(record.host, id);
   if (process == nullptr) return row;
   const v1::Process& p = process->definition;

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "collector/query/render.h"
+#include "common/ascii.h"
 #include "common/hex.h"
 
 namespace culprit {
@@ -103,7 +104,7 @@ Status ResolveProcess(const v1::FlowFilter& filter, ResolvedFilter* out) {
 
 Result<std::string> ResolveName(std::string name) {
   if (name.size() > kMaxText) return InvalidArgument("name: too long");
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  name = AsciiLower(name);
   if (name.size() > 1 && name.ends_with('.')) name.pop_back();
   return name;
 }
@@ -132,8 +133,6 @@ bool ResolvedFilter::Accepts(ProcessId id, const ProcessRecord* record) const {
          (process.user.empty() || process.user == d.user() ||
           process.user == std::to_string(d.uid()));
 }
-
-std::string HexId(std::uint64_t id) { return fmt::format("{:016x}", id); }
 
 Result<std::uint64_t> ParseHexId(const std::string& text, const std::string& what) {
   std::uint64_t id = 0;

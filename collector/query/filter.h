@@ -34,7 +34,6 @@ Error UnknownHost(const std::string& text);
 // hosts fit.
 Result<HostRecord> ResolveHost(const EvidenceStore& store, const std::string& text);
 Result<std::uint64_t> ParseHexId(const std::string& text, const std::string& what);
-std::string HexId(std::uint64_t id);
 
 // Errors: kInvalidArgument naming the field, kNotFound for the host.
 Result<ResolvedFilter> ResolveFilter(const EvidenceStore& store, const v1::FlowFilter& filter);

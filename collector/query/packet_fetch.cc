@@ -12,6 +12,7 @@
 #include "collector/query/filter.h"
 #include "collector/query/render.h"
 #include "common/crc32c.h"
+#include "common/hex.h"
 #include "common/net_address.h"
 
 namespace culprit {

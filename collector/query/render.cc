@@ -3,20 +3,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "collector/query/filter.h"
+#include "common/ascii.h"
 #include "common/hex.h"
 
 namespace culprit {
 namespace {
 
 void RenderFlags(std::uint32_t flags, v1::FlowRow* row) {
-  constexpr std::size_t kPrefix = sizeof("FLOW_FLAG_") - 1;
   for (std::uint32_t bit = 1; bit != 0 && bit <= flags; bit <<= 1) {
     const auto value = static_cast<int>(bit);
     if ((flags & bit) == 0 || !v1::FlowFlag_IsValid(value)) continue;
-    std::string name = v1::FlowFlag_Name(static_cast<v1::FlowFlag>(value)).substr(kPrefix);
-    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    row->add_flags(std::move(name));
+    row->add_flags(WordOf(v1::FlowFlag_Name(static_cast<v1::FlowFlag>(value)), "FLOW_FLAG_"));
   }
 }
 
@@ -57,6 +57,10 @@ std::string GroupLabel(const GroupTotal& group, GroupBy by, Names* names) {
 }
 
 }  // namespace
+
+std::string WordOf(std::string_view name, std::string_view prefix) {
+  return AsciiLower(name.substr(std::min(prefix.size(), name.size())));
+}
 
 v1::FlowRow RenderFlow(const FlowTotal& flow, Names* names) {
   const FlowFacts& f = flow.facts;

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "collector/store/evidence_store.h"
@@ -15,6 +16,8 @@
 
 namespace culprit {
 
+// Name of an enum's value in lower case, without the prefix that all values share.
+std::string WordOf(std::string_view name, std::string_view prefix);
 std::string ProtocolName(std::uint8_t protocol);
 Result<std::uint8_t> ParseProtocol(const std::string& text);
 std::string DirectionName(v1::FlowDirection direction);

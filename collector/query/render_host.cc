@@ -11,10 +11,7 @@ namespace culprit {
 namespace {
 
 std::string CauseName(v1::LossCause cause) {
-  constexpr std::size_t kPrefix = sizeof("LOSS_CAUSE_") - 1;
-  std::string name = v1::LossCause_Name(cause).substr(kPrefix);
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return name;
+  return WordOf(v1::LossCause_Name(cause), "LOSS_CAUSE_");
 }
 
 // Five counts of 63 bits fit into 128.

@@ -2,20 +2,11 @@
 // Sessions and logins as rows, and what of them stands beside flows and processes.
 #include "collector/query/filter.h"
 #include "collector/query/render.h"
+#include "common/hex.h"
+#include "common/net_address.h"
 
 namespace culprit {
 namespace {
-
-std::string Word(const std::string& name, std::size_t prefix) {
-  std::string word = name.substr(prefix);
-  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return word;
-}
-
-std::string AddressText(const std::string& bytes) {
-  const auto address = IpAddress::FromBytes(bytes);
-  return address ? address->ToString() : "";
-}
 
 // The kernel's connection knows better than the line, which a local user can write.
 std::string AddressOf(const SessionRecord& s) {
@@ -31,13 +22,13 @@ std::string HexOrEmpty(std::uint64_t id) { return id == 0 ? std::string() : HexI
 
 std::string ConfidenceName(v1::LinkConfidence confidence) {
   if (confidence == v1::LINK_CONFIDENCE_UNSPECIFIED) return "";
-  return Word(v1::LinkConfidence_Name(confidence), sizeof("LINK_CONFIDENCE_") - 1);
+  return WordOf(v1::LinkConfidence_Name(confidence), "LINK_CONFIDENCE_");
 }
 
 void RenderLinks(const SessionRecord& record, v1::LoginRow* row) {
   for (const v1::SessionLink& link : record.session.links()) {
     v1::LoginRow::Link& to = *row->add_links();
-    to.set_kind(Word(v1::SessionLinkKind_Name(link.kind()), sizeof("SESSION_LINK_KIND_") - 1));
+    to.set_kind(WordOf(v1::SessionLinkKind_Name(link.kind()), "SESSION_LINK_KIND_"));
     to.set_confidence(ConfidenceName(link.confidence()));
     to.set_reason(link.reason());
   }
@@ -69,7 +60,7 @@ void RenderCredential(const v1::Login& login, v1::LoginRow* row) {
 
 std::string LoginKindName(v1::LoginKind kind) {
   if (kind == v1::LOGIN_KIND_UNSPECIFIED || !v1::LoginKind_IsValid(kind)) return "";
-  return Word(v1::LoginKind_Name(kind), sizeof("LOGIN_KIND_") - 1);
+  return WordOf(v1::LoginKind_Name(kind), "LOGIN_KIND_");
 }
 
 v1::LoginRow RenderLogin(const SessionRecord& record, const Names& names) {

@@ -5,19 +5,13 @@
 #include "collector/query/filter.h"
 #include "collector/query/render.h"
 #include "common/community_id.h"
+#include "common/hex.h"
 
 namespace culprit {
 namespace {
 
-// Name of an enum's value in lower case, without the prefix that all values share.
-std::string Word(const std::string& name, std::string_view prefix) {
-  std::string word = name.substr(std::min(prefix.size(), name.size()));
-  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return word;
-}
-
 std::string SourceWord(v1::NameSource source) {
-  return Word(v1::NameSource_Name(source), "NAME_SOURCE_");
+  return WordOf(v1::NameSource_Name(source), "NAME_SOURCE_");
 }
 
 bool IsRequest(v1::NameSource source) {
@@ -66,7 +60,8 @@ void RenderFlowNames(const FlowTotal& flow, const EvidenceStore& store, v1::Flow
     } else if (row->name().empty() && !name.name.empty()) {
       row->set_name(name.name);
       row->set_name_source(SourceWord(name.source));
-      row->set_name_confidence(Word(v1::NameConfidence_Name(name.confidence), "NAME_CONFIDENCE_"));
+      row->set_name_confidence(
+          WordOf(v1::NameConfidence_Name(name.confidence), "NAME_CONFIDENCE_"));
     }
     if (row->alpn().empty()) row->set_alpn(name.alpn);
   }
