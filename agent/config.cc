@@ -4,7 +4,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "agent/source/mounts.h"
 #include "common/credentials.h"
 #include "common/file.h"
+#include "common/number.h"
 #include "common/toml_reader.h"
 #include "common/units.h"
 
@@ -100,11 +100,8 @@ Result<AgentConfig> Read(TomlReader toml) {
 // 0 = none.
 std::uint32_t PortOf(const std::string& address) {
   const std::size_t colon = address.rfind(':');
-  std::uint32_t port = 0;
   if (colon == std::string::npos || colon == 0) return 0;
-  const char* end = address.data() + address.size();
-  const auto [stop, error] = std::from_chars(address.data() + colon + 1, end, port);
-  return error == std::errc() && stop == end && port < 65'536 ? port : 0;
+  return AsNumber<std::uint16_t>(std::string_view(address).substr(colon + 1)).value_or(0);
 }
 
 Status CheckAddress(const std::string& key, const std::string& address) {

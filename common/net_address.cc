@@ -4,8 +4,9 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
+
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -14,8 +15,7 @@ constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 
 
 Result<std::uint16_t> ParsePort(std::string_view text) {
   std::uint16_t port = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (ec != std::errc{} || end != text.data() + text.size()) {
+  if (!ParseWhole(text, &port)) {
     return InvalidArgument("not a port (0-65535): '" + std::string(text) + "'");
   }
   return port;
@@ -145,11 +145,9 @@ Result<Cidr> Cidr::Parse(std::string_view text) {
   Cidr c;
   TRY(c.base, IpAddress::Parse(text.substr(0, slash)));
   if (slash == std::string_view::npos) return c;
-  const std::string_view digits = text.substr(slash + 1);
   unsigned length = 0;
-  const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
   const unsigned width = c.base.IsV4() ? 32 : 128;
-  if (ec != std::errc{} || end != digits.data() + digits.size() || length > width) {
+  if (!ParseWhole(text.substr(slash + 1), &length) || length > width) {
     return InvalidArgument("prefix length of '" + std::string(text) + "' must be 0-" +
                            std::to_string(width));
   }

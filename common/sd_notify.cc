@@ -5,13 +5,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "common/number.h"
 #include "common/unique_fd.h"
 
 namespace culprit {
@@ -45,10 +45,8 @@ std::chrono::microseconds SdWatchdogInterval() {
   if (text == nullptr) return std::chrono::microseconds(0);
   const char* pid = std::getenv("WATCHDOG_PID");
   if (pid != nullptr && std::to_string(getpid()) != pid) return std::chrono::microseconds(0);
-  std::int64_t us = 0;
-  const char* end = text + std::strlen(text);
-  if (std::from_chars(text, end, us).ptr != end || us <= 0) return std::chrono::microseconds(0);
-  return std::chrono::microseconds(us / 2);
+  const std::int64_t us = AsNumber<std::int64_t>(text).value_or(0);
+  return std::chrono::microseconds(us > 0 ? us / 2 : 0);
 }
 
 }  // namespace culprit

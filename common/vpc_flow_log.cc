@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -98,8 +98,7 @@ bool Unset(std::string_view cell) { return cell.empty() || cell == "-"; }
 template <class T>
 bool Number(std::string_view cell, T max, T* out) {
   if (Unset(cell)) return true;
-  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), *out);
-  return error == std::errc() && end == cell.data() + cell.size() && *out >= 0 && *out <= max;
+  return ParseWhole(cell, out) && *out >= 0 && *out <= max;
 }
 
 bool Address(std::string_view of_packet, std::string_view of_interface, IpAddress* out) {

@@ -4,10 +4,10 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -24,12 +24,6 @@ std::vector<std::string_view> Words(std::string_view line) {
   }
 }
 
-template <class Number>
-bool ParseNumber(std::string_view text, Number* out) {
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), *out);
-  return read.ec == std::errc() && read.ptr == text.data() + text.size();
-}
-
 Result<MappedProcess> ParseLine(const std::vector<std::string_view>& words) {
   MappedProcess process;
   if (words.size() < 5 || words.size() > 6) {
@@ -38,7 +32,7 @@ Result<MappedProcess> ParseLine(const std::vector<std::string_view>& words) {
   if (words[0] != "*") {
     TRY(process.local.address, IpAddress::Parse(words[0]));
   }
-  if (words[1] != "*" && !ParseNumber(words[1], &process.local.port)) {
+  if (words[1] != "*" && !ParseWhole(words[1], &process.local.port)) {
     return InvalidArgument("expected a port from 1 to 65535 or *");
   }
   if (words[2] != "*" && words[2] != "tcp" && words[2] != "udp") {
@@ -46,8 +40,8 @@ Result<MappedProcess> ParseLine(const std::vector<std::string_view>& words) {
   }
   if (words[2] != "*") process.protocol = words[2] == "tcp" ? IPPROTO_TCP : IPPROTO_UDP;
   std::uint32_t pid = 0, uid = 0;
-  if (!ParseNumber(words[3], &pid) || pid == 0) return InvalidArgument("expected a pid");
-  if (words.size() == 6 && !ParseNumber(words[5], &uid)) return InvalidArgument("expected a uid");
+  if (!ParseWhole(words[3], &pid) || pid == 0) return InvalidArgument("expected a pid");
+  if (words.size() == 6 && !ParseWhole(words[5], &uid)) return InvalidArgument("expected a uid");
   process.tgid = Tgid(pid);
   if (words.size() == 6) process.uid = Uid(uid);
   process.exe = std::string(words[4]);

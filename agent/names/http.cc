@@ -2,11 +2,11 @@
 #include "agent/names/http.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 
 #include "agent/names/name_text.h"
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -83,11 +83,7 @@ bool SplitAuthority(std::string_view authority, std::string_view& host, std::uin
     host = authority.substr(0, colon);
     digits = authority.substr(colon);
   }
-  if (digits.size() > 1) {
-    const char* end = digits.data() + digits.size();
-    const auto [stopped, error] = std::from_chars(digits.data() + 1, end, port);
-    if (error != std::errc{} || stopped != end) return false;
-  }
+  if (digits.size() > 1 && !ParseWhole(digits.substr(1), &port)) return false;
   return !host.empty();
 }
 

@@ -2,25 +2,18 @@
 #include "agent/posture/accounts.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <unordered_map>
 
 #include "agent/posture/sshd_lexer.h"
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
 
 constexpr std::size_t kMaxLines = 20'000;
 constexpr std::size_t kMaxName = 256;
-
-std::optional<std::uint32_t> Id(const std::string& text) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // Fields of each line that has at least `fields` of them.
 template <class Take>
@@ -41,14 +34,14 @@ bool Account::LoginShell() const {
 
 Accounts::Accounts(std::string_view passwd, std::string_view group, const std::string* shadow) {
   EachLine(passwd, 7, [&](const std::vector<std::string>& f) {
-    const auto uid = Id(f[2]), gid = Id(f[3]);
+    const auto uid = AsNumber<std::uint32_t>(f[2]), gid = AsNumber<std::uint32_t>(f[3]);
     if (!uid || !gid) return;
     Account account{f[0], f[5], f[6], *uid, *gid, PasswordState::kUnknown};
     if (f[1].empty()) account.password = PasswordState::kEmpty;
     accounts_.push_back(std::move(account));
   });
   EachLine(group, 4, [&](const std::vector<std::string>& f) {
-    const auto gid = Id(f[2]);
+    const auto gid = AsNumber<std::uint32_t>(f[2]);
     if (gid) groups_.push_back({f[0], *gid, SplitBy(f[3], ',')});
   });
   if (shadow != nullptr) ReadShadow(*shadow);

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "common/file.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -41,12 +41,8 @@ std::optional<SegmentFileName> ParseSegmentName(std::string_view name) {
        {SegmentFileKind::kOpen, SegmentFileKind::kClosed, SegmentFileKind::kIndex}) {
     const std::string_view suffix = Suffix(kind);
     if (name.size() < kDigits + suffix.size() || !name.ends_with(suffix)) continue;
-    const std::string_view digits = name.substr(0, name.size() - suffix.size());
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (error == std::errc{} && end == digits.data() + digits.size()) {
-      return SegmentFileName{number, kind};
-    }
+    const auto number = AsNumber<std::uint64_t>(name.substr(0, name.size() - suffix.size()));
+    if (number) return SegmentFileName{*number, kind};
   }
   return std::nullopt;
 }

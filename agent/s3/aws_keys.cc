@@ -2,11 +2,11 @@
 #include "agent/s3/aws_keys.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -29,13 +29,7 @@ Result<AwsKeys> Checked(AwsKeys keys) {
 }
 
 // nullopt: not digits.
-std::optional<int> Number(std::string_view text) {
-  int value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end || value < 0) return std::nullopt;
-  return value;
-}
+std::optional<std::uint16_t> Number(std::string_view text) { return AsNumber<std::uint16_t>(text); }
 
 // "2026-03-01T02:03:04Z".
 std::optional<WallTime> ParseTime(std::string_view text) {

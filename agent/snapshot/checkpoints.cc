@@ -15,9 +15,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <condition_variable>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -32,6 +30,7 @@
 #include "agent/snapshot/sock_diag.h"
 #include "common/file.h"
 #include "common/hex.h"
+#include "common/number.h"
 #include "common/time.h"
 #include "common/unique_fd.h"
 
@@ -57,10 +56,7 @@ std::vector<std::uint32_t> Pids() {
   std::vector<std::uint32_t> pids;
   const Directory directory(opendir("/proc"));
   while (const dirent* entry = directory ? readdir(directory.get()) : nullptr) {
-    const std::string_view name(entry->d_name);
-    std::uint32_t pid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error == std::errc() && end == name.data() + name.size()) pids.push_back(pid);
+    if (const auto pid = AsNumber<std::uint32_t>(entry->d_name)) pids.push_back(*pid);
   }
   return pids;
 }

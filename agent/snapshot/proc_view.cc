@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <memory>
 
 #include "bpf/tasks_abi.h"
+#include "common/number.h"
 #include "tasks.skel.h"
 
 namespace culprit {
@@ -78,10 +78,8 @@ std::vector<std::uint32_t> ListProcesses(int procfs, std::size_t limit) {
   if (dir == nullptr) return pids;
   (void)fd.Release();
   while (const dirent* entry = readdir(dir)) {
-    std::uint32_t pid = 0;
-    const char* end = entry->d_name + std::strlen(entry->d_name);
-    const auto [stop, error] = std::from_chars(entry->d_name, end, pid);
-    if (error == std::errc() && stop == end && pids.size() < limit) pids.push_back(pid);
+    const auto pid = AsNumber<std::uint32_t>(entry->d_name);
+    if (pid && pids.size() < limit) pids.push_back(*pid);
   }
   closedir(dir);
   std::sort(pids.begin(), pids.end());

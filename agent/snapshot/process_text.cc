@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -63,11 +64,7 @@ std::vector<std::string> ParseArguments(std::string_view cmdline, std::size_t li
 std::optional<std::uint64_t> SocketInode(std::string_view link) {
   constexpr std::string_view kStart = "socket:[";
   if (!link.starts_with(kStart) || !link.ends_with(']')) return std::nullopt;
-  const std::string_view digits = link.substr(kStart.size(), link.size() - kStart.size() - 1);
-  std::uint64_t inode = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), inode);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return inode;
+  return AsNumber<std::uint64_t>(link.substr(kStart.size(), link.size() - kStart.size() - 1));
 }
 
 std::optional<MapRange> ParseMapLine(std::string_view line) {

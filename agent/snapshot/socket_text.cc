@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include "agent/snapshot/sock_diag.h"
 #include "common/ascii.h"
 #include "common/net_address.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -30,14 +30,6 @@ std::vector<std::string_view> Fields(std::string_view line) {
   return fields;
 }
 
-template <class T>
-std::optional<T> Number(std::string_view text, int base) {
-  T value{};
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 struct End {
   std::string address;
   std::uint16_t port = 0;
@@ -47,10 +39,10 @@ struct End {
 std::optional<End> ParseEnd(std::string_view text) {
   const std::size_t colon = text.find(':');
   if (colon != 8 && colon != 32) return std::nullopt;
-  const auto port = Number<std::uint16_t>(text.substr(colon + 1), 16);
+  const auto port = AsNumber<std::uint16_t>(text.substr(colon + 1), 16);
   std::string bytes;
   for (std::size_t at = 0; at < colon; at += 8) {
-    const auto word = Number<std::uint32_t>(text.substr(at, 8), 16);
+    const auto word = AsNumber<std::uint32_t>(text.substr(at, 8), 16);
     if (!word) return std::nullopt;
     std::array<char, sizeof *word> raw{};
     std::memcpy(raw.data(), &*word, raw.size());
@@ -68,12 +60,12 @@ Row InetSocketLine(std::string_view line, std::uint8_t protocol, std::uint64_t* 
   const auto fields = Fields(line);
   if (fields.size() < 10) return {};
   const auto local = ParseEnd(fields[1]), remote = ParseEnd(fields[2]);
-  const auto state = Number<unsigned>(fields[3], 16);
-  const auto send = Number<std::uint32_t>(fields[4].substr(0, fields[4].find(':')), 16);
-  const auto receive = Number<std::uint32_t>(
+  const auto state = AsNumber<unsigned>(fields[3], 16);
+  const auto send = AsNumber<std::uint32_t>(fields[4].substr(0, fields[4].find(':')), 16);
+  const auto receive = AsNumber<std::uint32_t>(
       fields[4].substr(std::min(fields[4].find(':'), fields[4].size() - 1) + 1), 16);
-  const auto uid = Number<std::uint32_t>(fields[7], 10);
-  const auto number = Number<std::uint64_t>(fields[9], 10);
+  const auto uid = AsNumber<std::uint32_t>(fields[7]);
+  const auto number = AsNumber<std::uint64_t>(fields[9]);
   if (!local || !remote || !state || !send || !receive || !uid || !number) return {};
   *inode = *number;
   Row row;
@@ -98,9 +90,9 @@ Row UnixSocketLine(std::string_view line, std::uint64_t* inode) {
   constexpr unsigned kConnected = 3;      // of St
   const auto fields = Fields(line);
   if (fields.size() < 7) return {};
-  const auto flags = Number<unsigned>(fields[3], 16), type = Number<unsigned>(fields[4], 16),
-             state = Number<unsigned>(fields[5], 16);
-  const auto number = Number<std::uint64_t>(fields[6], 10);
+  const auto flags = AsNumber<unsigned>(fields[3], 16), type = AsNumber<unsigned>(fields[4], 16),
+             state = AsNumber<unsigned>(fields[5], 16);
+  const auto number = AsNumber<std::uint64_t>(fields[6]);
   if (!flags || !type || !state || !number) return {};
   *inode = *number;
   Row row;
@@ -121,16 +113,16 @@ Row UnixSocketLine(std::string_view line, std::uint64_t* inode) {
 Row PacketSocketLine(std::string_view line, std::uint64_t* inode) {
   const auto fields = Fields(line);
   if (fields.size() < 9) return {};
-  const auto type = Number<unsigned>(fields[2], 10), interface = Number<unsigned>(fields[4], 10);
-  const auto protocol = Number<unsigned>(fields[3], 16);
-  const auto number = Number<std::uint64_t>(fields[8], 10);
+  const auto type = AsNumber<unsigned>(fields[2]), interface = AsNumber<unsigned>(fields[4]);
+  const auto protocol = AsNumber<unsigned>(fields[3], 16);
+  const auto number = AsNumber<std::uint64_t>(fields[8]);
   if (!type || !interface || !protocol || !number) return {};
   *inode = *number;
   Row row;
   row["protocol"] = "packet";
   row["type"] = *type;
   row["ethertype"] = *protocol;
-  if (const auto uid = Number<std::uint32_t>(fields[7], 10)) row["uid"] = *uid;
+  if (const auto uid = AsNumber<std::uint32_t>(fields[7])) row["uid"] = *uid;
   row["interface"] = *interface;
   row["inode"] = *number;
   return row;

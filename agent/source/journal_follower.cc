@@ -4,8 +4,9 @@
 #include <systemd/sd-journal.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
+
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -20,13 +21,6 @@ std::string_view Field(sd_journal* journal, const char* name) {
   const std::string_view all(static_cast<const char*>(data), size);
   const std::size_t equals = all.find('=');
   return equals == std::string_view::npos ? std::string_view() : all.substr(equals + 1, kMaxField);
-}
-
-std::uint32_t Number(std::string_view text, std::uint32_t otherwise) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty() ? value
-                                                                                   : otherwise;
 }
 
 }  // namespace
@@ -85,8 +79,8 @@ bool JournalFollower::ReadEntry(JournalEntry* out) const {
   // Each field is valid until the next is asked for.
   out->program = Field(journal, "SYSLOG_IDENTIFIER");
   out->message = Field(journal, "MESSAGE");
-  out->pid = Number(Field(journal, "_PID"), 0);
-  out->uid = Uid{Number(Field(journal, "_UID"), kNoUid.value())};
+  out->pid = AsNumber<std::uint32_t>(Field(journal, "_PID")).value_or(0);
+  out->uid = Uid{AsNumber<std::uint32_t>(Field(journal, "_UID")).value_or(kNoUid.value())};
   std::uint64_t usec = 0;
   if (sd_journal_get_realtime_usec(journal, &usec) < 0 || usec > INT64_MAX / 1'000) return false;
   out->at = WallTimeFromNs(static_cast<std::int64_t>(usec) * 1'000);

@@ -3,18 +3,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
-
-bool ParseNumber(std::string_view text, std::uint32_t* out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
-  return error == std::errc() && end == text.data() + text.size();
-}
 
 // \040 and the like, as the kernel writes blanks, tabs, line ends and backslashes.
 std::string Unescape(std::string_view text) {
@@ -40,8 +35,8 @@ std::optional<Mount> ParseLine(std::string_view line) {
   NextUntil(&line, ' ');  // parent id
   const std::string_view device = NextUntil(&line, ' ');
   const std::size_t colon = device.find(':');
-  if (colon == std::string_view::npos || !ParseNumber(device.substr(0, colon), &mount.dev_major) ||
-      !ParseNumber(device.substr(colon + 1), &mount.dev_minor)) {
+  if (colon == std::string_view::npos || !ParseWhole(device.substr(0, colon), &mount.dev_major) ||
+      !ParseWhole(device.substr(colon + 1), &mount.dev_minor)) {
     return std::nullopt;
   }
   NextUntil(&line, ' ');  // root

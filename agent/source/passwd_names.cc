@@ -3,10 +3,10 @@
 
 #include <sys/stat.h>
 
-#include <charconv>
 #include <utility>
 
 #include "common/ascii.h"
+#include "common/number.h"
 #include "common/toml_reader.h"
 
 namespace culprit {
@@ -26,11 +26,8 @@ std::unordered_map<std::uint32_t, std::string> ParsePasswd(std::string_view text
     const std::size_t third =
         second == std::string_view::npos ? second : line.find(':', second + 1);
     if (third == std::string_view::npos || first == 0 || first > kMaxNameBytes) continue;
-    const std::string_view number = line.substr(second + 1, third - second - 1);
-    std::uint32_t uid = 0;
-    const auto [stop, error] = std::from_chars(number.data(), number.data() + number.size(), uid);
-    if (error != std::errc() || stop != number.data() + number.size()) continue;
-    names.try_emplace(uid, line.substr(0, first));
+    const auto uid = AsNumber<std::uint32_t>(line.substr(second + 1, third - second - 1));
+    if (uid) names.try_emplace(*uid, line.substr(0, first));
   }
   return names;
 }

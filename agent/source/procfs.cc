@@ -10,6 +10,7 @@
 
 #include "common/ascii.h"
 #include "common/file.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -43,11 +44,7 @@ std::optional<std::uint64_t> StatField(std::string_view stat, int index) {
   if (name_end == std::string_view::npos) return std::nullopt;
   std::string_view rest = stat.substr(name_end + 1);
   for (int field = 3; field < index; ++field) NextWord(&rest, " \n");
-  const std::string_view word = NextWord(&rest, " \n");
-  std::uint64_t value = 0;
-  const auto [stop, error] = std::from_chars(word.begin(), word.end(), value);
-  if (error != std::errc() || stop != word.end()) return std::nullopt;
-  return value;
+  return AsNumber<std::uint64_t>(NextWord(&rest, " \n"));
 }
 
 // "Pss:    123 kB" in smaps_rollup.
@@ -92,10 +89,7 @@ std::vector<Tgid> Procfs::List(std::size_t limit) const {
   if (!dir) return tgids;
   while (const dirent* entry = readdir(dir.get())) {
     if (tgids.size() >= limit) break;
-    const std::string_view name(entry->d_name);
-    std::uint32_t value = 0;
-    const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), value);
-    if (error == std::errc() && stop == name.data() + name.size()) tgids.emplace_back(value);
+    if (const auto tgid = AsNumber<std::uint32_t>(entry->d_name)) tgids.emplace_back(*tgid);
   }
   return tgids;
 }

@@ -4,10 +4,11 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <utility>
+
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -65,12 +66,6 @@ void ForEachPart(std::string_view text, std::string_view separator, F&& take) {
     if (!take(text.substr(0, at)) || at == std::string_view::npos) return;
     text.remove_prefix(at + separator.size());
   }
-}
-
-template <class T>
-bool ParseWhole(std::string_view text, T* out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 // A whole field, found by its column; `bad` names the first that is wrong.

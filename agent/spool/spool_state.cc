@@ -4,11 +4,11 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "common/ascii.h"
 #include "common/crc32c.h"
 #include "common/hex.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -32,10 +32,8 @@ class LineReader {
     return word;
   }
   std::uint64_t Number() {
-    const std::string_view word = Word();
     std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(word.begin(), word.end(), value);
-    if (error != std::errc() || end != word.end()) ok_ = false;
+    ok_ = ParseWhole(Word(), &value) && ok_;
     return value;
   }
   Uuid Id() {
@@ -201,9 +199,7 @@ bool ParseSpoolSegmentName(std::string_view name, Lane* lane, std::uint64_t* num
     if (!name.starts_with(LaneName(candidate))) continue;
     const std::string_view rest = name.substr(LaneName(candidate).size());
     if (rest.size() != 1 + 16 + 5 || rest[0] != '-') continue;
-    const std::string_view digits = rest.substr(1, 16);
-    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), *number, 16);
-    if (error != std::errc() || end != digits.end()) continue;
+    if (!ParseWhole(rest.substr(1, 16), number, 16)) continue;
     *lane = candidate;
     return name == SpoolSegmentName(candidate, *number);
   }

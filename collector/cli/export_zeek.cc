@@ -4,10 +4,10 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "collector/cli/export.h"
 #include "collector/cli/time_parse.h"
+#include "common/number.h"
 
 namespace culprit::cli {
 namespace {
@@ -76,9 +76,7 @@ std::string Uid(const std::string& flow_id) {
   constexpr std::string_view kDigits =
       "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   std::uint64_t id = 0;
-  const char* end = flow_id.data() + flow_id.size();
-  const auto [at, error] = std::from_chars(flow_id.data(), end, id, 16);
-  if (flow_id.empty() || error != std::errc() || at != end) return std::string(kUnset);
+  if (!ParseWhole(flow_id, &id, 16)) return std::string(kUnset);
   std::string digits;
   do {
     digits += kDigits[id % kDigits.size()];

@@ -3,9 +3,10 @@
 
 #include <netinet/in.h>
 
-#include <charconv>
 #include <cstdint>
 #include <utility>
+
+#include "common/number.h"
 
 namespace culprit {
 
@@ -18,10 +19,8 @@ int ProtocolNumber(const std::string& protocol) {
   for (const auto& [name, number] : named) {
     if (protocol == name) return number;
   }
-  std::uint8_t number = 0;
-  const char* end = protocol.data() + protocol.size();
-  const auto [at, error] = std::from_chars(protocol.data(), end, number);
-  return error == std::errc() && at == end ? number : -1;
+  const auto number = AsNumber<std::uint8_t>(protocol);
+  return number ? *number : -1;
 }
 
 }  // namespace culprit

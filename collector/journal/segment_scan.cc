@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "collector/journal/journal_entry.h"
 #include "common/file.h"
 #include "common/framed_log.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -53,9 +53,8 @@ std::string SealNameOf(std::string_view segment_name) {
 
 bool ParseJournalSegmentName(std::string_view name, Lsn* first_lsn) {
   if (name.size() != kPrefix.size() + 16 + kSegmentSuffix.size()) return false;
-  const std::string_view digits = name.substr(kPrefix.size(), 16);
-  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), *first_lsn, 16);
-  return error == std::errc() && end == digits.end() && name == JournalSegmentName(*first_lsn);
+  return ParseWhole(name.substr(kPrefix.size(), 16), first_lsn, 16) &&
+         name == JournalSegmentName(*first_lsn);
 }
 
 void SegmentTally::Add(const StoredFrame& stored, const Sha256Digest& hash,

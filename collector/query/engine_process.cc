@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "collector/query/engine.h"
 #include "collector/query/filter.h"
 #include "collector/query/places.h"
 #include "collector/query/render.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -28,9 +28,7 @@ bool Newer(const ProcessRecord& a, const ProcessRecord& b) {
 
 Result<std::uint32_t> ParsePid(const std::string& text) {
   std::uint32_t pid = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, ec] = std::from_chars(text.data(), end, pid);
-  if (text.empty() || ec != std::errc{} || at != end || pid == 0) {
+  if (!ParseWhole(text, &pid) || pid == 0) {
     return InvalidArgument("process: expected a process id (16 hexadecimal digits) or a pid");
   }
   return pid;

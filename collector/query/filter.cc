@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "collector/query/render.h"
 #include "common/ascii.h"
 #include "common/hex.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -136,9 +136,7 @@ bool ResolvedFilter::Accepts(ProcessId id, const ProcessRecord* record) const {
 
 Result<std::uint64_t> ParseHexId(const std::string& text, const std::string& what) {
   std::uint64_t id = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, ec] = std::from_chars(text.data(), end, id, 16);
-  if (text.size() != 16 || ec != std::errc{} || at != end) {
+  if (text.size() != 16 || !ParseWhole(text, &id, 16)) {
     return InvalidArgument(
         fmt::format("{}: expected 16 hexadecimal digits, not '{}'", what, text.substr(0, 64)));
   }

@@ -4,10 +4,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include <charconv>
-
 #include "collector/query/render.h"
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 std::string ProtocolName(std::uint8_t protocol) {
@@ -34,9 +33,7 @@ Result<std::uint8_t> ParseProtocol(const std::string& text) {
     if (AsciiLower(text.substr(0, 16)) == ProtocolName(protocol)) return protocol;
   }
   std::uint8_t number = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, ec] = std::from_chars(text.data(), end, number);
-  if (text.empty() || ec != std::errc{} || at != end) {
+  if (!ParseWhole(text, &number)) {
     return InvalidArgument("protocol: expected tcp, udp, sctp, icmp, icmp6 or a number below 256");
   }
   return number;

@@ -3,9 +3,8 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "common/hex.h"
+#include "common/number.h"
 #include "common/sha256.h"
 
 namespace culprit {
@@ -26,9 +25,7 @@ std::uint64_t Question(const v1::ListFlowsRequest& request) {
 }
 
 bool Read(std::string_view text, std::size_t field, std::uint64_t* out) {
-  const std::string_view digits = text.substr(field * kDigits, kDigits);
-  const auto [at, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), *out, 16);
-  return ec == std::errc{} && at == digits.data() + digits.size();
+  return ParseWhole(text.substr(field * kDigits, kDigits), out, 16);
 }
 
 }  // namespace

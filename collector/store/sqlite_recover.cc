@@ -5,12 +5,12 @@
 #include <sys/file.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 
 #include "collector/store/sqlite_part_codec.h"
 #include "collector/store/sqlite_store.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -29,11 +29,7 @@ std::string BootFile(const std::string& directory) { return directory + "/BOOT";
 
 std::optional<Lsn> LsnOfName(const std::string& name) {
   if (!name.starts_with("part-") || !name.ends_with(".db") || name.size() != 24) return {};
-  Lsn lsn = 0;
-  const char* begin = name.data() + 5;
-  const auto [end, ec] = std::from_chars(begin, begin + 16, lsn, 16);
-  if (ec != std::errc{} || end != begin + 16) return {};
-  return lsn;
+  return AsNumber<Lsn>(std::string_view(name).substr(5, 16), 16);
 }
 
 Result<UniqueFd> LockDirectory(const std::string& directory) {

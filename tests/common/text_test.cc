@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/ascii.h"
+#include "common/number.h"
 
 namespace culprit {
 namespace {
@@ -84,6 +85,17 @@ TEST(TrimTest, LeavesOutWhatIsNamedAtTheSideThatIsNamed) {
     EXPECT_EQ(TrimFront(blank), "");
     EXPECT_EQ(TrimBack(blank), "");
   }
+}
+
+TEST(NumberTest, TheWholeTextIsANumberThatFits) {
+  EXPECT_EQ(AsNumber<std::uint16_t>("65535"), 65'535);
+  EXPECT_EQ(AsNumber<std::uint64_t>("Ff", 16), 255U);
+  for (const std::string_view text : {"", " 1", "1 ", "+1", "-1", "1.0", "65536", "0x1"}) {
+    EXPECT_EQ(AsNumber<std::uint16_t>(text), std::nullopt) << text;
+  }
+  double seconds = 0;
+  EXPECT_TRUE(ParseWhole("1.5", &seconds));
+  EXPECT_EQ(seconds, 1.5);
 }
 
 TEST(NextTest, TakesLinesAndWordsOffTheFrontUntilNothingIsLeft) {

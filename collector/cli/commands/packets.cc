@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <optional>
 
@@ -13,6 +12,7 @@
 #include "collector/cli/commands/packets_file.h"
 #include "collector/cli/json.h"
 #include "common/crc32c.h"
+#include "common/number.h"
 #include "common/text.h"
 #include "common/units.h"
 
@@ -66,8 +66,7 @@ Status AddProcess(const std::string& text, v1::FetchPacketsRequest* request) {
     return Ok();
   }
   std::uint32_t pid = 0;
-  const auto [at, ec] = std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (ec != std::errc{} || at != text.data() + text.size() || pid == 0) {
+  if (!ParseWhole(text, &pid) || pid == 0) {
     return InvalidArgument("--process: a process id of 16 hexadecimal digits, or a pid");
   }
   if (request->pid() != 0) return InvalidArgument("--process: one pid at most");
