@@ -171,4 +171,17 @@ Result<std::size_t> BundleReader::Read(std::span<char> buffer) {
   return static_cast<std::size_t>(got);
 }
 
+Result<std::string> BundleReader::ReadUpTo(std::size_t most) {
+  constexpr std::size_t kChunk = std::size_t{64} << 10;
+  std::string bytes;
+  for (std::size_t had = 0; had < most;) {
+    bytes.resize(std::min(most, had + kChunk));
+    TRY(const std::size_t got, Read(std::span(bytes).subspan(had)));
+    had += got;
+    bytes.resize(had);
+    if (got == 0) break;
+  }
+  return bytes;
+}
+
 }  // namespace culprit

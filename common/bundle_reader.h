@@ -45,6 +45,8 @@ class BundleReader {
   Result<std::optional<Member>> Next();
   // The next bytes of the member; 0: its end. Errors: as above.
   Result<std::size_t> Read(std::span<char> buffer);
+  // As much of it as there is, and at most so many bytes.
+  Result<std::string> ReadUpTo(std::size_t most);
   // Compressed bytes taken from the source.
   std::uint64_t offset() const;
 

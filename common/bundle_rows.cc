@@ -11,22 +11,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxTable = std::size_t{16} << 20;
 constexpr std::size_t kMaxLine = std::size_t{4} << 20;
 constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxTiers = 8;
 constexpr std::size_t kMaxCommand = 200;
-constexpr std::size_t kChunk = std::size_t{64} << 10;
-
-Result<std::string> Content(BundleReader& reader, std::size_t most) {
-  std::string bytes, chunk(kChunk, '\0');
-  while (bytes.size() < most) {
-    TRY(const std::size_t got, reader.Read(chunk));
-    if (got == 0) break;
-    bytes.append(chunk, 0, got);
-  }
-  return bytes;
-}
 
 template <class Visit>
 void EachLine(std::string_view bytes, const Visit& visit) {
@@ -73,7 +61,7 @@ class Walk {
   Status One(const BundleReader::Member& member) {
     if (visitor_.member) visitor_.member(member);
     if (visitor_.entry && (member.name == kManifestName || IsTierManifest(member.name))) {
-      TRY(std::string bytes, Content(reader_, kMaxManifestBytes));
+      TRY(std::string bytes, reader_.ReadUpTo(kMaxManifestBytes));
       if (member.name == kManifestName) {
         whole_manifest_ = true;
         Entries(bytes);
@@ -85,11 +73,9 @@ class Walk {
     whole_manifest_ |= member.name == kManifestName;
     const std::string table = TableOfMember(member.name);
     if (!visitor_.row || table.empty()) return Ok();
-    TRY(const std::string bytes, Content(reader_, kMaxTable));
+    TRY(const std::string bytes, reader_.ReadUpTo(kMaxTableBytes));
     EachLine(bytes, [&](std::string_view line) {
-      const Json row = line.size() > kMaxLine || NestsTooDeep(line)
-                           ? Json(nullptr)
-                           : Json::parse(line.begin(), line.end(), nullptr, false);
+      const Json row = ParseRow(line);
       if (row.is_object()) {
         visitor_.row(table, row);
       } else {
@@ -127,6 +113,11 @@ bool NestsTooDeep(std::string_view line) {
     if (depth > kMaxDepth) return true;
   }
   return false;
+}
+
+Json ParseRow(std::string_view line) {
+  if (line.size() > kMaxLine || NestsTooDeep(line)) return nullptr;
+  return Json::parse(line.begin(), line.end(), nullptr, false);
 }
 
 std::string TableOfMember(std::string_view name) {

@@ -39,8 +39,11 @@ struct VisitedBundle {
 Result<VisitedBundle> VisitBundle(ByteSource source, const BundleVisitor& visitor,
                                   const BundleLimits& limits = {});
 
+inline constexpr std::size_t kMaxTableBytes = std::size_t{16} << 20;  // of one member
 // What a parser of JSON must not see.
 bool NestsTooDeep(std::string_view line);
+// A line of a table; no object where it cannot be read.
+nlohmann::json ParseRow(std::string_view line);
 
 // "live/sockets-3.jsonl" -> "sockets"; empty: not a table.
 std::string TableOfMember(std::string_view name);

@@ -21,11 +21,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxTable = std::size_t{16} << 20;
-constexpr std::size_t kMaxLine = std::size_t{4} << 20;
 constexpr std::size_t kMaxNotable = 500;
 constexpr std::size_t kMaxKept = 200'000;
-constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 // In the order in which they are told.
 constexpr std::array<std::string_view, 15> kKinds = {"damaged",
@@ -80,9 +77,7 @@ class Summariser {
         ++summary_->skipped;
         continue;
       }
-      const Json row = line.size() > kMaxLine || NestsTooDeep(line)
-                           ? Json(nullptr)
-                           : Json::parse(line.begin(), line.end(), nullptr, false);
+      const Json row = ParseRow(line);
       if (row.is_object()) {
         OneRow(table, row);
       } else {
@@ -236,16 +231,6 @@ bool Wanted(const std::string& name) {
          name.starts_with("errors-tier") || !TableOfMember(name).empty();
 }
 
-Result<std::string> Content(BundleReader& reader) {
-  std::string bytes, chunk(kChunk, '\0');
-  while (bytes.size() < kMaxTable) {
-    TRY(const std::size_t got, reader.Read(chunk));
-    if (got == 0) break;
-    bytes.append(chunk, 0, got);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 Result<BundleSummary> SummariseBundle(ByteSource source, const BundleLimits& limits) {
@@ -255,7 +240,7 @@ Result<BundleSummary> SummariseBundle(ByteSource source, const BundleLimits& lim
   bool whole = false;
   while (true) {
     auto member = reader.Next();
-    auto bytes = member && *member && Wanted((*member)->name) ? Content(reader)
+    auto bytes = member && *member && Wanted((*member)->name) ? reader.ReadUpTo(kMaxTableBytes)
                                                               : Result<std::string>(std::string());
     if (!member || !bytes) {
       summariser.Note(

@@ -176,14 +176,7 @@ class Teardown {
                           : member->name == kCloudMember           ? &said.cloud
                                                                    : nullptr;
       if (text == nullptr || !text->empty()) continue;
-      text->resize(std::min<std::uint64_t>(member->size, kMaxStatus));
-      std::size_t have = 0;
-      while (have < text->size()) {
-        TRY(const std::size_t got, reader.Read(std::span(*text).subspan(have)));
-        if (got == 0) break;
-        have += got;
-      }
-      text->resize(have);
+      TRY(*text, reader.ReadUpTo(kMaxStatus));
     }
     if (said.status.empty()) return NotFound("the snapshot holds no status of a running agent");
     return said;
