@@ -58,6 +58,7 @@ void ForEachKey(Thresholds& t, const Number& number, const Bytes& bytes) {
   number("detect.integrity.pause_seconds", t.integrity.pause_seconds);
   number("detect.integrity.gap_seconds", t.integrity.gap_seconds);
   number("detect.integrity.clock_jump_seconds", t.integrity.clock_jump_seconds);
+  number("detect.integrity.shed_records", t.integrity.shed_records);
   number("detect.baseline.learn_hours", t.baseline.learn_hours);
   number("detect.baseline.fresh_hours", t.baseline.fresh_hours);
   number("detect.baseline.known_hours", t.baseline.known_hours);

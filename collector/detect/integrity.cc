@@ -86,6 +86,7 @@ void IntegrityDetector::Take(const FrameHeader& header, const DecodedFrame& fram
     if (of_host && !stream.replay) TakeBeat(frame, &agent, &stream);
   }
   if (stream.replay) return;
+  TakeShed(frame, &agent);
   NoteFlows(frame, &agent.flows);
   EndSilence(frame, &agent);
   agent.last_received = std::max(agent.last_received, frame.stamp.received);

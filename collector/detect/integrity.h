@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // IntegrityDetector: findings about the evidence itself, and about the agent that gives it:
 // silence, a stop, a kill, a pause, a gap, two histories under one identity, hooks that were taken
-// away, a changed program or configuration, a lost spool, a clock that was set.
+// away, a changed program or configuration, a lost spool, a clock that was set, a storm that names
+// are lost in.
 //
 // Stage: detect. Pure: frames in the order of the journal, and ticks of the collector's clock.
 // Thread: one caller. Bounded: agents, streams, gaps and flows that are remembered. Times are the
@@ -57,6 +58,7 @@ class IntegrityDetector {
   void JudgeFork(const FrameHeader& header, const DecodedFrame& frame, WatchedAgent* agent);
   void TakeGap(const FrameHeader& header, const DecodedFrame& frame, WatchedAgent* agent);
   void TakeLosses(const DecodedFrame& frame, WatchedAgent* agent, WatchedStream* stream);
+  void TakeShed(const DecodedFrame& frame, WatchedAgent* agent);  // integrity_shed.cc
   void TakeBeat(const DecodedFrame& frame, WatchedAgent* agent, WatchedStream* stream);
 
   void JudgeHooks(const Beat& beat, WatchedAgent* agent, WatchedStream* stream);

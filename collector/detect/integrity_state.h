@@ -79,6 +79,14 @@ struct WatchedAgent {
     bool told_absent = false;
   };
   std::optional<Stop> stopped;
+  // Records of processes that were summed up for want of room.
+  struct Shed {
+    Uuid run_id;
+    std::map<v1::LossCause, std::uint64_t> known;
+    WallTime since;
+    std::uint64_t records = 0;  // since then
+  };
+  Shed shed;
   WallTime silent_since;  // zero: it speaks
   v1::Severity silence = v1::SEVERITY_UNSPECIFIED;
   std::uint64_t refused_forks = 0;

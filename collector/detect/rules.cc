@@ -201,6 +201,15 @@ constexpr Rule kRules[] = {
      "that it lost them.",
      "None is known.",
      "Frames are numbered and chained by their hashes."},
+    {"evidence-shed",
+     1,
+     "detail of processes was lost in a storm of them",
+     {"T1562.006", "T1499.003"},
+     "Within a minute the agent had to sum up many records of processes by user, because one user "
+     "starts more processes than his share of its tables holds. Bytes stay exact; names of what "
+     "else runs as that user may be missing, and rules that need them do not fire.",
+     "A build, a test or a service that starts hundreds of processes a second for minutes.",
+     "The agent counts what it sums up and declares it, by cause; no user takes another's share."},
     {"evidence-fork",
      1,
      "two histories under one identity",

@@ -103,8 +103,8 @@ struct HoursSettings {
 
 // What counts as seen for the first time.
 struct BaselineThresholds {
-  std::uint32_t learn_hours = 24;  // of evidence, before "never before" means anything of a host
-  std::uint32_t fresh_hours = 24;  // for so long after the first time it is new
+  std::uint32_t learn_hours = 24;   // of evidence, before "never before" means anything of a host
+  std::uint32_t fresh_hours = 24;   // for so long after the first time it is new
   std::uint32_t known_hours = 168;  // after so long it speaks for what happens
 };
 
@@ -117,6 +117,7 @@ struct IntegrityThresholds {
   std::uint32_t pause_seconds = 30;
   std::uint32_t gap_seconds = 30;
   std::uint32_t clock_jump_seconds = 5;
+  std::uint32_t shed_records = 5'000;  // of processes, within a minute
 };
 
 struct DetectThresholds {

@@ -12,6 +12,7 @@ import sys
 from harness import Rig, check, note, wait_until
 
 SINK, CLOSED, PACKETS = 7301, 7399, 20_000
+SHED_RECORDS = 500  # a storm of a test is shorter than those that are worth a word
 STORM_USER, OTHER_USER = 65534, 1  # nobody and daemon: every Debian has them
 
 
@@ -56,6 +57,7 @@ def main():
         a, _ = rig.namespaces()
         sink = rig.spawn(*a.command(netload, "sink-udp", "127.0.0.1", SINK, 0, 0), log="sink.log")
         wait_until("sink", lambda: "ready" in sink.log.read_text())
+        rig.collector_extra = f"[detect.integrity]\nshed_records = {SHED_RECORDS}\n"
         rig.start_collector()
         rig.start_agent()
         storm(a, churn, processes, 0)
@@ -66,6 +68,9 @@ def main():
         note(f"shed, by the agent's own record: {losses or 'nothing'}")
         host = wait_until("the record at the collector", lambda: rig.host() if not losses or rig.host()["lost_events"] else None)
         note(f"at the collector: {host['lost_events']} events, degraded {host['degraded']}")
+        check(losses.get("process budget", 0) >= SHED_RECORDS, "the storm was too small for its user's share")
+        finding = wait_until("the finding of it", lambda: rig.query("findings", "--rule", "evidence-shed"), 20, 0.5)[0]
+        note(f"found: {finding['severity']}, {finding['reason']}")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,14 @@ class AgentScript {
   }
   void Tell() { Give(Frame()); }
   void Tick() { detector_.Tick(kBase + now, ingest); }
+  // `count` as the agent counts: since its run began.
+  void Shed(std::uint64_t count) {
+    v1::Loss loss;
+    loss.set_cause(v1::LOSS_CAUSE_PROCESS_BUDGET);
+    loss.set_count(count);
+    losses = {loss};
+    Tell();
+  }
   // Heartbeats as they should be, each with its ticks.
   void Beats(int n) {
     for (int i = 0; i < n; ++i) {
@@ -205,6 +213,16 @@ std::vector<Case> HonestTrouble() {
          a.losses = {loss}, a.Beat();
        },
        {}},
+      {"AFewProcessesTooManyNowAndThen",
+       [](S& a) {
+         for (std::uint64_t n = 1; n <= 10; ++n) a.Shed(n * 2'400), a.Beats(4);
+       },
+       {}},
+      {"TheSameCountToldAgainAndAgain",
+       [](S& a) {
+         for (int i = 0; i < 20; ++i) a.Shed(4'999), a.Beats(1);
+       },
+       {}},
       {"ClockIsPutRightAfterBoot",
        [](S& a) { a.wall_off = seconds(-7200), a.Beat(), a.wall_off = seconds(0), a.Beats(3); },
        // The script began with the right time: the first of the two jumps is none of a boot.
@@ -276,6 +294,13 @@ std::vector<Case> AttacksOnTheAgent() {
 std::vector<Case> AttacksOnTheEvidence() {
   using S = AgentScript;
   return {
+      {"AStormOfProcesses",
+       [](S& a) {
+         a.Beats(2);
+         for (std::uint64_t n = 1; n <= 40; ++n) a.Shed(n * 250), a.Pass(seconds(1));
+         a.Beats(2);
+       },
+       {{"evidence-shed", v1::SEVERITY_MEDIUM}}},
       {"FramesLeftOut",
        [](S& a) {
          a.state = SequenceState::kGap, a.missing_from = 5, a.missing_to = 9, a.Beats(10);
