@@ -71,6 +71,7 @@ struct BruteForceState {
 struct RelayState {
   // Legs that somebody else began, and the flows that this group began.
   std::uint64_t in_rx = 0, in_tx = 0, out_rx = 0, out_tx = 0;
+  bool serves = false;  // only who does can be a relay
   WallTime window_began;
   RecentMap<IpAddress, std::uint64_t> clients{seconds(600), 256};       // public ones; bytes
   RecentMap<Endpoint, std::uint64_t> destinations{seconds(600), 1024};  // public ones; bytes

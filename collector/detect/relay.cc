@@ -149,6 +149,7 @@ void TakeLegs(const FlowEvent& flow, RelayState* state) {
   }
   const std::uint64_t bytes = flow.added.tx_payload_bytes + flow.added.rx_payload_bytes;
   if (flow.inbound()) {
+    state->serves = true;
     state->in_rx += flow.added.rx_payload_bytes;
     state->in_tx += flow.added.tx_payload_bytes;
     if (flow.facts.remote.IsPublic()) state->clients.Touch(flow.facts.remote, flow.at) += bytes;
@@ -199,9 +200,10 @@ void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, D
     WatchSshd(flow, t, group, out);
     return;
   }
-  // Only who serves somebody can be a relay.
-  if (!group.relay && !flow.inbound()) return;
+  if (!flow.inbound() && !flow.outbound()) return;
+  // Of who serves nobody yet, too: the rows of a relay's two sides come in any order.
   TakeLegs(flow, &Need(group.relay));
+  if (!group.relay->serves) return;
   if (flow.outbound() && flow.answered) WatchGranted(flow, t, group, out);
   WatchConserved(flow, t, group, out);
 }
@@ -211,6 +213,7 @@ void WatchRelay(const NameEvent& name, const FlowFacts* flow, Group& group) {
                     name.name.source() == v1::NAME_SOURCE_HTTP_CONNECT;
   if (!asks || flow == nullptr || flow->direction != v1::FLOW_DIRECTION_INBOUND) return;
   RelayState& state = Need(group.relay);
+  state.serves = true;
   state.asking = flow->remote;
   const auto address = IpAddress::Parse(name.name.name());
   if (address) {

@@ -223,50 +223,55 @@ void ConnectedLegs(HostScript& host, int clients, std::uint16_t listens_at) {
   }
 }
 
+// A connection of a relay: from its client, or to the place that it is for.
+void Near(HostScript& host, std::uint64_t process, int i, std::uint64_t tx, std::uint64_t rx) {
+  host.Flow({.process = process,
+             .remote = "198.51.100.7",
+             .remote_port = static_cast<std::uint16_t>(50000 + i),
+             .direction = v1::FLOW_DIRECTION_INBOUND,
+             .tx = tx,
+             .rx = rx,
+             .tx_packets = tx / 1400 + 1,
+             .rx_packets = rx / 1400 + 1,
+             .local_port = 8080});
+}
+void Far(HostScript& host, std::uint64_t process, int i, std::uint64_t tx, std::uint64_t rx) {
+  host.Flow({.process = process,
+             .remote = fmt::format("203.0.113.{}", i + 1),
+             .tx = tx,
+             .rx = rx,
+             .tx_packets = tx / 1400 + 1,
+             .rx_packets = rx / 1400 + 1});
+}
+
 // Bytes in on one side and out on the other, for `destinations` places.
 void Conserved(HostScript& host, int destinations, std::uint64_t out_of_hundred,
                const std::string& program = "/usr/bin/relay", bool of_login = false) {
   const auto process = host.Process(program, 0, 0, of_login);
   constexpr std::uint64_t kEach = 400'000;
+  const std::uint64_t out = kEach * out_of_hundred / 100;
   for (int i = 0; i < destinations; ++i) {
-    host.Flow({.process = process,
-               .remote = "198.51.100.7",
-               .remote_port = static_cast<std::uint16_t>(50000 + i),
-               .direction = v1::FLOW_DIRECTION_INBOUND,
-               .tx = kEach,
-               .rx = kEach,
-               .tx_packets = 300,
-               .rx_packets = 300,
-               .local_port = 8080});
-    host.Flow({.process = process,
-               .remote = fmt::format("203.0.113.{}", i + 1),
-               .tx = kEach * out_of_hundred / 100,
-               .rx = kEach * out_of_hundred / 100,
-               .tx_packets = 300,
-               .rx_packets = 300});
+    Near(host, process, i, kEach, kEach);
+    Far(host, process, i, out, out);
     host.Wait(2);
   }
+}
+
+// The same of downloads, whose far sides are told first.
+void FarSideFirst(HostScript& host, int destinations, std::uint64_t served) {
+  const auto process = host.Process("/usr/bin/relay");
+  for (int i = 0; i < destinations; ++i) Far(host, process, i, 60, 400'000);
+  host.Wait(2);
+  for (int i = 0; i < destinations; ++i) Near(host, process, i, served, 70);
+  host.Wait(2);
 }
 
 // Downloads through a proxy: what goes up is requests, and half of that is for the proxy.
 void Fetched(HostScript& host, int destinations, std::uint64_t up) {
   const auto process = host.Process("/usr/bin/relay");
   for (int i = 0; i < destinations; ++i) {
-    host.Flow({.process = process,
-               .remote = "198.51.100.7",
-               .remote_port = static_cast<std::uint16_t>(50000 + i),
-               .direction = v1::FLOW_DIRECTION_INBOUND,
-               .tx = 400'000,
-               .rx = up,
-               .tx_packets = 300,
-               .rx_packets = 30,
-               .local_port = 8080});
-    host.Flow({.process = process,
-               .remote = fmt::format("203.0.113.{}", i + 1),
-               .tx = up / 2,
-               .rx = 400'000,
-               .tx_packets = 30,
-               .rx_packets = 300});
+    Near(host, process, i, 400'000, up);
+    Far(host, process, i, up / 2, 400'000);
     host.Wait(2);
   }
 }
@@ -423,6 +428,9 @@ std::vector<Scenario> MakeTraffic() {
       {"datagrams_passed_on_by_connected_sockets", "relay",
        [](auto& h) { ConnectedLegs(h, 6, 7000); }},
       {"as_many_questions_of_its_own", "", [](auto& h) { ConnectedLegs(h, 6, 39999); }},
+      {"conserved_with_the_far_side_told_first", "relay",
+       [](auto& h) { FarSideFirst(h, 5, 440'000); }},
+      {"fetched_before_it_served_a_little", "", [](auto& h) { FarSideFirst(h, 9, 20'000); }},
       {"bytes_conserved_to_few", "", [](auto& h) { Conserved(h, 4, 100); }},
       {"downloads_conserved_to_many", "relay", [](auto& h) { Fetched(h, 5, 900); }},
       {"downloads_with_much_that_is_not_passed_on", "", [](auto& h) { Fetched(h, 5, 90'000); }},
