@@ -60,11 +60,17 @@ static __always_inline struct flow_state *link_peer(struct flow_state *flow, con
 {
 	struct ends unknown = {};
 	struct flow_state *peer = NULL;
+	struct process_state *process;
 
-	if (frame->ends.family)
+	if (frame->ends.family) {
 		peer = find_peer(flow, &frame->ends, frame->protocol, true, true);
-	if (peer)
-		return peer;
+		if (peer)
+			return peer;
+		/* Over the budget of peers: the sketch still sees where it went. */
+		process = owner_process(&flow->rec);
+		if (process)
+			sketch_peer(process, frame->ends.remote, frame->ends.remote_port);
+	}
 	peer = find_peer(flow, &unknown, 0, true, false);
 	if (!peer)
 		peer = flow; /* the whole table is full */

@@ -138,6 +138,35 @@ TEST_P(PacketSocketTest, FramesAreChargedToTheirSenderAndDestinationWithoutLinkH
   EXPECT_EQ(live.Counters(kMe)->bare_syns, 0U);
 }
 
+// Who has used up his share of peers is still seen to go to many places.
+TEST_P(PacketSocketTest, DestinationsBeyondTheShareOfPeersAreInTheSketch) {
+  Live live;
+  ASSERT_TRUE(live.ok());
+  const RoutedNet net;
+  const auto ifindex = net.Index('a', "va");
+  UniqueFd fd;
+  net.In('a', [&] { fd = PacketSocket(ifindex, GetParam(), false); });
+  unsigned next = 0;  // a peer is an address and a port
+  const auto send = [&](int count) {
+    for (; count > 0; --count, ++next) {
+      const std::string to = "203.0.113." + std::to_string(1 + next % 254);
+      const auto port = static_cast<std::uint16_t>(1'000 + next / 254);
+      const std::string packet =
+          IpPacket("192.0.2.2", to.c_str(), IPPROTO_UDP, UdpDatagram(port, 72));
+      SendPacket(fd.get(), ifindex, GetParam() == SOCK_RAW ? Frame(packet) : packet);
+    }
+  };
+  send(4'000);
+  const std::uint64_t spent = ToNs(ReadBootClock());
+  EXPECT_TRUE(live.Until([&] {
+    send(20);
+    const auto counters = live.Counters(kMe);
+    return counters && counters->window_boot_ns > spent &&
+           std::count_if(std::begin(counters->address_registers),
+                         std::end(counters->address_registers), [](auto r) { return r != 0; }) > 50;
+  }));
+}
+
 TEST_P(PacketSocketTest, FramesPastTheQueueAreChargedByTheirLength) {
   Live live;
   ASSERT_TRUE(live.ok());
