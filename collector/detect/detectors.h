@@ -32,7 +32,8 @@ void WatchBruteForce(const FlowEvent& flow, const BruteForceThresholds& t, Group
 
 // A login's sshd, or any process, that carries the traffic of somebody else.
 void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out);
-void WatchRelay(const NameEvent& name, const FlowFacts* flow, Group& group);
+void WatchRelay(const NameEvent& name, const FlowFacts* flow, const RelayThresholds& t,
+                Group& group, DetectContext& out);
 
 // Much data to places that the host never talked to.
 void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,

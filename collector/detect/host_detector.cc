@@ -288,7 +288,7 @@ void HostDetector::TakeName(const v1::FlowName& name) {
       contact->second.name = name.name();
     }
   }
-  WatchRelay(event, flow, group);
+  WatchRelay(event, flow, thresholds_.relay, group, *this);
   WatchMining(event, flow, thresholds_.mining, group, *this);
 }
 

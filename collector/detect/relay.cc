@@ -114,6 +114,35 @@ void WatchSshd(const FlowEvent& flow, const RelayThresholds& t, Group& group, De
   out.Raise(group, std::move(alarm));
 }
 
+// A connection to what a client had asked for.
+struct Grant {
+  Endpoint to;
+  ProcessId process;
+  FlowId flow;  // that connection, or the one that asked
+  WallTime first, at;
+  Lsn lsn = 0;
+};
+
+void RaiseGrant(const Grant& grant, const RelayThresholds& t, Group& group, DetectContext& out) {
+  RelayState& state = *group.relay;
+  ++state.granted;
+  if (state.granted < t.asked || !grant.to.address.IsPublic()) return;
+  const bool open = state.asking.IsPublic();
+  Alarm alarm = MakeAlarm("relay", open ? v1::SEVERITY_HIGH : v1::SEVERITY_LOW, grant.process);
+  alarm.confidence = v1::CONFIDENCE_HIGH;
+  alarm.first = grant.first;
+  alarm.at = grant.at;
+  alarm.lsn = grant.lsn;
+  alarm.targets = {MakeTarget(grant.to)};
+  alarm.reason = fmt::format(
+      "a proxy: {} asked for {} destinations by SOCKS or CONNECT, and it connected there",
+      open ? "a public client, " + state.asking.ToString() + "," : state.asking.ToString(),
+      state.granted);
+  alarm.measures = {MakeMeasure("destinations asked for and reached", state.granted, t.asked)};
+  alarm.flows = {grant.flow};
+  out.Raise(group, std::move(alarm));
+}
+
 // What a client of a proxy asked for came about.
 void WatchGranted(const FlowEvent& flow, const RelayThresholds& t, Group& group,
                   DetectContext& out) {
@@ -124,22 +153,9 @@ void WatchGranted(const FlowEvent& flow, const RelayThresholds& t, Group& group,
   bool* asked = by_address != nullptr ? by_address : by_name;
   if (asked == nullptr || *asked) return;
   *asked = true;
-  ++state.granted;
-  if (state.granted < t.asked || !flow.facts.remote.IsPublic()) return;
-  const bool open = state.asking.IsPublic();
-  Alarm alarm = MakeAlarm("relay", open ? v1::SEVERITY_HIGH : v1::SEVERITY_LOW, flow.facts.process);
-  alarm.confidence = v1::CONFIDENCE_HIGH;
-  alarm.first = flow.facts.start;
-  alarm.at = flow.at;
-  alarm.lsn = flow.lsn;
-  alarm.targets = {MakeTarget(flow.remote())};
-  alarm.reason = fmt::format(
-      "a proxy: {} asked for {} destinations by SOCKS or CONNECT, and it connected there",
-      open ? "a public client, " + state.asking.ToString() + "," : state.asking.ToString(),
-      state.granted);
-  alarm.measures = {MakeMeasure("destinations asked for and reached", state.granted, t.asked)};
-  alarm.flows = {flow.facts.flow};
-  out.Raise(group, std::move(alarm));
+  RaiseGrant(
+      {flow.remote(), flow.facts.process, flow.facts.flow, flow.facts.start, flow.at, flow.lsn}, t,
+      group, out);
 }
 
 void TakeLegs(const FlowEvent& flow, RelayState* state) {
@@ -208,7 +224,8 @@ void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, D
   WatchConserved(flow, t, group, out);
 }
 
-void WatchRelay(const NameEvent& name, const FlowFacts* flow, Group& group) {
+void WatchRelay(const NameEvent& name, const FlowFacts* flow, const RelayThresholds& t,
+                Group& group, DetectContext& out) {
   const bool asks = name.name.source() == v1::NAME_SOURCE_SOCKS ||
                     name.name.source() == v1::NAME_SOURCE_HTTP_CONNECT;
   if (!asks || flow == nullptr || flow->direction != v1::FLOW_DIRECTION_INBOUND) return;
@@ -216,11 +233,16 @@ void WatchRelay(const NameEvent& name, const FlowFacts* flow, Group& group) {
   state.serves = true;
   state.asking = flow->remote;
   const auto address = IpAddress::Parse(name.name.name());
-  if (address) {
-    state.asked.Touch({*address, static_cast<std::uint16_t>(name.name.port())}, name.at);
-  } else {
+  if (!address) {
     state.asked_names.Touch(name.name.name(), name.at);
+    return;
   }
+  const Endpoint to{*address, static_cast<std::uint16_t>(name.name.port())};
+  bool& met = state.asked.Touch(to, name.at);
+  // What was asked is told behind the rows of short connections.
+  if (met || state.destinations.Find(to) == nullptr) return;
+  met = true;
+  RaiseGrant({to, flow->process, flow->flow, flow->start, name.at, name.lsn}, t, group, out);
 }
 
 }  // namespace culprit

@@ -179,7 +179,7 @@ void SshServes(HostScript& host, std::uint16_t port) {
   host.Wait(1);
 }
 
-void ProxyAsked(HostScript& host, int asked, int reached) {
+void ProxyAsked(HostScript& host, int asked, int reached, bool told_late = false) {
   const auto process = host.Process("/usr/bin/proxy");
   const auto client = host.Flow({.process = process,
                                  .remote = "198.51.100.7",
@@ -188,10 +188,13 @@ void ProxyAsked(HostScript& host, int asked, int reached) {
                                  .rx_packets = 2,
                                  .local_port = 1080});
   for (int i = 0; i < asked; ++i) {
-    host.Name(process, client, v1::NAME_SOURCE_SOCKS, fmt::format("203.0.113.{}", i + 1), 443);
+    const std::string to = fmt::format("203.0.113.{}", i + 1);
+    const auto ask = [&] { host.Name(process, client, v1::NAME_SOURCE_SOCKS, to, 443); };
+    if (!told_late) ask();
     host.Wait(0.1);
-    if (i < reached) host.Ended(process, fmt::format("203.0.113.{}", i + 1), 443, true);
+    if (i < reached) host.Ended(process, to, 443, true);
     host.Wait(0.1);
+    if (told_late) ask();
   }
 }
 
@@ -423,7 +426,9 @@ std::vector<Scenario> MakeTraffic() {
       {"another_login_by_ssh", "", [](auto& h) { SshServes(h, 22); }},
       {"curl_of_a_login_connects", "", [](auto& h) { SshForward(h, "/usr/bin/curl", 443); }},
       {"proxy_reaches_what_a_client_asks_for", "relay", [](auto& h) { ProxyAsked(h, 2, 2); }},
+      {"proxy_whose_client_is_told_late", "relay", [](auto& h) { ProxyAsked(h, 2, 2, true); }},
       {"proxy_refuses", "", [](auto& h) { ProxyAsked(h, 6, 1); }},
+      {"proxy_refuses_whom_is_told_late", "", [](auto& h) { ProxyAsked(h, 6, 1, true); }},
       {"bytes_conserved_to_many", "relay", [](auto& h) { Conserved(h, 5, 100); }},
       {"datagrams_passed_on_by_connected_sockets", "relay",
        [](auto& h) { ConnectedLegs(h, 6, 7000); }},
