@@ -26,7 +26,10 @@ bool ShedsProcesses(v1::LossCause cause) {
 // Counts of losses go up within a run.
 void IntegrityDetector::TakeShed(const DecodedFrame& frame, WatchedAgent* agent) {
   WatchedAgent::Shed& shed = agent->shed;
-  if (shed.run_id != frame.run_id) shed = {.run_id = frame.run_id};
+  if (shed.run_id != frame.run_id) {
+    shed = {};
+    shed.run_id = frame.run_id;
+  }
   const WallTime at = frame.stamp.received;
   std::uint64_t fresh = 0;
   for (const v1::Loss& loss : frame.losses) {
