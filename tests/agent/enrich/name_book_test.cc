@@ -113,6 +113,21 @@ TEST_F(NameBookTest, WhoAnswersOnThisHostHasNotAsked) {
   }
 }
 
+TEST_F(NameBookTest, AQuestionThatComesBetweenTheRowsOfItsTwoEndsIsItsAskers) {
+  NameBook book;
+  const FlowRow client = Row(1, kCurl, "127.0.0.1:40000", "127.0.0.53:53", IPPROTO_UDP);
+  DnsMessage message;
+  message.name = "www.example.com";
+  message.response = true;
+  book.On(Row(2, kResolver, "127.0.0.53:53", "127.0.0.1:40000", IPPROTO_UDP));
+  book.On(ObservationEvent{kStart, client.remote, client.local, IPPROTO_UDP, false, message});
+  book.On(client);
+  RecordBatch batch;
+  book.Take(&batch, 10);
+  ASSERT_EQ(batch.dns.size(), 1U);
+  EXPECT_EQ(batch.dns[0].process, kCurl);
+}
+
 TEST_F(NameBookTest, AnAddressIsNamedAsItsOwnProcessAskedBeforeAsAnotherDid) {
   book_.On(Row(1, kCurl, "10.0.0.5:50001", "10.0.0.2:53", IPPROTO_UDP));
   book_.On(Row(2, kSshd, "10.0.0.5:50002", "10.0.0.2:53", IPPROTO_UDP));

@@ -49,9 +49,10 @@ TEST(SegmentIndexTest, SaysAfterReadingWhatItSaidBeforeWriting) {
 TEST(SegmentIndexTest, HasEveryAddressInWhateverOrderTheyCome) {
   SegmentIndex index;
   EXPECT_FALSE(index.MayHave(IpAddress()));
-  const IpAddress flows[][2] = {{Address(1), Address(2)},  {Address(2), Address(1)},
-                                {Address(1), Address(3)},  {IpAddress(), Address(3)},
-                                {Address(4), IpAddress()}, {Address(5), Address(5)}};
+  const IpAddress flows[][2] = {{IpAddress(), Address(1)}, {Address(1), Address(2)},
+                                {Address(2), Address(1)},  {Address(1), Address(3)},
+                                {IpAddress(), Address(3)}, {Address(4), IpAddress()},
+                                {Address(5), Address(5)}};
   for (const auto& [from, to] : flows) {
     index.AddAddress(from);
     index.AddAddress(to);
