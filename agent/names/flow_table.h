@@ -10,7 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <initializer_list>
 #include <list>
 #include <memory>
 #include <string_view>
@@ -71,7 +71,7 @@ class NameFlowTable {
   struct Hash {
     std::size_t operator()(const NameFlowKey& key) const noexcept {
       std::uint64_t h = 0;
-      for (const std::size_t at : {0, 8, 16, 24, 29}) {
+      for (const std::size_t at : std::initializer_list<std::size_t>{0, 8, 16, 24, 29}) {
         h = (h ^ LoadLe<std::uint64_t>(key.data() + at)) * 0x9e3779b97f4a7c15ULL;
         h ^= h >> 32;
       }
