@@ -25,22 +25,14 @@ std::string_view NameIn(const std::string_view (&names)[N], Enum value) {
   return index < N ? names[index] : names[0];
 }
 
-// An id as 16 digits, without the allocation of a string.
-struct IdDigits {
-  std::array<char, 16> digits{};
-  operator std::string_view() const {
-    return {digits.data(), digits.size()};
-  }  // NOLINT(google-explicit-constructor)
-};
-
+// An id as 16 digits.
 template <class Id>
-IdDigits IdText(Id id) {
+void IdField(JsonWriter& json, std::string_view name, Id id) {
   constexpr std::string_view kHex = "0123456789abcdef";
-  IdDigits text;
-  for (std::size_t i = 0; i < text.digits.size(); ++i) {
-    text.digits[i] = kHex[(id.value() >> (60 - 4 * i)) & 15];
-  }
-  return text;
+  std::array<char, 16> digits{};
+  for (std::size_t i = 0; i < digits.size(); ++i)
+    digits[i] = kHex[(id.value() >> (60 - 4 * i)) & 15];
+  json.Field(name, std::string_view(digits.data(), digits.size()));
 }
 
 // One record: opens the object with its type, closes it and ends the line.
@@ -57,8 +49,8 @@ void Line(std::string_view type, std::string* out, const Fill& fill) {
 
 void ProcessLine(const ProcessFacts& process, const ClockPair& clock, std::string* out) {
   Line("process", out, [&](JsonWriter& json) {
-    json.Field("process", IdText(process.id));
-    json.Field("parent", IdText(process.parent));
+    IdField(json, "process", process.id);
+    IdField(json, "parent", process.parent);
     json.Field("pid", std::uint64_t{process.key.tgid.value()});
     json.Field("exec_id", process.key.exec_id);
     json.Field("started", FormatUtc(clock.ToWall(process.key.start)));
@@ -90,9 +82,9 @@ void ProcessLine(const ProcessFacts& process, const ClockPair& clock, std::strin
 
 void FlowLine(const FlowRow& flow, const ClockPair& clock, std::string* out) {
   Line("flow", out, [&](JsonWriter& json) {
-    json.Field("flow", IdText(flow.flow));
-    json.Field("process", IdText(flow.process));
-    json.Field("creator", IdText(flow.creator));
+    IdField(json, "flow", flow.flow);
+    IdField(json, "process", flow.process);
+    IdField(json, "creator", flow.creator);
     json.Field("at", FormatUtc(clock.ToWall(flow.emitted)));
     json.Field("start", FormatUtc(clock.ToWall(flow.start)));
     json.Field("protocol", std::uint64_t{flow.protocol});
@@ -117,7 +109,7 @@ void FlowLine(const FlowRow& flow, const ClockPair& clock, std::string* out) {
 
 void CounterLine(const CounterFacts& counters, const ClockPair& clock, std::string* out) {
   Line("counters", out, [&](JsonWriter& json) {
-    json.Field("process", IdText(counters.process));
+    IdField(json, "process", counters.process);
     json.Field("at", FormatUtc(clock.ToWall(counters.at)));
     json.Field("attempts", counters.tcp_attempts);
     json.Field("ok", counters.outcome[CULPRIT_OUTCOME_OK]);
@@ -165,8 +157,8 @@ void NameLine(const FlowNameFacts& name, const ClockPair& clock, std::string* ou
                                            "http_host", "socks", "http_connect"};
   constexpr std::string_view kConfidence[] = {"none", "other_asked", "process_asked", "in_flow"};
   Line("name", out, [&](JsonWriter& json) {
-    json.Field("flow", IdText(name.flow));
-    json.Field("process", IdText(name.process));
+    IdField(json, "flow", name.flow);
+    IdField(json, "process", name.process);
     json.Field("at", FormatUtc(clock.ToWall(name.at)));
     json.Field("source", NameIn(kSources, name.source));
     json.Field("confidence", NameIn(kConfidence, name.confidence));
@@ -178,8 +170,8 @@ void NameLine(const FlowNameFacts& name, const ClockPair& clock, std::string* ou
 
 void DnsLine(const DnsFacts& question, const ClockPair& clock, std::string* out) {
   Line("dns", out, [&](JsonWriter& json) {
-    json.Field("process", IdText(question.process));
-    json.Field("flow", IdText(question.flow));
+    IdField(json, "process", question.process);
+    IdField(json, "flow", question.flow);
     json.Field("at", FormatUtc(clock.ToWall(question.at)));
     json.Field("server", question.server.ToString());
     json.Key("name").Escaped(question.name);
@@ -215,7 +207,7 @@ void PostureChangeLine(const PostureChangeFacts& change, const ClockPair& clock,
     json.Field("kind", NameIn(kKinds, change.kind));
     json.Key("path").Escaped(change.path);
     json.Key("diff").Escaped(change.diff);
-    json.Field("process", IdText(change.process));
+    IdField(json, "process", change.process);
     json.Field("pid", std::uint64_t{change.pid});
   });
 }
@@ -235,7 +227,7 @@ void AppendBatchLines(const RecordBatch& batch, const ClockPair& clock, std::str
   for (const CounterFacts& counters : batch.counters) CounterLine(counters, clock, out);
   for (const ExitFacts& exit : batch.exits) {
     Line("exit", out, [&](JsonWriter& json) {
-      json.Field("process", IdText(exit.id));
+      IdField(json, "process", exit.id);
       json.Field("at", FormatUtc(clock.ToWall(exit.at)));
       json.Key("wait_status").Signed(exit.wait_status);
     });
