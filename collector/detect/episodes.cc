@@ -112,7 +112,8 @@ void Episodes::Raise(const Group& group, Alarm alarm) {
   episode.finding = std::move(next);
   episode.process = alarm.process;
   episode.reason = std::move(alarm.reason);
-  if (!fresh && !worse && alarm.at < episode.told + kUpdateInterval) return;
+  const bool due = alarm.over || alarm.at >= episode.told + kUpdateInterval;
+  if (!fresh && !worse && !due) return;
   episode.told = alarm.at;
   Settle(group, fresh, &episode);
   Tell(&episode);

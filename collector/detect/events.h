@@ -70,6 +70,7 @@ struct Alarm {
   std::vector<v1::Measure> measures;
   std::vector<v1::Target> targets;
   std::vector<FlowId> flows;
+  bool over = false;  // much of it has just ended: told at once, since nothing may come after it
   // What the detector itself knows to speak for or against it, in points.
   std::vector<std::pair<std::string, int>> weights;
 };

@@ -95,6 +95,25 @@ TEST(FindingCostTest, AnUploadSaysWhatItCostWhereToAndGoesOn) {
   EXPECT_THAT(finding->reason(), HasSubstr("an hour"));
 }
 
+// Found in the middle of it, over two seconds later: no other record comes of it.
+TEST(FindingCostTest, AnUploadThatEndsSoonAfterItWasFoundIsToldWhole) {
+  HostScript host;
+  FlowSpec upload{.process = host.Process("/tmp/upload"), .remote = "203.0.113.7"};
+  for (const std::uint64_t sent : {0, 320, 450, 600}) {
+    upload.tx = sent * 1'000'000;
+    upload.tx_packets = 1 + sent * 700;
+    upload.rx_packets = 1 + sent;
+    if (sent == 600) upload.state = v1::FLOW_STATE_CLOSED;
+    upload.flow = host.Flow(upload);
+    host.Wait(1);
+  }
+  const Findings found = Detected(host);
+  ASSERT_EQ(RulesOf(found), std::vector<std::string>{"egress"});
+  const v1::Finding& finding = found.begin()->second;
+  EXPECT_GE(finding.targets(0).tx_bytes(), 600'000'000U);
+  EXPECT_GE(finding.cost().micro_usd(), 51'600U);
+}
+
 TEST(FindingCostTest, AnUploadOfManyHoursStaysOneFindingWithAllOfItsCost) {
   HostScript host;
   Sender sender{host, host.Process("/usr/bin/upload")};
