@@ -99,8 +99,8 @@ TEST(FindingCostTest, AnUploadSaysWhatItCostWhereToAndGoesOn) {
 TEST(FindingCostTest, AnUploadThatEndsSoonAfterItWasFoundIsToldWhole) {
   HostScript host;
   FlowSpec upload{.process = host.Process("/tmp/upload"), .remote = "203.0.113.7"};
-  for (const std::uint64_t sent : {0, 320, 450, 600}) {
-    upload.tx = sent * 1'000'000;
+  for (const std::uint64_t sent : {0U, 320U, 450U, 600U}) {
+    upload.tx = sent * kMega;
     upload.tx_packets = 1 + sent * 700;
     upload.rx_packets = 1 + sent;
     if (sent == 600) upload.state = v1::FLOW_STATE_CLOSED;
