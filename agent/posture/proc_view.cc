@@ -90,6 +90,7 @@ class ProcView final : public HostView {
       found[pid] = Describe(folder, pid, std::move(listens));
     }
     std::vector<ListeningProcess> all;
+    all.reserve(found.size());
     for (auto& [pid, process] : found) all.push_back(std::move(process));
     return all;
   }

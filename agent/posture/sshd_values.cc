@@ -329,7 +329,7 @@ bool SshdParser::Forwards(Line& line) {
   for (; argument != nullptr && !argument->empty(); argument = line.arguments.Next()) {
     std::string value = *argument, port = *argument;
     if (name == "permitlisten" && value.find(':') == std::string::npos) {
-      value = "*:" + value;
+      value.insert(0, "*:");
     } else {
       const auto parts = SplitHostPort(*argument);
       if (!parts) return Fatal("no host in " + *argument);

@@ -78,11 +78,14 @@ std::vector<std::string> DropIns(FileTree& tree, const std::string& name) {
     const std::string inside = std::string(folder) + "/" + name + ".d";
     const auto list = tree.List(inside, kMaxDropIns);
     if (!list) continue;
-    for (const std::string& file : list->names)
-      if (file.size() > 5 && file.compare(file.size() - 5, 5, ".conf") == 0)
-        paths.try_emplace(file, inside + "/" + file);
+    for (const std::string& file : list->names) {
+      if (file.size() <= 5 || !file.ends_with(".conf")) continue;
+      std::string path = inside;
+      paths.try_emplace(file, path.append("/").append(file));
+    }
   }
   std::vector<std::string> sorted;
+  sorted.reserve(paths.size());
   for (auto& [file, path] : paths) sorted.push_back(std::move(path));
   return sorted;
 }

@@ -75,7 +75,7 @@ void OneExecutable(Evidence& evidence, int procfs, const FoundProcesses::Executa
   const auto fd = OpenBehind(procfs, link, &facts);
   if (!fd) {
     evidence.Skip(source + " (" + executable.path + ")", fd.error().message);
-    evidence.Add("executables", std::move(row));
+    evidence.Add("executables", row);
     return;
   }
   row["size"] = facts.size;
@@ -95,7 +95,7 @@ void OneExecutable(Evidence& evidence, int procfs, const FoundProcesses::Executa
     row["copy"] = file.name;
     evidence.AddFile(std::move(file));
   }
-  evidence.Add("executables", std::move(row));
+  evidence.Add("executables", row);
 }
 
 struct Region {
@@ -144,7 +144,7 @@ void MemoryOf(Evidence& evidence, int procfs, std::uint32_t pid) {
   row["copy"] = member.name;
   row["regions"] = std::move(regions);
   evidence.AddBytes(std::move(member), bytes);
-  evidence.Add("memory", std::move(row));
+  evidence.Add("memory", row);
 }
 
 }  // namespace
@@ -193,7 +193,7 @@ void CollectOpenDeleted(Evidence& evidence, const SnapshotProcfs& procfs,
       row["copy"] = file.name;
       evidence.AddFile(std::move(file));
     }
-    evidence.Add("deleted_files", std::move(row));
+    evidence.Add("deleted_files", row);
   }
 }
 

@@ -68,14 +68,14 @@ void Modules(Evidence& evidence, const HostFiles& host) {
     row["line"] = RowText(line);
     row["in_sys_module"] = states.erase(name) > 0;
     row["taint"] = RowText(host.Read("/sys/module/" + name + "/taint", 64).value_or(""));
-    evidence.Add("modules", std::move(row));
+    evidence.Add("modules", row);
   }
   for (const auto& [name, state] : states) {
     Row row;
     row["module"] = RowText(name);
     row["in_proc_modules"] = false;
     row["state"] = RowText(state);
-    evidence.Add("modules", std::move(row));
+    evidence.Add("modules", row);
   }
 }
 
@@ -121,7 +121,7 @@ void ProgramRow(std::uint32_t id, Evidence& evidence) {
   row["loaded_boot_ns"] = info.load_time;
   row["uid"] = info.created_by_uid;
   row["instructions"] = info.verified_insns;
-  evidence.Add("bpf", std::move(row));
+  evidence.Add("bpf", row);
 }
 
 void MapRow(std::uint32_t id, Evidence& evidence) {
@@ -136,7 +136,7 @@ void MapRow(std::uint32_t id, Evidence& evidence) {
   row["type"] = info.type;
   row["name"] = RowText({info.name, strnlen(info.name, sizeof info.name)});
   row["max_entries"] = info.max_entries;
-  evidence.Add("bpf", std::move(row));
+  evidence.Add("bpf", row);
 }
 
 void LinkRow(std::uint32_t id, Evidence& evidence) {
@@ -150,7 +150,7 @@ void LinkRow(std::uint32_t id, Evidence& evidence) {
   row["id"] = id;
   row["type"] = info.type;
   row["program"] = info.prog_id;
-  evidence.Add("bpf", std::move(row));
+  evidence.Add("bpf", row);
 }
 
 template <class Next, class Each>
@@ -184,7 +184,7 @@ void CollectClocks(Evidence& evidence, const HostFiles& host, std::string_view w
   for (std::string line; std::getline(stat, line);)
     if (line.starts_with("btime ")) row["boot_time_s"] = RowText(line.substr(6));
   row["boot_id"] = RowText(host.Read("/proc/sys/kernel/random/boot_id", 36).value_or(""));
-  evidence.Add("clocks", std::move(row));
+  evidence.Add("clocks", row);
 }
 
 void CollectKernel(Evidence& evidence, const HostFiles& host) {
@@ -218,7 +218,7 @@ void CollectKernel(Evidence& evidence, const HostFiles& host) {
   row["what"] = "kallsyms";
   if (symbols) row["sha256"] = HexEncode(AsBytes(Sha256Of(*symbols)));
   if (symbols) row["bytes"] = symbols->size();
-  evidence.Add("kernel", std::move(row));
+  evidence.Add("kernel", row);
   KernelLog(evidence);
 }
 
@@ -256,7 +256,7 @@ void CollectSessions(Evidence& evidence, const HostFiles& host) {
   if (!utmp_text) evidence.Skip("/run/utmp", utmp_text.error().message);
   for (Row& row : UtmpRows(utmp_text.value_or(""), kMaxSessions)) {
     row["from"] = "utmp";
-    evidence.Add("sessions", std::move(row));
+    evidence.Add("sessions", row);
   }
   for (const std::string directory : {"/run/systemd/sessions", "/run/systemd/users"}) {
     bool cut = false;
@@ -270,7 +270,7 @@ void CollectSessions(Evidence& evidence, const HostFiles& host) {
       row["from"] = "logind";
       row["file"] = RowText(path);
       row["text"] = RowText(*text);
-      evidence.Add("sessions", std::move(row));
+      evidence.Add("sessions", row);
     }
   }
 }

@@ -77,7 +77,7 @@ class NamespaceReader {
               Row row = RouteRow(kind, body);
               if (row.empty() || ++rows > kMaxRows) return;
               row["net_namespace"] = inode_;
-              evidence_.Add("network", std::move(row));
+              evidence_.Add("network", row);
             });
             return rows <= kMaxRows;
           });
@@ -182,7 +182,7 @@ class NamespaceReader {
       if (row.empty()) continue;
       ++sockets_;
       Owners(inode, &row);
-      evidence_.Add("sockets", std::move(row));
+      evidence_.Add("sockets", row);
     }
   }
 
@@ -198,7 +198,7 @@ class NamespaceReader {
             if (row.empty()) return;
             ++sockets_;
             Owners(inode, &row);
-            evidence_.Add("sockets", std::move(row));
+            evidence_.Add("sockets", row);
           });
           return sockets_ < evidence_.limits().sockets;
         });

@@ -69,7 +69,7 @@ class Walker {
       Facts(entry->facts, &row);
       if (S_ISLNK(entry->mode)) row["link"] = RowText(entry->link);
     }
-    evidence_.Add("files", std::move(row));
+    evidence_.Add("files", row);
     if (depth == place.depth) device_ = entry->facts.device;
     if (!S_ISDIR(entry->mode)) return;
     // What is mounted below a place is another place, or none: procfs in a container's tree.

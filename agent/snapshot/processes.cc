@@ -54,7 +54,7 @@ class ProcessReader {
     Basics(*stat, task, &row);
     Texts(task != nullptr && task->kernel_thread, &row);
     Links(&row);
-    evidence_.Add("processes", std::move(row));
+    evidence_.Add("processes", row);
     Descriptors();
     Maps();
   }
@@ -164,7 +164,7 @@ class ProcessReader {
         facts_->socket_owners[*inode].emplace_back(pid_, number);
       if (link->starts_with('/')) Deleted(directory.get(), name, number, *link);
     }
-    evidence_.Add("descriptors", std::move(row));
+    evidence_.Add("descriptors", row);
   }
 
   // By the count of links: what the text says is the process's own affair.
@@ -200,7 +200,7 @@ class ProcessReader {
       row["code_without_file"] = true;
       facts_->anonymous_code.push_back(pid_);
     }
-    evidence_.Add("maps", std::move(row));
+    evidence_.Add("maps", row);
   }
 
   Evidence& evidence_;
@@ -266,7 +266,7 @@ void Compare(Evidence& evidence, const SnapshotProcfs& procfs,
     if (kernel_known) row["in_kernel_list"] = shown->kernel;
     const std::string cover = CoverOf(mountinfo, pid);
     if (!cover.empty()) row["covered_by"] = RowText(cover);
-    evidence.Add("hidden", std::move(row));
+    evidence.Add("hidden", row);
   }
 }
 
@@ -316,7 +316,7 @@ void CollectMounts(Evidence& evidence, const SnapshotProcfs& procfs, const Found
       Row row;
       row["mount_namespace"] = inode;
       row["line"] = RowText(line);
-      evidence.Add("mounts", std::move(row));
+      evidence.Add("mounts", row);
     }
   }
 }

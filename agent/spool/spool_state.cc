@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kChecksumWord = "crc32c ";
 constexpr std::size_t kChecksumLine = kChecksumWord.size() + 8 + 1;
 
-std::string WithChecksum(std::string text) {
+std::string WithChecksum(const std::string& text) {
   const std::uint32_t crc = Crc32c(text);
   return text + fmt::format("{}{:08x}\n", kChecksumWord, crc);
 }
