@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records as lines of JSON, for `replay --print`: what a person or a script looks at, not a format
 // of record.
-#include <array>
 #include <utility>
 
 #include "agent/json_writer.h"
@@ -25,14 +24,9 @@ std::string_view NameIn(const std::string_view (&names)[N], Enum value) {
   return index < N ? names[index] : names[0];
 }
 
-// An id as 16 digits.
 template <class Id>
 void IdField(JsonWriter& json, std::string_view name, Id id) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::array<char, 16> digits{};
-  for (std::size_t i = 0; i < digits.size(); ++i)
-    digits[i] = kHex[(id.value() >> (60 - 4 * i)) & 15];
-  json.Field(name, std::string_view(digits.data(), digits.size()));
+  json.Field(name, HexId(id.value()));
 }
 
 // One record: opens the object with its type, closes it and ends the line.
