@@ -262,7 +262,7 @@ void CollectSessions(Evidence& evidence, const HostFiles& host) {
     bool cut = false;
     for (const std::string& name :
          host.List(directory, kMaxSessions, &cut).value_or(std::vector<std::string>())) {
-      const std::string path = directory + "/" + name;
+      const std::string path = std::string(directory).append("/").append(name);
       evidence.At(path);
       const auto text = host.Read(path, kText);
       if (!text) continue;  // a FIFO beside each session

@@ -20,6 +20,8 @@ namespace culprit {
 void WatchScan(const FlowEvent& flow, const ScanThresholds& t, Group& group, DetectContext& out);
 void WatchScan(const ActivityEvent& activity, const ScanThresholds& t, Group& group,
                DetectContext& out);
+// Alarms by what the group's state is by now, as Watch...() does by the same flow once one is due.
+void JudgeScan(const FlowEvent& flow, const ScanThresholds& t, Group& group, DetectContext& out);
 
 // Packets, or attempts to connect, at a rate that serves nobody.
 void WatchFlood(const FlowEvent& flow, Group& group);
@@ -34,9 +36,12 @@ void WatchBruteForce(const FlowEvent& flow, const BruteForceThresholds& t, Group
 void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out);
 void WatchRelay(const NameEvent& name, const FlowFacts* flow, const RelayThresholds& t,
                 Group& group, DetectContext& out);
+void JudgeRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out);
 
 // Much data to places that the host never talked to.
 void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
+                 DetectContext& out);
+void JudgeEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
                  DetectContext& out);
 
 // Takes up a finding that was stored: its destinations stay what they were.

@@ -30,9 +30,7 @@ void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
                  DetectContext& out) {
   // Whoever connects to a service of ours and fetches much is its client; what is pushed out is our
   // own doing.
-  const bool over = flow.ended && flow.total.tx_wire_bytes >= t.bytes / 256;
-  if (!flow.outbound() || !flow.facts.remote.IsPublic()) return;
-  if (flow.added.tx_wire_bytes == 0 && !over) return;
+  if (!flow.outbound() || flow.added.tx_wire_bytes == 0 || !flow.facts.remote.IsPublic()) return;
   const bool goes_on = group.egress && group.egress->told.count(flow.facts.remote) > 0;
   if (!goes_on && out.IsOldDestination(flow.facts.remote, flow.at)) return;
   EgressState& state = Need(group.egress);
@@ -48,7 +46,14 @@ void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
   // Cheap first: most flows are small.
   const std::uint64_t minute = state.minute.Sum(flow.at);
   if (to.tx < t.bytes / 256 && minute < t.bytes_per_second * 60) return;
-  if (!over && !out.IsDue(group, "egress", flow.at)) return;
+  if (out.IsDue(group, "egress", flow.at)) JudgeEgress(flow, t, group, out);
+}
+
+void JudgeEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
+                 DetectContext& out) {
+  if (!group.egress) return;
+  EgressState& state = *group.egress;
+  const std::uint64_t minute = state.minute.Sum(flow.at);
   std::uint64_t tx = 0, rx = 0;
   std::vector<std::pair<std::uint64_t, v1::Target>> busiest;
   state.fresh.ForEach(flow.at, [&](const IpAddress& address, const Egress& egress) {
@@ -81,7 +86,6 @@ void WatchEgress(const FlowEvent& flow, const EgressThresholds& t, Group& group,
                                 static_cast<double>(t.bytes_per_second), "B/s"),
                     MakeMeasure("received from them", static_cast<double>(rx), 0, "B")};
   alarm.flows = {flow.facts.flow};
-  alarm.over = over;
   out.Raise(group, std::move(alarm));
 }
 

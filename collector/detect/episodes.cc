@@ -112,11 +112,51 @@ void Episodes::Raise(const Group& group, Alarm alarm) {
   episode.finding = std::move(next);
   episode.process = alarm.process;
   episode.reason = std::move(alarm.reason);
-  const bool due = alarm.over || alarm.at >= episode.told + kUpdateInterval;
-  if (!fresh && !worse && !due) return;
+  episode.unseen.reset();
+  if (!fresh && !worse && alarm.at < episode.told + kUpdateInterval) {
+    episode.news = true;
+    Await(key, &episode);
+    return;
+  }
   episode.told = alarm.at;
   Settle(group, fresh, &episode);
   Tell(&episode);
+}
+
+void Episodes::Await(const Key& key, Episode* episode) {
+  if (std::exchange(episode->waits, true)) return;
+  waiting_.push_back(key);
+  next_ = std::min(next_, episode->told + kUpdateInterval);
+}
+
+std::vector<Episodes::Waiting> Episodes::TakeWaiting(WallTime now) {
+  std::vector<Waiting> due;
+  if (now < next_) return due;
+  next_ = WallTime::max();
+  std::erase_if(waiting_, [&](const Key& key) {
+    const auto it = episodes_.find(key);
+    if (it == episodes_.end()) return true;
+    Episode& episode = it->second;
+    const WallTime at = episode.told + kUpdateInterval;
+    if (now < at) {
+      next_ = std::min(next_, at);
+      return false;
+    }
+    episode.waits = false;
+    if (episode.news || episode.unseen) {
+      due.push_back({key.first, key.second, std::exchange(episode.unseen, std::nullopt)});
+    }
+    return true;
+  });
+  return due;
+}
+
+// The time of the last telling stays: what comes next is told at once, whether or not this was.
+void Episodes::TellNews(const Group& group, const std::string& rule) {
+  const auto it = episodes_.find({rule, group.key});
+  if (it == episodes_.end() || !it->second.news) return;
+  Settle(group, false, &it->second);
+  Tell(&it->second);
 }
 
 // Brings what was spent up to now.
@@ -149,6 +189,7 @@ void Episodes::Place(v1::Finding* finding) const {
 }
 
 void Episodes::Tell(Episode* episode) {
+  episode->news = false;
   v1::Finding& finding = episode->finding;
   if (episode->reason) {
     std::string reason = *episode->reason;
@@ -162,9 +203,12 @@ void Episodes::Tell(Episode* episode) {
   if (held_.count({finding.rule(), finding.subject()}) == 0) sink_(finding);
 }
 
-bool Episodes::IsDue(const Group& group, const char* rule, WallTime at) const {
+bool Episodes::IsDue(const Group& group, const char* rule, const FlowMoment& flow) {
   const auto it = episodes_.find({rule, group.key});
-  return it == episodes_.end() || it->second.told + kUpdateInterval <= at;
+  if (it == episodes_.end() || it->second.told + kUpdateInterval <= flow.at) return true;
+  it->second.unseen = flow;
+  Await(it->first, &it->second);
+  return false;
 }
 
 void Episodes::SessionsMoved(Lsn lsn) {
@@ -185,7 +229,10 @@ void Episodes::Rejoin(const v1::Finding& stored, const Group& group) {
   held_.erase(key);
   Episode& episode = episodes_[key];
   const ProcessId process{IdOfHex(stored.process_id())};
-  episode = Episode{stored, process, std::nullopt, WallTimeFromNs(stored.last_ns()), {}, {}};
+  episode = Episode{};
+  episode.finding = stored;
+  episode.process = process;
+  episode.told = WallTimeFromNs(stored.last_ns());
   episode.spent = BytesOf(stored.cost(), &ways_);
   if (group.spend != nullptr) episode.seen = group.spend->Totals();
 }

@@ -26,6 +26,14 @@ namespace culprit {
 // Takes a finding that is new or has moved on. `id` and state are not for the detector to set.
 using FindingSink = std::function<void(const v1::Finding&)>;
 
+// Of the event by which a rule would look at its group.
+struct FlowMoment {
+  FlowId flow;
+  ProcessId process;
+  WallTime at;
+  Lsn lsn = 0;
+};
+
 class Episodes {
  public:
   // All of `sources` and `ways` outlive it.
@@ -33,8 +41,17 @@ class Episodes {
       : from_(sources), ways_(*ways), sink_(std::move(sink)) {}
 
   void Raise(const Group& group, Alarm alarm);
-  // Whether the next alarm would be told.
-  bool IsDue(const Group& group, const char* rule, WallTime at) const;
+  // Whether the next alarm would be told. If not, `flow` is what the rule has to look at once more.
+  bool IsDue(const Group& group, const char* rule, const FlowMoment& flow);
+
+  // What has moved on since it was told, and may be told again by `now`.
+  struct Waiting {
+    std::string rule, group;
+    std::optional<FlowMoment> flow;  // that the rule has not looked at yet
+  };
+  std::vector<Waiting> TakeWaiting(WallTime now);
+  void TellNews(const Group& group, const std::string& rule);
+
   // Logins are known a little later than what is done in them.
   void SessionsMoved(Lsn lsn);
 
@@ -49,19 +66,25 @@ class Episodes {
     ProcessId process;                  // of the newest evidence
     std::optional<std::string> reason;  // without what Tell() adds; none = as it was stored
     WallTime told;
-    std::vector<WayBytes> spent;  // since it began
-    std::vector<WayBytes> seen;   // of the group, when it was looked at last
+    bool news = false;                 // since then
+    bool waits = false;                // is among waiting_
+    std::optional<FlowMoment> unseen;  // by the rule
+    std::vector<WayBytes> spent;       // since it began
+    std::vector<WayBytes> seen;        // of the group, when it was looked at last
   };
   v1::Finding Describe(const Group& group, Alarm* alarm, const v1::Finding& before) const;
   void Settle(const Group& group, bool fresh, Episode* episode) const;
   void Place(v1::Finding* finding) const;
   void Tell(Episode* episode);
+  void Await(const Key& key, Episode* episode);
 
   const WeighSources from_;
   WayBook& ways_;
   FindingSink sink_;
   std::map<Key, Episode> episodes_;
   std::set<Key> held_;
+  std::vector<Key> waiting_;
+  WallTime next_ = WallTime::max();  // when the first of those may be told, or earlier
 };
 
 }  // namespace culprit

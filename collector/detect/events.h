@@ -70,7 +70,6 @@ struct Alarm {
   std::vector<v1::Measure> measures;
   std::vector<v1::Target> targets;
   std::vector<FlowId> flows;
-  bool over = false;  // much of it has just ended: told at once, since nothing may come after it
   // What the detector itself knows to speak for or against it, in points.
   std::vector<std::pair<std::string, int>> weights;
 };
@@ -85,8 +84,9 @@ class DetectContext {
   virtual ~DetectContext() = default;
   virtual void Raise(Group& group, Alarm alarm) = 0;
   // Whether the next alarm of the rule would be told: false for some seconds after one was, so that
-  // what is dear to work out is not worked out for each record of a scan.
-  virtual bool IsDue(const Group& group, const char* rule, WallTime at) const = 0;
+  // what is dear to work out is not worked out for each record of a scan. After those the rule's
+  // Judge...() is asked, for the flow that met this last.
+  virtual bool IsDue(const Group& group, const char* rule, WallTime at) = 0;
   virtual const ProcessBook& processes() const = 0;
   // Whether the host has talked to this address more than an hour ago, as far back as it is
   // remembered; of a young host, whether its siblings have.

@@ -106,6 +106,7 @@ void HostDetector::Take(const DecodedFrame& frame) {
   WatchBudget(
       {host_.last, frame.lsn, thresholds_.budget, scene_.tables().prices.get(), ways_, groups_},
       host_, *this);
+  TellWaiting(std::max(host_.last, Clamped(frame.clock.wall)));
   Forget();
   frame_ = nullptr;
 }
@@ -191,8 +192,8 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
   if ((seen.facts.flags & v1::FLOW_FLAG_AGENT) != 0 ||
       seen.facts.direction == v1::FLOW_DIRECTION_LISTEN)
     return;
-  const auto [it, first] =
-      flows_.try_emplace(FlowKey{seen.facts.flow.value(), seen.facts.process.value()});
+  flow_ = FlowKey{seen.facts.flow.value(), seen.facts.process.value()};
+  const auto [it, first] = flows_.try_emplace(flow_);
   FlowState& state = it->second;
   state.used = ++clock_;
   const v1::FlowState before = state.facts.state;
@@ -338,6 +339,7 @@ std::string HostDetector::NameOf(const IpAddress& address) const {
 }
 
 Group& HostDetector::GroupAt(ProcessId process, WallTime at) {
+  TellWaiting(at);
   host_.last = std::max(host_.last, at);
   auto [it, fresh] = group_of_.try_emplace(process.value());
   if (fresh) {
@@ -364,8 +366,29 @@ void HostDetector::NoteProgram(ProcessId process) {
 
 void HostDetector::Raise(Group& group, Alarm alarm) { episodes_.Raise(group, std::move(alarm)); }
 
-bool HostDetector::IsDue(const Group& group, const char* rule, WallTime at) const {
-  return episodes_.IsDue(group, rule, at);
+bool HostDetector::IsDue(const Group& group, const char* rule, WallTime at) {
+  return episodes_.IsDue(group, rule,
+                         {FlowId{flow_.flow}, ProcessId{flow_.process}, at, frame_->lsn});
+}
+
+// Before what comes at `now` is taken, so that it does not matter which frame it is in.
+void HostDetector::TellWaiting(WallTime now) {
+  for (const Episodes::Waiting& one : episodes_.TakeWaiting(now)) {
+    Group& group = GroupNamed(one.group);
+    if (one.flow) LookAgain(one.rule, *one.flow, group);
+    episodes_.TellNews(group, one.rule);
+  }
+}
+
+void HostDetector::LookAgain(const std::string& rule, const FlowMoment& moment, Group& group) {
+  const auto it = flows_.find(FlowKey{moment.flow.value(), moment.process.value()});
+  if (it == flows_.end()) return;
+  const FlowState& flow = it->second;
+  const FlowEvent event{flow.facts, flow.total,    {},    moment.at, false,
+                        false,      flow.answered, false, false,     moment.lsn};
+  if (rule == "scan") JudgeScan(event, thresholds_.scan, group, *this);
+  if (rule == "egress") JudgeEgress(event, thresholds_.egress, group, *this);
+  if (rule == "relay" || rule == "ssh-relay") JudgeRelay(event, thresholds_.relay, group, *this);
 }
 
 // Each table in one sweep when it is full, down to a half: the longest unused go.

@@ -77,11 +77,13 @@ class HostDetector final : private DetectContext {
   Group& GroupNamed(const std::string& key);
   WallTime Clamped(WallTime at) const;
   void TakeSessions();
+  void TellWaiting(WallTime now);
+  void LookAgain(const std::string& rule, const FlowMoment& moment, Group& group);
   void TakeUp();
   void Forget();
 
   void Raise(Group& group, Alarm alarm) override;
-  bool IsDue(const Group& group, const char* rule, WallTime at) const override;
+  bool IsDue(const Group& group, const char* rule, WallTime at) override;
   const ProcessBook& processes() const override { return processes_; }
   bool IsOldDestination(const IpAddress& address, WallTime at) const override;
   bool IsBesideSsh(std::uint16_t port) const override {
@@ -93,6 +95,7 @@ class HostDetector final : private DetectContext {
   Scene& scene_;
   const Uuid agent_;
   const DecodedFrame* frame_ = nullptr;  // while it is taken
+  FlowKey flow_{};                       // that is taken
   ProcessBook processes_;
   SessionBook sessions_;
   std::unordered_map<FlowKey, FlowState, FlowKeyHash> flows_;

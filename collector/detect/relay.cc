@@ -45,15 +45,9 @@ double ConservedBothWays(const RelayState& state) {
   return least;
 }
 
-// A listener of the session's own: ssh -R. What the login itself came through is a port of sshd.
-void WatchForwardedListener(const FlowEvent& flow, const RelayThresholds& t, Group& group,
-                            DetectContext& out) {
-  if (!out.IsBesideSsh(flow.facts.local_port)) return;
-  RelayState& state = Need(group.relay);
-  if (state.ssh_served.Count(flow.at) == 0) state.ssh_began = flow.facts.start;
-  state.ssh_served.Touch(flow.facts.remote, flow.at) = true;
-  state.ssh_bytes += flow.added.tx_wire_bytes + flow.added.rx_wire_bytes;
-  if (!out.IsDue(group, "ssh-relay", flow.at)) return;
+void JudgeListener(const FlowEvent& flow, const RelayThresholds& t, Group& group,
+                   DetectContext& out) {
+  RelayState& state = *group.relay;
   Alarm alarm = MakeAlarm("ssh-relay",
                           state.ssh_bytes >= t.ssh_bytes ? v1::SEVERITY_HIGH : v1::SEVERITY_MEDIUM,
                           flow.facts.process);
@@ -74,24 +68,20 @@ void WatchForwardedListener(const FlowEvent& flow, const RelayThresholds& t, Gro
   out.Raise(group, std::move(alarm));
 }
 
-void WatchSshd(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out) {
-  if (flow.facts.remote.IsLoopback()) return;
-  if (flow.inbound()) {
-    WatchForwardedListener(flow, t, group, out);
-    return;
-  }
-  if (!flow.outbound() || std::find(kOwnBusiness.begin(), kOwnBusiness.end(),
-                                    flow.facts.remote_port) != kOwnBusiness.end()) {
-    return;
-  }
+// A listener of the session's own: ssh -R. What the login itself came through is a port of sshd.
+void WatchListener(const FlowEvent& flow, const RelayThresholds& t, Group& group,
+                   DetectContext& out) {
+  if (!out.IsBesideSsh(flow.facts.local_port)) return;
   RelayState& state = Need(group.relay);
-  const std::uint64_t bytes = flow.added.tx_wire_bytes + flow.added.rx_wire_bytes;
-  if (state.ssh_destinations.Count(flow.at) == 0) state.ssh_began = flow.facts.start;
-  state.ssh_destinations.Touch(flow.remote(), flow.at) += bytes;
-  state.ssh_bytes += bytes;
+  if (state.ssh_served.Count(flow.at) == 0) state.ssh_began = flow.facts.start;
+  state.ssh_served.Touch(flow.facts.remote, flow.at) = true;
+  state.ssh_bytes += flow.added.tx_wire_bytes + flow.added.rx_wire_bytes;
+  if (out.IsDue(group, "ssh-relay", flow.at)) JudgeListener(flow, t, group, out);
+}
+
+void JudgeSshd(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out) {
+  RelayState& state = *group.relay;
   const std::size_t destinations = state.ssh_destinations.Count(flow.at);
-  // The third destination makes it worse, and is told at once.
-  if (destinations != t.ssh_destinations && !out.IsDue(group, "ssh-relay", flow.at)) return;
   const bool much = destinations >= t.ssh_destinations || state.ssh_bytes >= t.ssh_bytes;
   Alarm alarm =
       MakeAlarm("ssh-relay", much ? v1::SEVERITY_HIGH : v1::SEVERITY_MEDIUM, flow.facts.process);
@@ -112,6 +102,26 @@ void WatchSshd(const FlowEvent& flow, const RelayThresholds& t, Group& group, De
                                 static_cast<double>(t.ssh_bytes), "B")};
   alarm.flows = {flow.facts.flow};
   out.Raise(group, std::move(alarm));
+}
+
+void WatchSshd(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out) {
+  if (flow.facts.remote.IsLoopback()) return;
+  if (flow.inbound()) {
+    WatchListener(flow, t, group, out);
+    return;
+  }
+  if (!flow.outbound() || std::find(kOwnBusiness.begin(), kOwnBusiness.end(),
+                                    flow.facts.remote_port) != kOwnBusiness.end()) {
+    return;
+  }
+  RelayState& state = Need(group.relay);
+  const std::uint64_t bytes = flow.added.tx_wire_bytes + flow.added.rx_wire_bytes;
+  if (state.ssh_destinations.Count(flow.at) == 0) state.ssh_began = flow.facts.start;
+  state.ssh_destinations.Touch(flow.remote(), flow.at) += bytes;
+  state.ssh_bytes += bytes;
+  // The third destination makes it worse, and is told at once.
+  const bool third = state.ssh_destinations.Count(flow.at) == t.ssh_destinations;
+  if (third || out.IsDue(group, "ssh-relay", flow.at)) JudgeSshd(flow, t, group, out);
 }
 
 // A connection to what a client had asked for.
@@ -178,11 +188,14 @@ void TakeLegs(const FlowEvent& flow, RelayState* state) {
   }
 }
 
-void WatchConserved(const FlowEvent& flow, const RelayThresholds& t, Group& group,
+bool CarriesMuch(const RelayState& state, const RelayThresholds& t) {
+  return state.in_rx + state.in_tx >= t.bytes && state.out_rx + state.out_tx >= t.bytes;
+}
+
+void JudgeConserved(const FlowEvent& flow, const RelayThresholds& t, Group& group,
                     DetectContext& out) {
   RelayState& state = *group.relay;
-  if (state.in_rx + state.in_tx < t.bytes || state.out_rx + state.out_tx < t.bytes) return;
-  if (!out.IsDue(group, "relay", flow.at)) return;
+  if (!CarriesMuch(state, t)) return;
   const double conserved = ConservedBothWays(state);
   if (conserved < t.conserved_percent) return;
   const std::size_t clients = state.clients.Count(flow.at);
@@ -210,6 +223,17 @@ void WatchConserved(const FlowEvent& flow, const RelayThresholds& t, Group& grou
 
 }  // namespace
 
+void JudgeRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out) {
+  if (!group.relay) return;
+  if (!out.processes().IsLoginSshd(flow.facts.process)) {
+    JudgeConserved(flow, t, group, out);
+  } else if (flow.inbound()) {
+    JudgeListener(flow, t, group, out);
+  } else {
+    JudgeSshd(flow, t, group, out);
+  }
+}
+
 void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, DetectContext& out) {
   if (flow.facts.protocol != IPPROTO_TCP && flow.facts.protocol != IPPROTO_UDP) return;
   if (out.processes().IsLoginSshd(flow.facts.process)) {
@@ -221,7 +245,9 @@ void WatchRelay(const FlowEvent& flow, const RelayThresholds& t, Group& group, D
   TakeLegs(flow, &Need(group.relay));
   if (!group.relay->serves) return;
   if (flow.outbound() && flow.answered) WatchGranted(flow, t, group, out);
-  WatchConserved(flow, t, group, out);
+  if (CarriesMuch(*group.relay, t) && out.IsDue(group, "relay", flow.at)) {
+    JudgeConserved(flow, t, group, out);
+  }
 }
 
 void WatchRelay(const NameEvent& name, const FlowFacts* flow, const RelayThresholds& t,

@@ -106,14 +106,8 @@ bool IsProbe(const FlowFacts& facts) {
 }
 
 // Nobody but a scanner sends to many and hears from none.
-void TakeProbe(const FlowEvent& flow, const ScanThresholds& t, Group& group, DetectContext& out) {
-  ScanState& state = Need(group.scan);
-  Endpoint to = flow.remote();
-  if (flow.facts.protocol != IPPROTO_UDP) to.port = flow.facts.protocol;  // kept apart, not shown
-  if (to.port >= kTraceFirst && to.port <= kTraceLast) to.port = kTraceFirst;
-  bool& answered = state.probes.Touch(to, flow.at);
-  answered = answered || flow.answered;
-  if (answered || !flow.first || !out.IsDue(group, "scan", flow.at)) return;
+void JudgeProbes(const FlowEvent& flow, const ScanThresholds& t, Group& group, DetectContext& out) {
+  ScanState& state = *group.scan;
   std::size_t all = 0, silent = 0;
   state.probes.ForEach(flow.at, [&](const Endpoint&, bool had_answer) {
     ++all;
@@ -138,6 +132,18 @@ void TakeProbe(const FlowEvent& flow, const ScanThresholds& t, Group& group, Det
   alarm.targets = spread.targets;
   alarm.flows = {flow.facts.flow};
   out.Raise(group, std::move(alarm));
+}
+
+void TakeProbe(const FlowEvent& flow, const ScanThresholds& t, Group& group, DetectContext& out) {
+  ScanState& state = Need(group.scan);
+  Endpoint to = flow.remote();
+  if (flow.facts.protocol != IPPROTO_UDP) to.port = flow.facts.protocol;  // kept apart, not shown
+  if (to.port >= kTraceFirst && to.port <= kTraceLast) to.port = kTraceFirst;
+  bool& answered = state.probes.Touch(to, flow.at);
+  answered = answered || flow.answered;
+  if (!answered && flow.first && out.IsDue(group, "scan", flow.at)) {
+    JudgeProbes(flow, t, group, out);
+  }
 }
 
 void TakeCounted(const ActivityEvent& activity, const ScanThresholds& t, Group& group,
@@ -176,6 +182,15 @@ void TakeCounted(const ActivityEvent& activity, const ScanThresholds& t, Group& 
 }
 
 }  // namespace
+
+void JudgeScan(const FlowEvent& flow, const ScanThresholds& t, Group& group, DetectContext& out) {
+  if (!group.scan) return;
+  if (flow.facts.protocol != IPPROTO_TCP) {
+    JudgeProbes(flow, t, group, out);
+  } else if (group.scan->failures >= static_cast<int>(t.net_failures)) {
+    RaiseFailures(flow, t, group, out);
+  }
+}
 
 void WatchScan(const FlowEvent& flow, const ScanThresholds& t, Group& group, DetectContext& out) {
   if (!flow.outbound()) return;

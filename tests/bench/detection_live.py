@@ -37,9 +37,15 @@ def wilson(hits, runs):
 INTEGRITY = ("agent-", "hooks-", "evidence-", "spool-", "clock-")
 
 
+def ours(row):
+    """An agent sees its whole host: what another run or the rest of the machine does meanwhile is not of this one."""
+    above = row.get("ancestry", [])
+    return not above or any(line.startswith(f"{os.getpid()} ") for line in above)
+
+
 def findings(rig, rule=None):
     rows = rig.query("findings", *(("--rule", rule) if rule else ()), "--limit", 1000)
-    return [row for row in rows if not row["rule"].startswith(INTEGRITY)]
+    return [row for row in rows if ours(row) and not row["rule"].startswith(INTEGRITY)]
 
 
 def seconds_of(text):
@@ -83,7 +89,10 @@ def honest(rig, field, name):
     before, began = {row["id"] for row in findings(rig)}, time.monotonic()
     HONEST[name][1](field)
     time.sleep(3)  # a finding that comes late counts
-    return {"found": [(row["rule"], row["severity"]) for row in findings(rig) if row["id"] not in before], "seconds": time.monotonic() - began}
+    fresh = [row for row in findings(rig) if row["id"] not in before]
+    for row in fresh:
+        note(f"{name}: {row['rule']}: {row['exe']}: {row['reason']}")
+    return {"found": [(row["rule"], row["severity"]) for row in fresh], "seconds": time.monotonic() - began}
 
 
 def quantile(values, q):

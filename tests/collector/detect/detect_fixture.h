@@ -173,6 +173,7 @@ class HostScript {
   void Cut() {
     if (!frames_.empty() && frames_.back().records() > 0) frames_.emplace_back();
     made_.resize(frames_.size(), now);
+    if (!made_.empty()) made_.back() = now;
   }
 
   const std::vector<DecodedFrame>& Frames() {

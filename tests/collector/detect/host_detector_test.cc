@@ -66,6 +66,60 @@ TEST(HostDetectorTest, OneEpisodeIsOneFindingThatMovesOn) {
   EXPECT_GT(found.begin()->second.last_ns(), found.begin()->second.trigger_ns());
 }
 
+double MeasureOf(const v1::Finding& finding, const std::string& name) {
+  for (const v1::Measure& measure : finding.measures()) {
+    if (measure.name() == name) return measure.value();
+  }
+  return -1;
+}
+
+// What stands behind a finding, however soon after it was first told all was over.
+TEST(HostDetectorTest, AllOfAScanThatIsOverInASecondIsTold) {
+  HostScript host;
+  const auto process = host.Process("/usr/bin/tool");
+  for (int i = 1; i <= 200; ++i) {
+    host.Ended(process, "198.51.100." + std::to_string(i), 22, false);
+    host.Wait(0.005);
+  }
+  host.Wait(10);
+  host.Host("ami");  // a sign of life
+  const Findings found = Detected(host);
+  ASSERT_EQ(RulesOf(found), std::vector<std::string>{"scan"});
+  EXPECT_EQ(MeasureOf(found.begin()->second, "addresses"), 200);
+}
+
+TEST(HostDetectorTest, AllOfWhatASshdRelayedInASecondIsTold) {
+  HostScript host;
+  const auto sshd = host.Process("/usr/sbin/sshd", host.Process("/sbin/init", 0, 1));
+  const auto login = host.Process("/usr/sbin/sshd", sshd);
+  for (int i = 1; i <= 9; ++i) {
+    host.Flow({.process = login,
+               .remote = "198.51.100." + std::to_string(i),
+               .tx = 1'000'000,
+               .rx = 9'000'000,
+               .rx_packets = 10});
+    host.Wait(0.1);
+  }
+  // By what another process does: no frame of its own is needed.
+  host.Wait(10);
+  host.Ended(host.Process("/usr/bin/other"), "198.51.100.77", 443, true);
+  const Findings found = Detected(host);
+  ASSERT_EQ(RulesOf(found), std::vector<std::string>{"ssh-relay"});
+  EXPECT_EQ(MeasureOf(found.begin()->second, "destinations within ten minutes"), 9);
+}
+
+// It is told each ten seconds at most while it goes on, and once more when it is over.
+TEST(HostDetectorTest, ALongScanIsToldNoMoreOftenForBeingToldWhole) {
+  HostScript host;
+  Refused(host, host.Process("/usr/bin/tool"), 200);
+  int told = 0;
+  const TestPlaces places;
+  const DetectThresholds thresholds;
+  DetectEngine engine(thresholds, [&](const v1::Finding&) { ++told; }, {&places, {}});
+  for (const DecodedFrame& frame : host.Frames()) engine.Take(frame);
+  EXPECT_LE(told, 10);  // of forty seconds
+}
+
 TEST(HostDetectorTest, AnHourOfSilenceBeginsAnotherEpisode) {
   HostScript host;
   const auto process = host.Process("/usr/bin/tool");
