@@ -44,8 +44,11 @@ struct ScanState {
   // The same by the kernel's counters, where attempts have no rows.
   std::int64_t counted = 0;
   WallTime counted_since, counted_last;
-  std::deque<std::pair<WallTime, std::uint64_t>>
-      begun;  // first contacts, until they had time to be answered
+  struct Begun {
+    WallTime at;
+    std::uint64_t silent = 0, answered = 0;
+  };
+  std::deque<Begun> begun;  // first contacts, until they had time to be answered
   // UDP and ICMP probes; value: answered.
   RecentMap<Endpoint, bool> probes{seconds(60), 4096};
 };

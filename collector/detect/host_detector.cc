@@ -37,6 +37,15 @@ bool HasEnded(v1::FlowState state) {
   }
 }
 
+// Who sends data on a connection has got an answer, whether or not whoever saw it saw both ways.
+// What makes its own packets connects to nobody.
+bool IsAnswered(const FlowFacts& facts, const FlowCounters& total) {
+  if (total.rx_packets > 0) return true;
+  const bool stands = facts.state == v1::FLOW_STATE_OPEN || facts.state == v1::FLOW_STATE_CLOSED;
+  return facts.protocol == IPPROTO_TCP && stands && total.tx_payload_bytes > 0 &&
+         (facts.flags & (v1::FLOW_FLAG_RAW | v1::FLOW_FLAG_LINK)) == 0;
+}
+
 v1::ProcessCounters CountersAdded(const v1::ProcessCounters& now,
                                   const v1::ProcessCounters& before) {
   v1::ProcessCounters added;
@@ -159,7 +168,7 @@ FlowEvent HostDetector::Difference(const FlowObservation& seen, bool first,
   const WallTime at =
       Clamped(BootToWall(frame_->clock, std::max(seen.emitted_boot_ns, seen.start_boot_ns)));
   const bool ended = HasEnded(seen.facts.state);
-  const bool answered = total.rx_packets > 0;
+  const bool answered = state->answered || IsAnswered(seen.facts, total);
   FlowEvent event{state->facts,           total,    added, at,    first,
                   ended && !state->ended, answered, false, false, frame_->lsn};
   // Answered, over, or out of time: then it is clear what came of it.

@@ -21,13 +21,13 @@ constexpr std::uint16_t kTraceFirst = 33434, kTraceLast = 33534;
 struct Spread {
   std::size_t addresses = 0, ports = 0;
   std::vector<v1::Target> targets;
-  // "3 ports of 192.0.2.1", "port 22 of 40 addresses", ...
-  std::string Text() const {
-    if (addresses == 1) return fmt::format("{} ports of one address", ports);
-    if (ports == 1) return fmt::format("one port of {} addresses", addresses);
-    return fmt::format("{} ports of {} addresses", ports, addresses);
-  }
 };
+
+std::string SpreadText(std::uint64_t addresses, std::uint64_t ports) {
+  if (addresses == 1) return fmt::format("{} ports of one address", ports);
+  if (ports == 1) return fmt::format("one port of {} addresses", addresses);
+  return fmt::format("{} ports of {} addresses", ports, addresses);
+}
 
 Spread SpreadOf(RecentMap<Endpoint, bool>& contacts, bool value, WallTime at) {
   Spread spread;
@@ -54,8 +54,8 @@ void RaiseFailures(const FlowEvent& flow, const ScanThresholds& t, Group& group,
   alarm.first = state.began;
   alarm.at = flow.at;
   alarm.lsn = flow.lsn;
-  alarm.reason =
-      fmt::format("tried {} for the first time and was refused or not answered", spread.Text());
+  alarm.reason = fmt::format("tried {} for the first time and was refused or not answered",
+                             SpreadText(spread.addresses, spread.ports));
   alarm.measures = {
       MakeMeasure("failed first contacts less successful ones", state.failures, t.net_failures),
       MakeMeasure("addresses", static_cast<double>(spread.addresses), 0),
@@ -123,8 +123,9 @@ void JudgeProbes(const FlowEvent& flow, const ScanThresholds& t, Group& group, D
   alarm.at = flow.at;
   alarm.lsn = flow.lsn;
   const char* what = flow.facts.protocol == IPPROTO_UDP ? "datagrams" : "packets that are not TCP";
-  alarm.reason = fmt::format("sent {} to {} within a minute and got no answer from {}", what,
-                             spread.Text(), silent == all ? "any" : "most");
+  alarm.reason =
+      fmt::format("sent {} to {} within a minute and got no answer from {}", what,
+                  SpreadText(spread.addresses, spread.ports), silent == all ? "any" : "most");
   alarm.measures = {
       MakeMeasure("targets without an answer", static_cast<double>(silent), t.unanswered),
       MakeMeasure("of all", 100.0 * static_cast<double>(silent) / static_cast<double>(all),
@@ -146,33 +147,46 @@ void TakeProbe(const FlowEvent& flow, const ScanThresholds& t, Group& group, Det
   }
 }
 
+// Counts what was answered of the first contacts that still have time; returns what is left.
+std::uint64_t TakeAnswers(std::uint64_t answers, ScanState* state) {
+  for (ScanState::Begun& begun : state->begun) {
+    const std::uint64_t of_these = std::min(answers, begun.silent);
+    begun.silent -= of_these;
+    begun.answered += of_these;
+    answers -= of_these;
+  }
+  return answers;
+}
+
 void TakeCounted(const ActivityEvent& activity, const ScanThresholds& t, Group& group,
                  DetectContext& out) {
   ScanState& state = Need(group.scan);
-  // Failures = first contacts that had their time, less those that were answered since.
-  state.begun.emplace_back(activity.at, activity.added.first_contacts());
-  std::int64_t due = 0;
-  while (!state.begun.empty() && state.begun.front().first + kAnswerTime <= activity.at) {
-    due += static_cast<std::int64_t>(state.begun.front().second);
+  if (state.counted_last + kForget < activity.at) state.counted = 0;
+  state.begun.push_back({activity.at, activity.added.first_contacts(), 0});
+  const std::uint64_t late = TakeAnswers(activity.added.first_contacts_ok(), &state);
+  if (state.counted == 0) state.counted_since = activity.at;
+  // As with rows: up by one that has failed, down by one that has not.
+  std::int64_t change = -2 * static_cast<std::int64_t>(late);
+  bool failed = false;
+  while (!state.begun.empty() && state.begun.front().at + kAnswerTime <= activity.at) {
+    const ScanState::Begun& due = state.begun.front();
+    change += static_cast<std::int64_t>(due.silent) - static_cast<std::int64_t>(due.answered);
+    failed = failed || due.silent > 0;
     state.begun.pop_front();
   }
-  const auto ok = static_cast<std::int64_t>(activity.added.first_contacts_ok());
-  if (state.counted_last + kForget < activity.at) state.counted = 0;
-  if (due > 0) state.counted_last = activity.at;
-  if (state.counted == 0) state.counted_since = activity.at;
-  state.counted = std::max<std::int64_t>(0, state.counted + due - 2 * ok);
+  if (failed) state.counted_last = activity.at;
+  state.counted = std::max<std::int64_t>(0, state.counted + change);
   // Rows tell of slow scans; this is for those that are too fast to have a row each.
   const std::uint64_t spread = std::max(activity.window_addresses, activity.window_ports);
-  if (state.counted < t.net_failures || due == 0 || spread < t.net_failures) return;
+  if (state.counted < t.net_failures || !failed || spread < t.net_failures) return;
   Alarm alarm = MakeAlarm("scan", v1::SEVERITY_HIGH, activity.process);
   alarm.confidence = state.counted >= 2 * std::int64_t{t.net_failures} ? v1::CONFIDENCE_HIGH
                                                                        : v1::CONFIDENCE_MEDIUM;
   alarm.first = state.counted_since;
   alarm.at = activity.at;
   alarm.lsn = activity.lsn;
-  alarm.reason = fmt::format(
-      "tried about {} ports of {} addresses within ten seconds, nearly all without success",
-      activity.window_ports, activity.window_addresses);
+  alarm.reason = fmt::format("tried about {} within ten seconds, nearly all without success",
+                             SpreadText(activity.window_addresses, activity.window_ports));
   alarm.measures = {
       MakeMeasure("failed first contacts less successful ones", static_cast<double>(state.counted),
                   t.net_failures),
@@ -203,7 +217,8 @@ void WatchScan(const FlowEvent& flow, const ScanThresholds& t, Group& group, Det
 
 void WatchScan(const ActivityEvent& activity, const ScanThresholds& t, Group& group,
                DetectContext& out) {
-  if (activity.added.first_contacts() > 0 || (group.scan && !group.scan->begun.empty())) {
+  if (activity.added.first_contacts() + activity.added.first_contacts_ok() > 0 ||
+      (group.scan && !group.scan->begun.empty())) {
     TakeCounted(activity, t, group, out);
   }
   const std::uint64_t spread = std::max(activity.window_addresses, activity.window_ports);
@@ -213,10 +228,9 @@ void WatchScan(const ActivityEvent& activity, const ScanThresholds& t, Group& gr
   alarm.first = activity.at;
   alarm.at = activity.at;
   alarm.lsn = activity.lsn;
-  alarm.reason = fmt::format(
-      "made SYNs of its own, past the system's TCP, to about {} ports of {} addresses within ten "
-      "seconds",
-      activity.window_ports, activity.window_addresses);
+  alarm.reason =
+      fmt::format("made SYNs of its own, past the system's TCP, to about {} within ten seconds",
+                  SpreadText(activity.window_addresses, activity.window_ports));
   alarm.measures = {MakeMeasure("crafted SYNs", static_cast<double>(activity.added.bare_syns()), 0),
                     MakeMeasure("addresses or ports within 10 s", static_cast<double>(spread),
                                 t.crafted_targets)};

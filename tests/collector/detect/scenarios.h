@@ -19,6 +19,10 @@ struct Scenario {
 };
 
 const std::vector<Scenario>& Scenarios();
+// Those of them in scenarios_attempts.cc.
+std::vector<Scenario> Attempts();
+
+inline std::string Net(int i) { return "198.51.100." + std::to_string(i % 250 + 1); }
 
 }  // namespace culprit::testing
 
