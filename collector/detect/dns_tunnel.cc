@@ -6,6 +6,7 @@
 
 #include "collector/detect/detectors.h"
 #include "common/ascii.h"
+#include "common/number.h"
 #include "common/units.h"
 
 namespace culprit {
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxLengths = 512;
 constexpr auto kMinute = std::chrono::seconds(60);
-constexpr std::size_t kDataLabel = 40;
+constexpr std::size_t kDataLabel = 40, kWordy = 20;
 constexpr std::uint32_t kNull = 10, kTxt = 16;
 
 // What somebody registered: two labels, or three below a short second-level name of a country
@@ -47,8 +48,20 @@ bool CarriesData(const std::string& name) {
 
 bool IsFreeText(std::uint32_t type) { return type == kTxt || type == kNull; }
 
-bool IsLookupByAddress(const std::string& name) {
-  return name.ends_with(".arpa") || name.ends_with(".local");
+// Block lists and the like: an IPv4 address in front, backwards (RFC 5782).
+bool BeginsWithAddress(std::string_view name) {
+  for (int i = 0; i < 4; ++i) {
+    const std::size_t dot = name.find('.');
+    if (dot == std::string_view::npos || !AsNumber<std::uint8_t>(name.substr(0, dot))) return false;
+    name.remove_prefix(dot + 1);
+  }
+  return true;
+}
+
+// ".internal" is a network's own (ICANN, 2024), with a name for each of its hosts.
+bool IsOfHosts(const std::string& name) {
+  return name.ends_with(".arpa") || name.ends_with(".local") || name.ends_with(".internal") ||
+         BeginsWithAddress(name);
 }
 
 std::size_t MedianOf(const std::deque<std::pair<WallTime, std::size_t>>& lengths) {
@@ -78,7 +91,7 @@ void Count(const DnsEvent& dns, const std::string& name, DnsDomain* domain) {
 void WatchDnsTunnel(const DnsEvent& dns, const DnsTunnelThresholds& t, Group& group,
                     DetectContext& out) {
   const std::string name = AsciiLower(dns.question.name());
-  if (name.empty() || IsLookupByAddress(name)) return;
+  if (name.empty() || IsOfHosts(name)) return;
   const std::string domain_name = DomainOf(name);
   if (domain_name == name) return;  // nothing below it to carry data
   DnsTunnelState& state = Need(group.dns_tunnel);
@@ -94,9 +107,15 @@ void WatchDnsTunnel(const DnsEvent& dns, const DnsTunnelThresholds& t, Group& gr
   const bool long_ones = domain.lengths.size() >= t.long_names && median >= t.long_name_bytes;
   if (unique < t.unique_names && free_text < t.text_names && data < t.data_names && !long_ones)
     return;
-  Alarm alarm = MakeAlarm("dns-tunnel", v1::SEVERITY_HIGH, ProcessId{dns.question.process_id()});
-  alarm.confidence =
-      data >= t.data_names || long_ones ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;
+  // Many names alone may be those of many hosts, the more so the shorter they are.
+  const bool carries = data >= t.data_names || long_ones;
+  const bool says_much = median >= domain_name.size() + kWordy;
+  Alarm alarm = MakeAlarm("dns-tunnel",
+                          carries || free_text >= t.text_names ? v1::SEVERITY_HIGH
+                          : says_much                          ? v1::SEVERITY_MEDIUM
+                                                               : v1::SEVERITY_LOW,
+                          ProcessId{dns.question.process_id()});
+  alarm.confidence = carries ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;
   alarm.first = domain.began;
   alarm.at = dns.at;
   alarm.lsn = dns.lsn;

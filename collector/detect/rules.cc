@@ -93,12 +93,16 @@ constexpr Rule kRules[] = {
      "Agents of monitoring and updates. Low by itself: look at the program.",
      "RITA v5 beacon score (interval and size part)."},
     {"dns-tunnel",
-     1,
+     2,
      "data in DNS names",
      {"T1071.004", "T1048.003"},
-     "A hundred different names below one domain within ten minutes, or fifty long ones within a "
-     "minute.",
-     "Block lists and reputation services that are asked by DNS, some content networks.",
+     "Forty names with encoded data within ten minutes, fifty long ones within a minute, or "
+     "fifteen "
+     "of one domain that are asked for free text. A hundred different names below one domain are "
+     "of medium severity, or low where they are short. Names that begin with an address, as for "
+     "block lists, and those below .internal are left out.",
+     "Reputation services that are asked by DNS, some content networks, whoever visits many hosts "
+     "of one provider.",
      "Slips and RITA C2-over-DNS; measured shapes of iodine and dnscat2."},
     {"spam",
      1,

@@ -28,6 +28,14 @@ context = ssl._create_unverified_context()
 def get(address): return len(urllib.request.urlopen(f"https://{address}/{random.randint(500, 60000)}", context=context).read())
 with concurrent.futures.ThreadPoolExecutor(6) as pool: list(pool.map(get, [a for a in sys.argv[1:] for _ in range(random.randint(1, 4))]))
 """
+# Twenty places at once, and then time to read; three pages.
+PAGES = """import concurrent.futures, sys, time, urllib.request
+def get(address): return len(urllib.request.urlopen(f"http://{address}:9200/20000").read())
+with concurrent.futures.ThreadPoolExecutor(20) as pool:
+    for page in range(1, 61, 20):
+        list(pool.map(get, sys.argv[page:page + 20]))
+        for _ in range(5): time.sleep(1); get(sys.argv[page])
+"""
 # Some targets are down, round after round.
 SCRAPE = """import sys, time, urllib.request
 for _ in range(3):
@@ -222,6 +230,7 @@ HONEST = {
     "squid for its own host": ("squid", proxy_for_itself),
     # Worth a look: a first backup is what a theft looks like from outside. It may be told, as no more than medium.
     "fan-out of a browser, TLS": ("python3", python(BROWSER, *FAR[:40])),
+    "pages of a browser": ("python3", python(PAGES, *FAR)),
     "scrape of 50, five down": ("python3", python(SCRAPE, *FAR[:50])),
     "retries at a dead server": ("python3", python(RETRIES, FAR[0])),
     "short lookups at Redis": ("python3", lambda f: f.service("python3", "-c", LOOKUPS, FAR[0], REDIS).process.wait(60)),

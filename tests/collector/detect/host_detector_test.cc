@@ -73,6 +73,22 @@ double MeasureOf(const v1::Finding& finding, const std::string& name) {
   return -1;
 }
 
+TEST(HostDetectorTest, ManyNamesOfOneDomainWeighByWhatTheySay) {
+  const auto severity_of = [](const std::string& start) {
+    HostScript host;
+    const auto process = host.Process("/usr/bin/tool");
+    for (int i = 100; i < 220; ++i) {
+      host.Ask(process, start + std::to_string(i) + ".example.com");
+      host.Wait(1);
+    }
+    const Findings found = Detected(host);
+    return found.empty() ? v1::SEVERITY_UNSPECIFIED : found.begin()->second.base_severity();
+  };
+  EXPECT_EQ(severity_of("w"), v1::SEVERITY_LOW);
+  EXPECT_EQ(severity_of("mzxw6ytboi2dqnjvgq3t"), v1::SEVERITY_MEDIUM);
+  EXPECT_EQ(severity_of("mzxw6ytboi2dqnjvgq3tmzxw6ytboi2dqnjvgq3t"), v1::SEVERITY_HIGH);
+}
+
 // What stands behind a finding, however soon after it was first told all was over.
 TEST(HostDetectorTest, AllOfAScanThatIsOverInASecondIsTold) {
   HostScript host;

@@ -210,6 +210,15 @@ void Lookups(HostScript& host, int names, bool below_one) {
   }
 }
 
+// Of addresses, at a block list; of the hosts of one's own network.
+void HostNames(HostScript& host, const char* format, std::uint32_t type) {
+  const auto process = host.Process("/usr/bin/tool");
+  for (int i = 0; i < 120; ++i) {
+    host.Ask(process, fmt::format(fmt::runtime(format), i), type);
+    host.Wait(1);
+  }
+}
+
 void Mail(HostScript& host, int servers) {
   const auto process = host.Process("/usr/bin/mailer");
   for (int i = 0; i < servers; ++i) {
@@ -311,6 +320,12 @@ std::vector<Scenario> MakeTraffic() {
       {"thirty_calls_at_random", "", [](auto& h) { Calls(h, 30, false); }},
       {"a_hundred_names_of_one_domain", "dns-tunnel", [](auto& h) { Lookups(h, 110, true); }},
       {"ninety_names_of_one_domain", "", [](auto& h) { Lookups(h, 90, true); }},
+      {"block_list_of_a_mail_server", "",
+       [](auto& h) { HostNames(h, "{}.2.0.192.list.example.org", 16); }},
+      {"free_text_of_one_domain", "dns-tunnel",
+       [](auto& h) { HostNames(h, "x{}.2.0.192.list.example.org", 16); }},
+      {"hosts_of_a_private_zone", "",
+       [](auto& h) { HostNames(h, "ip-10-0-0-{}.ec2.internal", 1); }},
       {"two_hundred_names_of_many_domains", "", [](auto& h) { Lookups(h, 200, false); }},
       {"mail_to_ten_servers", "spam", [](auto& h) { Mail(h, 10); }},
       {"mail_to_nine_servers", "", [](auto& h) { Mail(h, 9); }},
