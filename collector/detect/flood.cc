@@ -30,6 +30,15 @@ std::string Towards(const std::vector<v1::Target>& targets) {
                      targets.size() == 1 ? "" : " and others");
 }
 
+// Telemetry goes one way, too: to hosts of one's own, through sockets of the system.
+bool IsOfTheHouse(const std::vector<v1::Target>& targets, const Group& group) {
+  return !targets.empty() && !group.makes_packets &&
+         std::all_of(targets.begin(), targets.end(), [](const v1::Target& target) {
+           const auto address = IpAddress::Parse(target.address());
+           return address && !address->IsPublic();
+         });
+}
+
 void CountPackets(const ActivityEvent& activity, const FloodThresholds& t, Group& group,
                   DetectContext& out) {
   const v1::ProcessCounters& added = activity.added;
@@ -50,12 +59,15 @@ void CountPackets(const ActivityEvent& activity, const FloodThresholds& t, Group
   state.packet_seconds += static_cast<std::uint32_t>(std::max(1.0, activity.seconds));
   const bool burst = rate >= t.burst_packets_per_second && state.packet_seconds >= 2;
   if (state.packet_seconds < t.seconds && !burst) return;
-  Alarm alarm = MakeAlarm("flood", v1::SEVERITY_HIGH, activity.process);
-  alarm.confidence = v1::CONFIDENCE_HIGH;
+  std::vector<v1::Target> targets = BusiestOf(state.targets, activity.at);
+  const bool of_the_house = IsOfTheHouse(targets, group);
+  Alarm alarm =
+      MakeAlarm("flood", of_the_house ? v1::SEVERITY_MEDIUM : v1::SEVERITY_HIGH, activity.process);
+  alarm.confidence = of_the_house ? v1::CONFIDENCE_MEDIUM : v1::CONFIDENCE_HIGH;
   alarm.first = state.packets_since;
   alarm.at = activity.at;
   alarm.lsn = activity.lsn;
-  alarm.targets = BusiestOf(state.targets, activity.at);
+  alarm.targets = std::move(targets);
   alarm.reason = fmt::format("sends {:.0f} packets/s{} and hears next to nothing back", rate,
                              Towards(alarm.targets));
   alarm.measures = {MakeMeasure("packets sent", rate, t.packets_per_second, "/s"),

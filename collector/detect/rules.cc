@@ -21,13 +21,14 @@ constexpr Rule kRules[] = {
      "Jung, Paxson, Berger, Balakrishnan: Fast Portscan Detection Using Sequential Hypothesis "
      "Testing (2004)."},
     {"flood",
-     3,
+     4,
      "flooding a target",
      {"T1498.001"},
      "Thousands of packets a second with next to nothing coming back, or more than a hundred "
      "attempts a second to connect to "
      "a few targets that do not answer, for three seconds in a row; for two, or one, where it is "
-     "many more. What clients asked for, or acknowledge, is none.",
+     "many more. What clients asked for, or acknowledge, is none. To private addresses alone, "
+     "through sockets of the system, it is of medium severity.",
      "Load tests, telemetry and media that are sent one way by UDP at a high rate.",
      "CESNET NEMEA HostStats; sizes of the AWS GuardDuty tester."},
     {"brute-force",

@@ -89,6 +89,28 @@ TEST(HostDetectorTest, ManyNamesOfOneDomainWeighByWhatTheySay) {
   EXPECT_EQ(severity_of("mzxw6ytboi2dqnjvgq3tmzxw6ytboi2dqnjvgq3t"), v1::SEVERITY_HIGH);
 }
 
+TEST(HostDetectorTest, DatagramsThatNobodyAnswersWeighLessWithinTheHouse) {
+  const auto severity_of = [](const std::string& remote, std::uint64_t raw) {
+    HostScript host;
+    v1::ProcessCounters counters;
+    counters.set_process_id(host.Process("/usr/bin/telemetry"));
+    FlowSpec sent{.process = counters.process_id(), .remote = remote, .protocol = IPPROTO_UDP};
+    for (int i = 0; i < 6; ++i) {
+      sent.tx_packets += 8000;
+      sent.flow = host.Flow(sent);
+      counters.set_tx_packets(sent.tx_packets);
+      counters.set_raw_packets(raw * sent.tx_packets);
+      host.Wait(1);
+      host.Counters(counters);
+    }
+    const Findings found = Detected(host);
+    return found.empty() ? v1::SEVERITY_UNSPECIFIED : found.begin()->second.base_severity();
+  };
+  EXPECT_EQ(severity_of("10.0.0.9", 0), v1::SEVERITY_MEDIUM);
+  EXPECT_EQ(severity_of("10.0.0.9", 1), v1::SEVERITY_HIGH);
+  EXPECT_EQ(severity_of("203.0.113.9", 0), v1::SEVERITY_HIGH);
+}
+
 // What stands behind a finding, however soon after it was first told all was over.
 TEST(HostDetectorTest, AllOfAScanThatIsOverInASecondIsTold) {
   HostScript host;
