@@ -96,6 +96,8 @@ class DetectContext {
   virtual bool IsBesideSsh(std::uint16_t port) const = 0;
   // Name that the host has for the address; empty = none.
   virtual std::string NameOf(const IpAddress& address) const = 0;
+  // Stands for the name whose addresses the host asked for and got this one; 0 = there is none.
+  virtual std::uint64_t ResolvedFrom(const IpAddress& address) = 0;
 };
 
 }  // namespace culprit

@@ -41,9 +41,12 @@ struct ScanState {
   std::int32_t failures = 0;
   WallTime began, last_failure;
   RecentMap<Endpoint, bool> contacts{seconds(1800), 4096};  // value: failed
+  // Of names with several addresses, by name and port: how many of those failed.
+  RecentMap<std::uint64_t, std::uint32_t> names{seconds(1800), 1024};
   // The same by the kernel's counters, where attempts have no rows.
   std::int64_t counted = 0;
   WallTime counted_since, counted_last;
+  WallTime without_rows;  // when attempts were last too many to have a row each
   struct Begun {
     WallTime at;
     std::uint64_t silent = 0, answered = 0;

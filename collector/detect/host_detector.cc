@@ -56,6 +56,7 @@ v1::ProcessCounters CountersAdded(const v1::ProcessCounters& now,
   added.set_rx_packets(Added(now.rx_packets(), before.rx_packets()));
   added.set_first_contacts(Added(now.first_contacts(), before.first_contacts()));
   added.set_first_contacts_ok(Added(now.first_contacts_ok(), before.first_contacts_ok()));
+  added.set_suppressed_flows(Added(now.suppressed_flows(), before.suppressed_flows()));
   added.set_raw_packets(Added(now.raw_packets(), before.raw_packets()));
   added.set_link_packets(Added(now.link_packets(), before.link_packets()));
   added.set_bare_syns(Added(now.bare_syns(), before.bare_syns()));
@@ -305,6 +306,10 @@ void HostDetector::TakeName(const v1::FlowName& name) {
 void HostDetector::TakeDns(const v1::DnsQuestion& question) {
   const DnsEvent event{question, Clamped(BootToWall(frame_->clock, question.at_boot_ns())),
                        frame_->lsn};
+  for (const std::string& answer : question.answers()) {
+    const auto address = IpAddress::Parse(answer);
+    if (address) resolved_.Touch(*address, event.at) = std::hash<std::string>{}(question.name());
+  }
   WatchDnsTunnel(event, thresholds_.dns_tunnel, GroupAt(ProcessId{question.process_id()}, event.at),
                  *this);
 }
@@ -345,6 +350,11 @@ bool HostDetector::IsOldDestination(const IpAddress& address, WallTime at) const
 std::string HostDetector::NameOf(const IpAddress& address) const {
   const auto it = contacts_.find(address);
   return it == contacts_.end() ? "" : it->second.name;
+}
+
+std::uint64_t HostDetector::ResolvedFrom(const IpAddress& address) {
+  const std::uint64_t* name = resolved_.Find(address);
+  return name == nullptr ? 0 : *name;
 }
 
 Group& HostDetector::GroupAt(ProcessId process, WallTime at) {

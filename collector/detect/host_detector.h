@@ -90,6 +90,7 @@ class HostDetector final : private DetectContext {
     return !ssh_ports_.empty() && !ssh_ports_.contains(port);
   }
   std::string NameOf(const IpAddress& address) const override;
+  std::uint64_t ResolvedFrom(const IpAddress& address) override;
 
   const DetectThresholds& thresholds_;
   Scene& scene_;
@@ -105,6 +106,7 @@ class HostDetector final : private DetectContext {
   std::unordered_map<IpAddress, Contact> contacts_;
   std::set<std::uint16_t> ssh_ports_;
   RecentMap<Endpoint, std::uint16_t> udp_clients_{seconds(600), 8192};  // value: our port
+  RecentMap<IpAddress, std::uint64_t> resolved_{seconds(1800), 8192};   // value: of the name
   WayBook ways_;
   Group host_;  // all of the host's processes together
   Episodes episodes_;

@@ -12,9 +12,13 @@ namespace culprit {
 namespace {
 
 constexpr auto kForget = std::chrono::seconds(1800);
+constexpr auto kWithoutRows = std::chrono::seconds(10);
 constexpr auto kAnswerTime =
     std::chrono::seconds(3);  // a first contact that has none by then failed
 constexpr std::size_t kMaxTargets = 16;
+constexpr std::uint32_t kMaxAddresses = 8;
+// Of counters alone, where each attempt has a row as well, which says more.
+constexpr std::uint32_t kBesideRows = 4;
 // Where traceroute sends to: one port more for each of its probes, of which routers answer few.
 constexpr std::uint16_t kTraceFirst = 33434, kTraceLast = 33534;
 
@@ -71,6 +75,15 @@ bool Failed(const FlowEvent& flow) {
                         : flow.facts.state == v1::FLOW_STATE_FAILED;
 }
 
+// Who tries one address of a name after the other looks for a service that does not answer. No name
+// has many.
+bool IsOfFailedName(const FlowEvent& flow, ScanState* state, DetectContext& out) {
+  const std::uint64_t name = out.ResolvedFrom(flow.facts.remote);
+  if (name == 0) return false;
+  const std::uint32_t before = state->names.Touch(name ^ flow.facts.remote_port, flow.at)++;
+  return before > 0 && before < kMaxAddresses;
+}
+
 void TakeContact(const FlowEvent& flow, const ScanThresholds& t, Group& group, DetectContext& out) {
   ScanState& state = Need(group.scan);
   if (state.last_failure + kForget < flow.at) state.failures = 0;
@@ -88,6 +101,7 @@ void TakeContact(const FlowEvent& flow, const ScanThresholds& t, Group& group, D
     state.failures = std::max(0, state.failures - 1);
     return;
   }
+  if (IsOfFailedName(flow, &state, out)) return;
   if (state.failures == 0) state.began = flow.facts.start;
   ++state.failures;
   state.last_failure = flow.at;
@@ -176,12 +190,14 @@ void TakeCounted(const ActivityEvent& activity, const ScanThresholds& t, Group& 
   }
   if (failed) state.counted_last = activity.at;
   state.counted = std::max<std::int64_t>(0, state.counted + change);
-  // Rows tell of slow scans; this is for those that are too fast to have a row each.
+  if (activity.added.suppressed_flows() > 0) state.without_rows = activity.at;
+  const bool rows = state.without_rows + kWithoutRows < activity.at;
+  const std::uint32_t needed = t.net_failures * (rows ? kBesideRows : 1);
   const std::uint64_t spread = std::max(activity.window_addresses, activity.window_ports);
-  if (state.counted < t.net_failures || !failed || spread < t.net_failures) return;
+  if (state.counted < needed || !failed || spread < needed) return;
   Alarm alarm = MakeAlarm("scan", v1::SEVERITY_HIGH, activity.process);
-  alarm.confidence = state.counted >= 2 * std::int64_t{t.net_failures} ? v1::CONFIDENCE_HIGH
-                                                                       : v1::CONFIDENCE_MEDIUM;
+  alarm.confidence =
+      state.counted >= 2 * std::int64_t{needed} ? v1::CONFIDENCE_HIGH : v1::CONFIDENCE_MEDIUM;
   alarm.first = state.counted_since;
   alarm.at = activity.at;
   alarm.lsn = activity.lsn;
@@ -189,7 +205,7 @@ void TakeCounted(const ActivityEvent& activity, const ScanThresholds& t, Group& 
                              SpreadText(activity.window_addresses, activity.window_ports));
   alarm.measures = {
       MakeMeasure("failed first contacts less successful ones", static_cast<double>(state.counted),
-                  t.net_failures),
+                  needed),
       MakeMeasure("attempts", static_cast<double>(activity.added.tcp_attempts()) / activity.seconds,
                   0, "/s")};
   out.Raise(group, std::move(alarm));

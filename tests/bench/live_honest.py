@@ -110,11 +110,11 @@ listen front
 
 
 def python(text, *arguments):
-    return lambda field: field.python(text, *arguments).process.wait(60)
+    return lambda field: field.python(text, *arguments).process.wait(180)
 
 
 def shell(command):
-    return lambda field: field.login(command(field)).process.wait(60)
+    return lambda field: field.login(command(field)).process.wait(180)
 
 
 def front(command, config, servers, **more):
@@ -233,12 +233,12 @@ HONEST = {
     "pages of a browser": ("python3", python(PAGES, *FAR)),
     "scrape of 50, five down": ("python3", python(SCRAPE, *FAR[:50])),
     "retries at a dead server": ("python3", python(RETRIES, FAR[0])),
-    "short lookups at Redis": ("python3", lambda f: f.service("python3", "-c", LOOKUPS, FAR[0], REDIS).process.wait(60)),
+    "short lookups at Redis": ("python3", lambda f: f.service("python3", "-c", LOOKUPS, FAR[0], REDIS).process.wait(180)),
     "load by wrk": ("wrk", shell(lambda f: f"wrk -t 2 -c 64 -d 6s http://{FAR[0]}:{WEB}/2000 > /dev/null")),
     "load by ab": ("ab", shell(lambda f: f"ab -q -n 1500 -c 30 http://{FAR[1]}:{WEB}/2000 > /dev/null")),
     "load by ab, TLS": ("ab", shell(lambda f: f"ab -q -n 300 -c 10 https://{FAR[1]}:{TLS}/2000 > /dev/null")),
     "ping of 40 hosts": ("ping", shell(lambda f: f"for a in {' '.join(FAR[:40])}; do ping -q -n -c 2 -i 0.05 -W 1 $a > /dev/null; done")),
-    "traceroute to a silent net": ("traceroute", lambda f: f.service("timeout", "20", "traceroute", "-n", "-w", "0.5", "-N", "48", "198.51.100.9").process.wait(60)),
+    "traceroute to a silent net": ("traceroute", lambda f: f.service("timeout", "20", "traceroute", "-n", "-w", "0.5", "-N", "48", "198.51.100.9").process.wait(180)),
     "QUIC server, eight clients": ("python3", media(8, 3000, 18_000)),
     "video at 9,000 packets/s": ("python3", media(4, 9000, 54_000)),
     "downloads from nginx": ("nginx", downloads),

@@ -200,7 +200,7 @@ def layers(packet):
 
 def at(packet, field, index):
     values = packet.get(field) or []
-    return values[index] if index < len(values) else None
+    return values[index] if -len(values) <= index < len(values) else None
 
 
 def number(text):

@@ -132,8 +132,10 @@ class HostScript {
     frame().names.push_back(record);
   }
 
-  void Ask(std::uint64_t process, const std::string& name, std::uint32_t type = 1) {
+  void Ask(std::uint64_t process, const std::string& name, std::uint32_t type = 1,
+           const std::vector<std::string>& answers = {}) {
     v1::DnsQuestion question;
+    for (const std::string& answer : answers) question.add_answers(answer);
     question.set_process_id(process);
     question.set_name(name);
     question.set_type(type);
@@ -213,9 +215,9 @@ inline Findings Detected(const std::vector<DecodedFrame>& frames,
                          const DetectThresholds& thresholds = {}, const WorkHours& hours = {}) {
   Findings found;
   const TestPlaces places;
-  DetectEngine engine(
-      thresholds, [&](const v1::Finding& finding) { found[finding.id()] = finding; },
-      {&places, hours});
+  DetectEngine engine(thresholds,
+                      [&](const v1::Finding& finding) { found[finding.id()] = finding; },
+                      {&places, hours});
   for (const DecodedFrame& frame : frames) engine.Take(frame);
   return found;
 }

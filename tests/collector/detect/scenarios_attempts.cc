@@ -38,6 +38,7 @@ void Counted(HostScript& host, std::uint64_t a_second, std::uint64_t addresses, 
     counters.set_first_contacts(counters.first_contacts() + std::min(a_second, addresses));
     counters.set_first_contacts_ok(counters.first_contacts_ok() + ok);
     counters.set_ok(counters.ok() + ok);
+    counters.set_suppressed_flows(counters.suppressed_flows() + 1);
     counters.set_window_addresses(addresses);
     counters.set_window_ports(1);
     host.Counters(counters);
@@ -50,12 +51,27 @@ void Burst(HostScript& host, std::uint64_t ok) {
   counters.set_process_id(host.Process("/usr/bin/tool"));
   counters.set_first_contacts(30);
   counters.set_first_contacts_ok(ok);
+  counters.set_suppressed_flows(1);
   counters.set_window_addresses(30);
   counters.set_window_ports(1);
   for (int i = 0; i < 6; ++i) {
     host.Wait(1);
     counters.set_tx_packets(counters.tx_packets() + 30);
     host.Counters(counters);
+  }
+}
+
+// Of `names` names each of `addresses` addresses is tried, and none of them answers.
+void Resolved(HostScript& host, int names, int addresses) {
+  const auto process = host.Process("/usr/bin/apt");
+  for (int name = 0; name < names; ++name) {
+    std::vector<std::string> answers;
+    for (int i = 0; i < addresses; ++i) answers.push_back(Net(name * addresses + i));
+    host.Ask(process, "mirror" + std::to_string(name) + ".example", 1, answers);
+    for (const std::string& address : answers) {
+      host.Ended(process, address, 443, false);
+      host.Wait(0.2);
+    }
   }
 }
 
@@ -151,6 +167,9 @@ std::vector<Scenario> Attempts() {
       {"pings_of_which_a_third_answers", "", [](auto& h) { Pings(h, 45, 15); }},
       {"counted_scan_of_many_addresses", "scan", [](auto& h) { Counted(h, 400, 400, 0, 6); }},
       {"counted_client_of_many_that_answer", "", [](auto& h) { Counted(h, 60, 60, 60, 6); }},
+      {"mirrors_of_which_no_address_answers", "", [](auto& h) { Resolved(h, 4, 4); }},
+      {"mirrors_each_with_one_address", "scan", [](auto& h) { Resolved(h, 12, 1); }},
+      {"one_name_with_very_many_addresses", "scan", [](auto& h) { Resolved(h, 1, 30); }},
       {"counted_burst_that_is_answered", "", [](auto& h) { Burst(h, 30); }},
       {"counted_burst_of_which_a_third_is", "", [](auto& h) { Burst(h, 11); }},
       {"counted_burst_that_is_not_answered", "scan", [](auto& h) { Burst(h, 1); }},
