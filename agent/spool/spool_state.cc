@@ -115,7 +115,7 @@ std::string FormatAcked(const SpoolAcked& acked) {
                         lane.acked, lane.newest, lane.segment,
                         HexEncode(AsBytes(lane.newest_hash)));
   }
-  return WithChecksum(std::move(text));
+  return WithChecksum(text);
 }
 
 Result<SpoolAcked> ParseAcked(std::string_view text) {
@@ -153,7 +153,7 @@ std::string FormatLosses(const SpoolLosses& losses) {
                         loss.last_seq, loss.frames, loss.bytes, loss.records,
                         HexEncode(AsBytes(loss.end_hash)), OneLine(loss.detail));
   }
-  return WithChecksum(std::move(text));
+  return WithChecksum(text);
 }
 
 Result<SpoolLosses> ParseLosses(std::string_view text) {

@@ -37,15 +37,21 @@ def wilson(hits, runs):
 INTEGRITY = ("agent-", "hooks-", "evidence-", "spool-", "clock-")
 
 
-def ours(row):
-    """An agent sees its whole host: what another run or the rest of the machine does meanwhile is not of this one."""
-    above = row.get("ancestry", [])
-    return not above or any(line.startswith(f"{os.getpid()} ") for line in above)
+def of_the_host(rig, field, row, known={}):
+    """An agent sees its whole machine: the far end of the test, other runs and the rest are not what is judged."""
+    if row["id"] not in known:
+        flows = set(row.get("flow_ids", []))
+        where = {flow["netns"] for flow in rig.query("flows", "--since", "10m", "--limit", 0) if flow["flow_id"] in flows}
+        if not where:  # counters alone, or not stored yet
+            above = row.get("ancestry", [])
+            return not above or any(line.startswith(f"{os.getpid()} ") for line in above)
+        known[row["id"]] = os.stat(f"/run/netns/{field.inside.name}").st_ino in where
+    return known[row["id"]]
 
 
-def findings(rig, rule=None):
+def findings(rig, field, rule=None):
     rows = rig.query("findings", *(("--rule", rule) if rule else ()), "--limit", 1000)
-    return [row for row in rows if ours(row) and not row["rule"].startswith(INTEGRITY)]
+    return [row for row in rows if not row["rule"].startswith(INTEGRITY) and of_the_host(rig, field, row)]
 
 
 def seconds_of(text):
@@ -55,8 +61,8 @@ def seconds_of(text):
 
 def attack(rig, field, name):
     rule, _, program, start, limit = ATTACKS[name]
-    before = {row["id"] for row in findings(rig)}
-    fresh = lambda: [row for row in findings(rig, rule) if row["id"] not in before]
+    before = {row["id"] for row in findings(rig, field)}
+    fresh = lambda: [row for row in findings(rig, field, rule) if row["id"] not in before]
     began, sent = time.time(), field.inside.counters()[0]
     with contextlib.ExitStack() as stack:
         try:
@@ -86,10 +92,10 @@ def attack_again(rig, field, name):
 
 def honest(rig, field, name):
     """(rule, severity) of what came of it."""
-    before, began = {row["id"] for row in findings(rig)}, time.monotonic()
+    before, began = {row["id"] for row in findings(rig, field)}, time.monotonic()
     HONEST[name][1](field)
     time.sleep(3)  # a finding that comes late counts
-    fresh = [row for row in findings(rig) if row["id"] not in before]
+    fresh = [row for row in findings(rig, field) if row["id"] not in before]
     for row in fresh:
         note(f"{name}: {row['rule']}: {row['exe']}: {row['reason']}")
     return {"found": [(row["rule"], row["severity"]) for row in fresh], "seconds": time.monotonic() - began}
