@@ -8,12 +8,13 @@ namespace {
 
 constexpr Rule kRules[] = {
     {"scan",
-     2,
+     3,
      "scanning other hosts",
      {"T1046", "T1595.001"},
      "Each address and port that a program tries for the first time counts for a scan if it is "
      "refused or not answered, "
-     "and against it if it is answered; nine more failures than successes are a finding. Also: "
+     "and against it if it is answered; nine more failures than successes are a finding. Several "
+     "addresses of one name count once. Also: "
      "datagrams or pings to many "
      "targets of which hardly any answers (the ports of a traceroute to one address are one), and "
      "SYNs made past the system's own TCP to many targets.",
