@@ -40,8 +40,7 @@ INTEGRITY = ("agent-", "hooks-", "evidence-", "spool-", "clock-")
 def of_the_host(rig, field, row, known={}):
     """An agent sees its whole machine: the far end of the test, other runs and the rest are not what is judged."""
     if row["id"] not in known:
-        flows = set(row.get("flow_ids", []))
-        where = {flow["netns"] for flow in rig.query("flows", "--since", "10m", "--limit", 0) if flow["flow_id"] in flows}
+        where = {flow["netns"] for flow in rig.query("flows", "--process", row["process_id"], "--limit", 50)}
         if not where:  # counters alone, or not stored yet
             above = row.get("ancestry", [])
             return not above or any(line.startswith(f"{os.getpid()} ") for line in above)
