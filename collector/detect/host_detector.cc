@@ -46,6 +46,14 @@ bool IsAnswered(const FlowFacts& facts, const FlowCounters& total) {
          (facts.flags & (v1::FLOW_FLAG_RAW | v1::FLOW_FLAG_LINK)) == 0;
 }
 
+// Of what is older than the agent, the packet that came first says nothing of who began: ports do.
+bool WasServedBefore(const FlowFacts& facts) {
+  constexpr std::uint16_t kFirstUnprivileged = 1024, kFirstEphemeral = 32'768;
+  if ((facts.flags & v1::FLOW_FLAG_PREEXISTING) == 0) return false;
+  return (facts.local_port < kFirstUnprivileged && facts.remote_port >= kFirstUnprivileged) ||
+         (facts.local_port < kFirstEphemeral && facts.remote_port >= kFirstEphemeral);
+}
+
 v1::ProcessCounters CountersAdded(const v1::ProcessCounters& now,
                                   const v1::ProcessCounters& before) {
   v1::ProcessCounters added;
@@ -191,17 +199,20 @@ v1::FlowDirection HostDetector::DirectionOf(const FlowFacts& facts, WallTime at)
     udp_clients_.Touch(remote, at) = facts.local_port;
   } else if (facts.direction == v1::FLOW_DIRECTION_OUTBOUND) {
     const std::uint16_t* port = udp_clients_.Find(remote);
-    if (port == nullptr || *port != facts.local_port) return facts.direction;
-    udp_clients_.Touch(remote, at);
+    const bool client = port != nullptr && *port == facts.local_port;
+    if (!client && !WasServedBefore(facts)) return facts.direction;
+    udp_clients_.Touch(remote, at) = facts.local_port;
     return v1::FLOW_DIRECTION_INBOUND;
   }
   return facts.direction;
 }
 
 void HostDetector::TakeFlow(const FlowObservation& seen) {
-  if ((seen.facts.flags & v1::FLOW_FLAG_AGENT) != 0 ||
-      seen.facts.direction == v1::FLOW_DIRECTION_LISTEN)
+  if ((seen.facts.flags & v1::FLOW_FLAG_AGENT) != 0) return;
+  if (seen.facts.direction == v1::FLOW_DIRECTION_LISTEN) {
+    NoteSshPort(seen.facts);
     return;
+  }
   flow_ = FlowKey{seen.facts.flow.value(), seen.facts.process.value()};
   const auto [it, first] = flows_.try_emplace(flow_);
   FlowState& state = it->second;
@@ -217,7 +228,7 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
   Group& group = GroupAt(seen.facts.process, event.at);
   NoteContact(event);
   Charge(event, &state, &group);
-  NoteSshPort(event);
+  if (event.inbound() && event.first) NoteSshPort(event.facts);
   WatchScan(event, thresholds_.scan, group, *this);
   WatchFlood(event, group);
   WatchBruteForce(event, thresholds_.brute_force, group, *this);
@@ -247,10 +258,10 @@ void HostDetector::Charge(const FlowEvent& flow, FlowState* state, Group* group)
 }
 
 // What the sshd that takes logins accepts; the sshd of a login has other listeners.
-void HostDetector::NoteSshPort(const FlowEvent& flow) {
-  if (!flow.inbound() || !flow.first || ssh_ports_.size() >= kMaxSshPorts) return;
-  if (!processes_.TraitsOf(flow.facts.process).is_sshd) return;
-  if (!processes_.IsLoginSshd(flow.facts.process)) ssh_ports_.insert(flow.facts.local_port);
+void HostDetector::NoteSshPort(const FlowFacts& facts) {
+  if (facts.protocol != IPPROTO_TCP || ssh_ports_.size() >= kMaxSshPorts) return;
+  if (!processes_.TraitsOf(facts.process).is_sshd) return;
+  if (!processes_.IsLoginSshd(facts.process)) ssh_ports_.insert(facts.local_port);
 }
 
 void HostDetector::TakeCounters(const v1::ProcessCounters& counters) {

@@ -72,7 +72,7 @@ class HostDetector final : private DetectContext {
   void NoteProgram(ProcessId process);
   bool WasKnown(const IpAddress& address, WallTime at) const;
   void Charge(const FlowEvent& flow, FlowState* state, Group* group);
-  void NoteSshPort(const FlowEvent& flow);
+  void NoteSshPort(const FlowFacts& facts);
   Group& GroupAt(ProcessId process, WallTime at);
   Group& GroupNamed(const std::string& key);
   WallTime Clamped(WallTime at) const;

@@ -53,6 +53,7 @@ struct FlowSpec {
   std::uint64_t lived = 0;  // ns before now
   std::uint64_t flow = 0;   // 0 = a new one
   std::uint16_t local_port = 40000;
+  std::uint32_t flags = 0;
 };
 
 class HostScript {
@@ -87,6 +88,7 @@ class HostScript {
     seen.facts.protocol = spec.protocol;
     seen.facts.direction = spec.direction;
     seen.facts.state = spec.state;
+    seen.facts.flags = spec.flags;
     seen.start_boot_ns = now - spec.lived;
     seen.emitted_boot_ns = now;
     seen.facts.start = WallTimeFromNs(kBootWallNs + static_cast<std::int64_t>(now - spec.lived));

@@ -44,9 +44,36 @@ void SshForward(HostScript& host, const std::string& program, std::uint16_t port
   host.Wait(1);
 }
 
-// The sshd of a login, with a connection to `port` that is not its own.
-void SshServes(HostScript& host, std::uint16_t port) {
+// A film that was on its way when the agent started, and what comes back of it.
+void Joined(HostScript& host, std::uint16_t local_port, std::uint16_t remote_port) {
+  v1::ProcessCounters counters;
+  counters.set_process_id(host.Process("/usr/bin/server"));
+  FlowSpec film{.process = counters.process_id(),
+                .remote = "203.0.113.9",
+                .remote_port = remote_port,
+                .protocol = IPPROTO_UDP,
+                .local_port = local_port,
+                .flags = v1::FLOW_FLAG_PREEXISTING | v1::FLOW_FLAG_PEER};
+  for (int i = 0; i < 6; ++i) {
+    film.tx_packets += 8000;
+    film.rx_packets += 2;
+    film.flow = host.Flow(film);
+    counters.set_tx_packets(film.tx_packets);
+    counters.set_rx_packets(film.rx_packets);
+    host.Wait(1);
+    host.Counters(counters);
+  }
+}
+
+// The sshd of a login, with a connection to `port` that is not its own. `listens`: at what else the
+// one that takes logins does.
+void SshServes(HostScript& host, std::uint16_t port, std::uint16_t listens = 22) {
   const auto listener = host.Process("/usr/sbin/sshd");
+  host.Flow({.process = listener,
+             .remote = "0.0.0.0",
+             .remote_port = 0,
+             .direction = v1::FLOW_DIRECTION_LISTEN,
+             .local_port = listens});
   const auto login = host.Process("/usr/sbin/sshd", listener);
   const auto client = host.Flow({.process = listener,
                                  .remote = "198.51.100.7",
@@ -290,6 +317,9 @@ std::vector<Scenario> MakeTraffic() {
        [](auto& h) { SshForward(h, "/usr/sbin/sshd", 443); }},
       {"sshd_of_a_login_asks_ldap", "", [](auto& h) { SshForward(h, "/usr/sbin/sshd", 389); }},
       {"sshd_of_a_login_takes_connections", "ssh-relay", [](auto& h) { SshServes(h, 9000); }},
+      {"another_port_of_sshd", "", [](auto& h) { SshServes(h, 2222, 2222); }},
+      {"film_from_before_the_agent", "", [](auto& h) { Joined(h, 443, 50000); }},
+      {"datagrams_from_before_the_agent", "flood", [](auto& h) { Joined(h, 50000, 443); }},
       {"another_login_by_ssh", "", [](auto& h) { SshServes(h, 22); }},
       {"curl_of_a_login_connects", "", [](auto& h) { SshForward(h, "/usr/bin/curl", 443); }},
       {"proxy_reaches_what_a_client_asks_for", "relay", [](auto& h) { ProxyAsked(h, 2, 2); }},
