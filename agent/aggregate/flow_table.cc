@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/aggregate/flow_table.h"
 
+#include "common/service_port.h"
+
 namespace culprit {
-namespace {
-
-constexpr std::uint16_t kFirstUnprivilegedPort = 1'024;
-constexpr std::uint16_t kFirstEphemeralPort = 32'768;  // Linux's default ip_local_port_range
-
-}  // namespace
 
 void EndedFlows::Remember(const Flow& flow, BootTime at) {
   entries_[flow.id.value() % kEntries] = {flow.id, flow.owner.process, flow.counted_from, at,
@@ -59,11 +55,8 @@ Direction FlowTable::DirectionByPorts(const Flow& flow) const {
   const std::uint16_t remote = flow.remote.port;
   if (listeners_.contains(ListenerKey(flow))) return Direction::kIn;
   if (local == 0 || remote == 0) return Direction::kUnknown;
-  for (const std::uint16_t border : {kFirstUnprivilegedPort, kFirstEphemeralPort}) {
-    if (local < border && remote >= border) return Direction::kIn;
-    if (remote < border && local >= border) return Direction::kOut;
-  }
-  return Direction::kUnknown;
+  if (ServesByPorts(local, remote)) return Direction::kIn;
+  return ServesByPorts(remote, local) ? Direction::kOut : Direction::kUnknown;
 }
 
 }  // namespace culprit

@@ -113,12 +113,12 @@ void Episodes::Raise(const Group& group, Alarm alarm) {
   episode.process = alarm.process;
   episode.reason = std::move(alarm.reason);
   episode.unseen.reset();
-  if (!fresh && !worse && alarm.at < episode.told + kUpdateInterval) {
+  if (!fresh && !worse && alarm.at < episode.again) {
     episode.news = true;
     Await(key, &episode);
     return;
   }
-  episode.told = alarm.at;
+  episode.again = alarm.at + kUpdateInterval;
   Settle(group, fresh, &episode);
   Tell(&episode);
 }
@@ -126,7 +126,7 @@ void Episodes::Raise(const Group& group, Alarm alarm) {
 void Episodes::Await(const Key& key, Episode* episode) {
   if (std::exchange(episode->waits, true)) return;
   waiting_.push_back(key);
-  next_ = std::min(next_, episode->told + kUpdateInterval);
+  next_ = std::min(next_, episode->again);
 }
 
 std::vector<Episodes::Waiting> Episodes::TakeWaiting(WallTime now) {
@@ -137,9 +137,8 @@ std::vector<Episodes::Waiting> Episodes::TakeWaiting(WallTime now) {
     const auto it = episodes_.find(key);
     if (it == episodes_.end()) return true;
     Episode& episode = it->second;
-    const WallTime at = episode.told + kUpdateInterval;
-    if (now < at) {
-      next_ = std::min(next_, at);
+    if (now < episode.again) {
+      next_ = std::min(next_, episode.again);
       return false;
     }
     episode.waits = false;
@@ -151,7 +150,7 @@ std::vector<Episodes::Waiting> Episodes::TakeWaiting(WallTime now) {
   return due;
 }
 
-// The time of the last telling stays: what comes next is told at once, whether or not this was.
+// `again` stays: what comes next is told at once, whether or not this was.
 void Episodes::TellNews(const Group& group, const std::string& rule) {
   const auto it = episodes_.find({rule, group.key});
   if (it == episodes_.end() || !it->second.news) return;
@@ -205,7 +204,7 @@ void Episodes::Tell(Episode* episode) {
 
 bool Episodes::IsDue(const Group& group, const char* rule, const FlowMoment& flow) {
   const auto it = episodes_.find({rule, group.key});
-  if (it == episodes_.end() || it->second.told + kUpdateInterval <= flow.at) return true;
+  if (it == episodes_.end() || it->second.again <= flow.at) return true;
   it->second.unseen = flow;
   Await(it->first, &it->second);
   return false;
@@ -232,7 +231,7 @@ void Episodes::Rejoin(const v1::Finding& stored, const Group& group) {
   episode = Episode{};
   episode.finding = stored;
   episode.process = process;
-  episode.told = WallTimeFromNs(stored.last_ns());
+  episode.again = WallTimeFromNs(stored.last_ns()) + kUpdateInterval;
   episode.spent = BytesOf(stored.cost(), &ways_);
   if (group.spend != nullptr) episode.seen = group.spend->Totals();
 }

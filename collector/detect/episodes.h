@@ -65,8 +65,8 @@ class Episodes {
     v1::Finding finding;
     ProcessId process;                  // of the newest evidence
     std::optional<std::string> reason;  // without what Tell() adds; none = as it was stored
-    WallTime told;
-    bool news = false;                 // since then
+    WallTime again;                    // when it may be told next
+    bool news = false;                 // since it was told
     bool waits = false;                // is among waiting_
     std::optional<FlowMoment> unseen;  // by the rule
     std::vector<WayBytes> spent;       // since it began

@@ -14,11 +14,11 @@ constexpr std::size_t kMaxTargets = 8;
 constexpr std::uint64_t kStreamShare = 4;
 constexpr std::uint64_t kFewTargets = 8;  // more is a scan, or a busy client
 
-std::vector<v1::Target> BusiestOf(RecentMap<Endpoint, std::uint64_t>& sent, WallTime at) {
+using Busiest = std::vector<std::pair<std::uint64_t, Endpoint>>;  // packets
+
+std::vector<v1::Target> TargetsOf(const Busiest& busiest) {
   std::vector<v1::Target> targets;
-  for (const auto& [packets, to] : LargestOf(sent, at, kMaxTargets)) {
-    targets.push_back(MakeTarget(to));
-  }
+  for (const auto& [packets, to] : busiest) targets.push_back(MakeTarget(to));
   return targets;
 }
 
@@ -31,12 +31,10 @@ std::string Towards(const std::vector<v1::Target>& targets) {
 }
 
 // Telemetry goes one way, too: to hosts of one's own, through sockets of the system.
-bool IsOfTheHouse(const std::vector<v1::Target>& targets, const Group& group) {
-  return !targets.empty() && !group.makes_packets &&
-         std::all_of(targets.begin(), targets.end(), [](const v1::Target& target) {
-           const auto address = IpAddress::Parse(target.address());
-           return address && !address->IsPublic();
-         });
+bool IsOfTheHouse(const Busiest& busiest, const Group& group) {
+  return !busiest.empty() && !group.makes_packets &&
+         std::none_of(busiest.begin(), busiest.end(),
+                      [](const auto& one) { return one.second.address.IsPublic(); });
 }
 
 void CountPackets(const ActivityEvent& activity, const FloodThresholds& t, Group& group,
@@ -59,15 +57,15 @@ void CountPackets(const ActivityEvent& activity, const FloodThresholds& t, Group
   state.packet_seconds += static_cast<std::uint32_t>(std::max(1.0, activity.seconds));
   const bool burst = rate >= t.burst_packets_per_second && state.packet_seconds >= 2;
   if (state.packet_seconds < t.seconds && !burst) return;
-  std::vector<v1::Target> targets = BusiestOf(state.targets, activity.at);
-  const bool of_the_house = IsOfTheHouse(targets, group);
+  const Busiest busiest = LargestOf(state.targets, activity.at, kMaxTargets);
+  const bool of_the_house = IsOfTheHouse(busiest, group);
   Alarm alarm =
       MakeAlarm("flood", of_the_house ? v1::SEVERITY_MEDIUM : v1::SEVERITY_HIGH, activity.process);
   alarm.confidence = of_the_house ? v1::CONFIDENCE_MEDIUM : v1::CONFIDENCE_HIGH;
   alarm.first = state.packets_since;
   alarm.at = activity.at;
   alarm.lsn = activity.lsn;
-  alarm.targets = std::move(targets);
+  alarm.targets = TargetsOf(busiest);
   alarm.reason = fmt::format("sends {:.0f} packets/s{} and hears next to nothing back", rate,
                              Towards(alarm.targets));
   alarm.measures = {MakeMeasure("packets sent", rate, t.packets_per_second, "/s"),
@@ -98,7 +96,7 @@ void CountAttempts(const ActivityEvent& activity, const FloodThresholds& t, Grou
   alarm.first = state.attempts_since;
   alarm.at = activity.at;
   alarm.lsn = activity.lsn;
-  alarm.targets = BusiestOf(state.targets, activity.at);
+  alarm.targets = TargetsOf(LargestOf(state.targets, activity.at, kMaxTargets));
   alarm.reason = fmt::format("tries {:.0f} connections/s{}, nearly none of which is answered", rate,
                              Towards(alarm.targets));
   alarm.measures = {

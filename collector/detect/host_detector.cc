@@ -7,6 +7,7 @@
 
 #include "collector/detect/detectors.h"
 #include "collector/model/batch_decoder.h"
+#include "common/service_port.h"
 
 namespace culprit {
 namespace {
@@ -37,21 +38,24 @@ bool HasEnded(v1::FlowState state) {
   }
 }
 
+// Through a raw or a packet socket.
+bool MakesPackets(const FlowFacts& facts) {
+  return (facts.flags & (v1::FLOW_FLAG_RAW | v1::FLOW_FLAG_LINK)) != 0;
+}
+
 // Who sends data on a connection has got an answer, whether or not whoever saw it saw both ways.
 // What makes its own packets connects to nobody.
 bool IsAnswered(const FlowFacts& facts, const FlowCounters& total) {
   if (total.rx_packets > 0) return true;
   const bool stands = facts.state == v1::FLOW_STATE_OPEN || facts.state == v1::FLOW_STATE_CLOSED;
   return facts.protocol == IPPROTO_TCP && stands && total.tx_payload_bytes > 0 &&
-         (facts.flags & (v1::FLOW_FLAG_RAW | v1::FLOW_FLAG_LINK)) == 0;
+         !MakesPackets(facts);
 }
 
 // Of what is older than the agent, the packet that came first says nothing of who began: ports do.
 bool WasServedBefore(const FlowFacts& facts) {
-  constexpr std::uint16_t kFirstUnprivileged = 1024, kFirstEphemeral = 32'768;
-  if ((facts.flags & v1::FLOW_FLAG_PREEXISTING) == 0) return false;
-  return (facts.local_port < kFirstUnprivileged && facts.remote_port >= kFirstUnprivileged) ||
-         (facts.local_port < kFirstEphemeral && facts.remote_port >= kFirstEphemeral);
+  return (facts.flags & v1::FLOW_FLAG_PREEXISTING) != 0 &&
+         ServesByPorts(facts.local_port, facts.remote_port);
 }
 
 v1::ProcessCounters CountersAdded(const v1::ProcessCounters& now,
@@ -242,9 +246,7 @@ void HostDetector::TakeFlow(const FlowObservation& seen) {
 
 // Bytes by the way they took, which the scene is asked for once a flow.
 void HostDetector::Charge(const FlowEvent& flow, FlowState* state, Group* group) {
-  if ((flow.facts.flags & (v1::FLOW_FLAG_RAW | v1::FLOW_FLAG_LINK)) != 0) {
-    group->makes_packets = true;
-  }
+  if (MakesPackets(flow.facts)) group->makes_packets = true;
   if (flow.added.tx_wire_bytes + flow.added.rx_wire_bytes == 0) return;
   if (state->way_version != scene_.version()) {
     state->way = ways_.NumberOf(scene_.RouteTo(agent_, flow.facts.remote));
@@ -317,9 +319,9 @@ void HostDetector::TakeName(const v1::FlowName& name) {
 void HostDetector::TakeDns(const v1::DnsQuestion& question) {
   const DnsEvent event{question, Clamped(BootToWall(frame_->clock, question.at_boot_ns())),
                        frame_->lsn};
+  const std::uint64_t name = std::hash<std::string>{}(question.name());
   for (const std::string& answer : question.answers()) {
-    const auto address = IpAddress::Parse(answer);
-    if (address) resolved_.Touch(*address, event.at) = std::hash<std::string>{}(question.name());
+    if (const auto address = IpAddress::Parse(answer)) resolved_.Touch(*address, event.at) = name;
   }
   WatchDnsTunnel(event, thresholds_.dns_tunnel, GroupAt(ProcessId{question.process_id()}, event.at),
                  *this);

@@ -166,9 +166,9 @@ TEST(FindingCostTest, TablesThatChangeHoldForWhatComesThen) {
   sender.Send(80, 10 * kMega);
   TestPlaces places;
   const auto known = places.tables->geo.aws;
-  places.tables->geo.aws = std::make_shared<IpRanges>(
-      *IpRanges::Parse(R"({"createDate":"2026-02-22-15-17-05","ipv6_prefixes":[],"prefixes":[)"
-                       R"({"ip_prefix":"192.0.2.0/24","region":"eu-west-1","service":"EC2"}]})"));
+  places.tables->geo.aws = std::make_shared<IpRanges>(*IpRanges::Parse(
+      R"({"createDate":"2026-02-22-15-17-05","ipv6_prefixes":[],"prefixes":[)"
+      R"({"ip_prefix":"192.0.2.0/24","region":"eu-west-1","service":"EC2"}]})"));
   Findings found;
   DetectEngine engine({}, [&](const v1::Finding& f) { found[f.id()] = f; }, {&places, {}});
   const auto& frames = host.Frames();
@@ -206,8 +206,8 @@ TEST(BudgetTest, NamesTheProgramThatSpendsMost) {
 
 TEST(BudgetTest, AnotherBudgetAndNoneHold) {
   HostScript host;
-  Sender sender{host, host.Process("/usr/bin/big"), "198.51.100.7", 0,
-                0,    v1::FLOW_DIRECTION_INBOUND};
+  Sender sender{host, host.Process("/usr/bin/big"), "198.51.100.7", 0, 0,
+                v1::FLOW_DIRECTION_INBOUND};
   sender.Send(100, 80 * kMega);
   DetectThresholds settings;
   EXPECT_TRUE(Detected(host.Frames(), settings).empty());

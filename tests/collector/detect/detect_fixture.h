@@ -217,9 +217,9 @@ inline Findings Detected(const std::vector<DecodedFrame>& frames,
                          const DetectThresholds& thresholds = {}, const WorkHours& hours = {}) {
   Findings found;
   const TestPlaces places;
-  DetectEngine engine(thresholds,
-                      [&](const v1::Finding& finding) { found[finding.id()] = finding; },
-                      {&places, hours});
+  DetectEngine engine(
+      thresholds, [&](const v1::Finding& finding) { found[finding.id()] = finding; },
+      {&places, hours});
   for (const DecodedFrame& frame : frames) engine.Take(frame);
   return found;
 }
