@@ -17,6 +17,7 @@ constexpr auto kAnswerTime =
     std::chrono::seconds(3);  // a first contact that has none by then failed
 constexpr std::size_t kMaxTargets = 16;
 constexpr std::uint32_t kMaxAddresses = 8;
+constexpr std::uint64_t kMostContacts = 1ULL << 32;  // of one record: no sum leaves its range
 // Of counters alone, where each attempt has a row as well, which says more.
 constexpr std::uint32_t kBesideRows = 4;
 // Where traceroute sends to: one port more for each of its probes, of which routers answer few.
@@ -176,8 +177,9 @@ void TakeCounted(const ActivityEvent& activity, const ScanThresholds& t, Group& 
                  DetectContext& out) {
   ScanState& state = Need(group.scan);
   if (state.counted_last + kForget < activity.at) state.counted = 0;
-  state.begun.push_back({activity.at, activity.added.first_contacts(), 0});
-  const std::uint64_t late = TakeAnswers(activity.added.first_contacts_ok(), &state);
+  state.begun.push_back({activity.at, std::min(activity.added.first_contacts(), kMostContacts), 0});
+  const std::uint64_t late =
+      TakeAnswers(std::min(activity.added.first_contacts_ok(), kMostContacts), &state);
   if (state.counted == 0) state.counted_since = activity.at;
   // As with rows: up by one that has failed, down by one that has not.
   std::int64_t change = -2 * static_cast<std::int64_t>(late);

@@ -66,6 +66,25 @@ TEST(HostDetectorTest, OneEpisodeIsOneFindingThatMovesOn) {
   EXPECT_GT(found.begin()->second.last_ns(), found.begin()->second.trigger_ns());
 }
 
+// Contacts and answers of a stranger: no sum of theirs may leave its range.
+TEST(HostDetectorTest, CountedContactsNearTheEndOfTheirRangeStayInRange) {
+  HostScript host;
+  v1::ProcessCounters counters;
+  counters.set_process_id(host.Process("/usr/bin/tool"));
+  counters.set_suppressed_flows(1);
+  counters.set_window_addresses(50);
+  for (const auto& [begun, ok] : {std::pair<std::uint64_t, std::uint64_t>{UINT64_MAX / 2 + 1, 0},
+                                  {UINT64_MAX, 1},
+                                  {UINT64_MAX, INT64_MAX},
+                                  {UINT64_MAX, UINT64_MAX}}) {
+    counters.set_first_contacts(begun);
+    counters.set_first_contacts_ok(ok);
+    host.Counters(counters);
+    host.Wait(4);
+  }
+  EXPECT_EQ(RulesOf(Detected(host)), std::vector<std::string>{"scan"});
+}
+
 double MeasureOf(const v1::Finding& finding, const std::string& name) {
   for (const v1::Measure& measure : finding.measures()) {
     if (measure.name() == name) return measure.value();
